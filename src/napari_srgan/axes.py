@@ -1,0 +1,86 @@
+"""The axis letters: guessing them, and checking that an image of these axes can be upscaled.
+
+What belongs here: pure rules about shapes, axis letters and dtypes. Nothing is read here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_srgan.errors import InputError
+
+AXIS_LETTERS = "TCZYXS"
+MIN_SIDE = 8
+"""Fewest pixels along Y and along X: below this there is nothing for a 4x network to go by."""
+
+_ADVICE = {
+    "b": "convert it to uint8 (times 255) first",
+    "c": "upscale its magnitude (numpy.abs) instead",
+    "O": "convert it to a plain numeric array first",
+}
+
+
+def guess_axes(shape: tuple[int, ...], dtype: np.dtype[Any], name: str = "image") -> str:
+    """Axes of an array that comes without any, by the rule given at `stack.Stack`.
+
+    Raises
+    ------
+    InputError
+        If no rule covers this number of axes.
+    """
+    colour = dtype == np.uint8 and len(shape) > 2 and shape[-1] in (3, 4)
+    planar = len(shape) - colour
+    if planar not in (2, 3, 4):
+        raise InputError(
+            f"{name}: an array of shape {tuple(shape)} needs its axes named; give them with"
+            " letters of TCZYXS, for example TCZYX."
+        )
+    return ("YX", "ZYX", "TZYX")[planar - 2] + "S" * colour
+
+
+def checked_dtype(dtype: object, name: str) -> np.dtype[Any]:
+    """Return `dtype` as numpy's; InputError, naming it, unless it is real and at most 64 bits."""
+    try:
+        known: np.dtype[Any] = np.dtype(dtype)  # type: ignore[call-overload]
+    except TypeError:
+        raise InputError(f"{name}: pixels of type {dtype} are not supported.") from None
+    if known.kind not in "uif" or known.itemsize > 8:
+        advice = _ADVICE.get(known.kind, "convert it to float32 first")
+        raise InputError(f"{name}: {known.name} images cannot be upscaled; {advice}.")
+    return known
+
+
+def checked_axes(given: str, shape: tuple[int, ...], name: str) -> str:
+    """Return the axes in capitals; InputError unless they fit `shape` and it can be upscaled."""
+    axes = str(given).upper()
+    unknown = sorted(set(axes) - set(AXIS_LETTERS))
+    if unknown:
+        raise InputError(
+            f"{name}: unknown axis {unknown[0]!r} in {axes!r}; the letters are {AXIS_LETTERS}."
+        )
+    if len(set(axes)) != len(axes):
+        raise InputError(f"{name}: the axes {axes!r} name one axis twice.")
+    if len(axes) != len(shape):
+        raise InputError(
+            f"{name}: the axes {axes!r} are {len(axes)}, but the image has {len(shape)}:"
+            f" shape {shape}."
+        )
+    if "Y" not in axes or "X" not in axes:
+        raise InputError(f"{name}: the axes {axes!r} must include Y and X.")
+    sizes = dict(zip(axes, shape, strict=True))
+    empty = [a for a, n in sizes.items() if n == 0]
+    if empty:
+        raise InputError(f"{name} is empty: its axis {empty[0]} has no pixels (shape {shape}).")
+    if min(sizes["Y"], sizes["X"]) < MIN_SIDE:
+        raise InputError(
+            f"{name} is {sizes['Y']} x {sizes['X']} px (Y x X), but at least {MIN_SIDE} px"
+            " are needed on each side."
+        )
+    if sizes.get("S", 3) not in (3, 4):
+        raise InputError(
+            f"{name}: the axis S holds {sizes['S']} samples a pixel, but RGB has 3 and RGBA 4;"
+            " name it C if these are channels."
+        )
+    return axes
