@@ -169,6 +169,6 @@ def _pair(reference: Any, candidate: Any, data_range: float) -> tuple[NDArray[An
         bad = int(np.count_nonzero(~np.isfinite(values)))
         if bad:
             raise InputError(
-                f"The {what} holds {bad} NaN or infinite pixels: fill or crop them before measuring."
+                f"The {what} holds {bad} NaN or infinite pixels: fill or crop them first."
             )
     return pair
