@@ -1,0 +1,168 @@
+"""From a result to a napari layer: where it lies, what it is called, how it is shown.
+
+What belongs here: the arguments of `viewer.add_image`, as plain functions, and the one function
+that adds the layer and puts it beside its input. Layers are touched on the GUI thread only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_srgan._widgets.layer_stack import layer_axes
+from napari_srgan.geometry import factors, placed_translate
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+INPUT_KEY = "napari_srgan_input"
+"""Metadata of a result layer: id and name of the layer it was made from, and the region."""
+PREVIEW_KEY = "napari_srgan_preview"
+"""Metadata of a preview layer; previews replace each other, results never."""
+LINKED = ("contrast_limits", "gamma", "colormap")
+
+
+def unique_name(wanted: str, taken: Iterable[str]) -> str:
+    """Return the name, with " [2]", " [3]" ... added if it is taken."""
+    known = set(taken)
+    name, n = wanted, 2
+    while name in known:
+        name, n = f"{wanted} [{n}]", n + 1
+    return name
+
+
+def result_name(input_name: str, model: str, factor: int, *, preview: bool = False) -> str:
+    """Name a result: "eye1 [srresnet-gray 4x]"."""
+    return f"{input_name} [{'preview, ' if preview else ''}{model} {factor}x]"
+
+
+def linear_matrix(layer: Image) -> np.ndarray:
+    """Matrix (n, n) from data to physical coordinates: rotate @ shear @ diag(scale)."""
+    from napari.utils.transforms import Affine
+
+    return np.asarray(
+        Affine(rotate=layer.rotate, scale=layer.scale, shear=layer.shear).linear_matrix
+    )
+
+
+def placement(
+    layer: Image, region: Mapping[str, tuple[int, int]], factor: int
+) -> dict[str, np.ndarray | list[str] | Any]:
+    """Give the spatial arguments of the layer of an enlarged region.
+
+    Parameters
+    ----------
+    layer : Image
+        The input.
+    region : mapping of axis letter to (start, stop)
+        Part that was restored; axes left out are whole.
+    factor : int
+        Enlargement of Y and X.
+
+    Returns
+    -------
+    dict
+        scale, translate, rotate, shear, affine, units and axis_labels, so that the outer corners
+        of the result coincide with those of the region in world coordinates.
+    """
+    axes = layer_axes(layer).replace("S", "")
+    growth = factors(axes, factor)
+    offset = [region.get(a, (0, 0))[0] for a in axes]
+    return {
+        "scale": np.asarray(layer.scale) / growth,
+        "translate": placed_translate(linear_matrix(layer), layer.translate, offset, growth),
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "affine": layer.affine.affine_matrix,
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+    }
+
+
+def in_layer_order(data: Any, axes: str, wanted: str) -> Any:
+    """Return the data with its axes in the layer's order; a view, nothing is read."""
+    if axes == wanted:
+        return data
+    if sorted(axes) != sorted(wanted):
+        raise ValueError(f"a result with axes {axes} cannot stand beside a layer with {wanted}")
+    return np.transpose(data, [axes.index(a) for a in wanted])
+
+
+def layer_arguments(
+    layer: Image,
+    region: Mapping[str, tuple[int, int]],
+    factor: int,
+    name: str,
+    metadata: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Give all arguments of `viewer.add_image` for a result, but its data.
+
+    It is shown as the input is: colormap, contrast limits and gamma are copied, never guessed
+    anew, because a different grey scale would pass for an effect of the model.
+    """
+    arguments = placement(layer, region, factor) | {
+        "name": name,
+        "rgb": layer.rgb,
+        "opacity": layer.opacity,
+        "interpolation2d": layer.interpolation2d,
+        "metadata": {
+            **layer.metadata,
+            **metadata,
+            INPUT_KEY: {"id": str(layer.unique_id), "name": layer.name, "region": dict(region)},
+        },
+    }
+    if not layer.rgb:
+        arguments |= {
+            "colormap": layer.colormap,
+            "contrast_limits": tuple(layer.contrast_limits),
+            "gamma": layer.gamma,
+        }
+    return arguments
+
+
+def add_result(
+    viewer: napari.Viewer,
+    layer: Image,
+    data: Any,
+    arguments: Mapping[str, Any],
+) -> Image:
+    """Add a result right above its input, linked to it; the name is made unique first."""
+    named = dict(arguments)
+    named["name"] = unique_name(named["name"], (known.name for known in viewer.layers))
+    at = viewer.layers.index(layer) + 1
+    made = viewer.add_image(data, multiscale=False, **named)
+    place = viewer.layers.index(made)
+    if place != at:
+        viewer.layers.move(place, at)
+    if not layer.rgb:
+        # The slider must reach what the input's slider reaches, or linked limits would be cut.
+        made.contrast_limits_range = tuple(layer.contrast_limits_range)
+        viewer.layers.link_layers([layer, made], LINKED)
+    viewer.layers.selection.active = made
+    return made
+
+
+def input_of(result: Image, layers: Iterable[Any]) -> Image | None:
+    """Find the layer that a result was made from, by its id, else by its name."""
+    known = result.metadata.get(INPUT_KEY) or {}
+    candidates = [layer for layer in layers if layer is not result]
+    for layer in candidates:
+        if str(layer.unique_id) == known.get("id"):
+            return layer
+    name = known.get("name") or (result.metadata.get("napari_srgan") or {}).get("input")
+    return next((layer for layer in candidates if name and layer.name == name), None)
+
+
+def side_by_side(viewer: napari.Viewer) -> None:
+    """Turn the grid on, keeping what is in view in view."""
+    canvas = viewer.canvas
+    if canvas.grid.enabled:
+        return
+    before = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
+    canvas.grid.enabled = True
+    after = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
+    if before.min() > 0 and after.min() > 0:
+        viewer.scene.camera.zoom *= float((after / before).min())

@@ -1,0 +1,85 @@
+"""What all tests share: a screen for the window tests, and settings that are not the user's own.
+
+The window tests need a screen. Under Linux without one, a private virtual screen (Xvfb) is
+started for the session; without Xvfb they fail and say what to install. A skip would look
+like success.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+PACKAGES = (
+    "xvfb libgl1 libegl1 libgl1-mesa-dri libxcb-cursor0 libxkbcommon-x11-0 libxcb-icccm4 "
+    "libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-xinerama0 libxcb-shape0 libdbus-1-3"
+)
+NO_SCREEN = (
+    "The window tests need a screen, and there is neither a DISPLAY nor Xvfb; on Debian or Ubuntu: "
+    f"apt-get install {PACKAGES}  (or leave them out with -m 'not window')"
+)
+
+_settings = None
+_screen = None
+
+
+def pytest_configure(config):
+    """Move napari's settings to a folder of the session; napari reads the path when imported."""
+    global _settings
+    _settings = tempfile.TemporaryDirectory(prefix="napari-srgan-tests-")
+    os.environ["NAPARI_CONFIG"] = os.path.join(_settings.name, "settings.yaml")  # noqa: PTH118
+
+
+def pytest_unconfigure(config):
+    """Take the virtual screen and the settings away again."""
+    global _screen
+    if _screen is not None:
+        _screen.terminate()
+        _screen.wait(timeout=10)
+        _screen = None
+    if _settings is not None:
+        _settings.cleanup()
+
+
+def pytest_collection_modifyitems(items):
+    """Mark every test that opens a window or needs Qt, by the fixtures that it asks for."""
+    for item in items:
+        if {"make_napari_viewer", "qtbot", "qapp"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.window)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """See that there is a screen before the first window test; Qt aborts the process otherwise."""
+    if item.get_closest_marker("window") is None or not sys.platform.startswith("linux"):
+        return
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return
+    if _start_screen() is None:
+        pytest.fail(NO_SCREEN, pytrace=False)
+
+
+def _start_screen():
+    """Start Xvfb on a free display number and return it, or None without Xvfb."""
+    global _screen
+    program = shutil.which("Xvfb")
+    if program is None:
+        return None
+    read, write = os.pipe()
+    # Software OpenGL: a virtual screen has no graphics card behind it.
+    os.environ["LIBGL_ALWAYS_SOFTWARE"] = "1"
+    command = [program, "-displayfd", str(write), "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
+    _screen = subprocess.Popen(
+        command, pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        number = pipe.readline().strip()
+    if not number:
+        pytest.fail("Xvfb did not start; run it by hand to see why.", pytrace=False)
+    os.environ["DISPLAY"] = f":{number}"
+    os.environ.pop("QT_QPA_PLATFORM", None)  # "offscreen" would give napari no OpenGL
+    return _screen
