@@ -1,0 +1,251 @@
+"""Image files in, restored files out: one file, or many with a summary.
+
+Here a path becomes a Stack, a request becomes the engine's Job, and what happened becomes a row
+for people (CSV) and machines (JSON). How restoring works is not known here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.files import READABLE_SUFFIXES, WRITABLE_SUFFIXES, open_stack
+from napari_srgan.provenance import input_label
+from napari_srgan.terminal import follow, peak_memory_mb, say, sentence_for
+
+if TYPE_CHECKING:
+    from napari_srgan.stack import Stack
+
+OpenRange = tuple[int | None, int | None]
+
+SUMMARY = "summary.csv"
+_COLUMNS = (
+    "finished", "input", "output", "status", "shape", "dtype", "scale", "model", "seconds",
+    "peak_memory_mb", "error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the command line asks for, the same for every file.
+
+    Attributes
+    ----------
+    job : mapping
+        Keyword arguments of `upscaler.Job`, without the region.
+    axes : str or None
+        Axes of the input; None: from the file.
+    slices : (start, stop) or None
+        Range along Z, or along T where there is no Z; an end that is None is the image's.
+    roi : mapping of Y and X to (start, stop)
+        Empty for the whole plane.
+    overwrite, as_json : bool
+        Replace existing files; print JSON instead of progress.
+    """
+
+    job: Mapping[str, Any] = field(default_factory=dict)
+    axes: str | None = None
+    slices: OpenRange | None = None
+    roi: Mapping[str, OpenRange] = field(default_factory=dict)
+    overwrite: bool = False
+    as_json: bool = False
+
+
+def upscale_one(source: str, target: Path, request: Request) -> dict[str, Any]:
+    """Restore one file into another and print its summary.
+
+    Parameters
+    ----------
+    source : str
+        The file to read.
+    target : Path
+        The file to write; it appears when it is complete.
+    request : Request
+        What is wanted.
+
+    Returns
+    -------
+    dict
+        The summary: input, output, shape, axes, dtype, scale, units, factor, model, device,
+        precision, tile, seconds and peak_memory_mb (of the process, in 10^6 bytes).
+
+    Raises
+    ------
+    InputError
+        If anything about the input, the output or the request cannot be used.
+    """
+    check_target(Path(source), target, request.overwrite)
+    stack = open_stack(Path(source), axes=request.axes)
+    return _restore(stack, source, target, request)
+
+
+def upscale_many(sources: Sequence[str], folder: Path, request: Request) -> int:
+    """Restore many files into a folder; an error in one does not stop the others.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        The files to read.
+    folder : Path
+        Where to; made if it is not there. ``summary.csv`` in it gains a row per file.
+    request : Request
+        What is wanted.
+
+    Returns
+    -------
+    int
+        How many files failed.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InputError(f"{folder} is a file: --out-dir needs a folder.") from None
+    summary = _Summary(folder / SUMMARY, anew=request.overwrite)
+    anonymise = bool(request.job.get("anonymise"))
+    written: set[Path] = set()
+    failed = 0
+    for source in sources:
+        row: dict[str, Any] = {"input": input_label(source, anonymise)}
+        try:
+            stack = open_stack(Path(source), axes=request.axes)
+            target = folder / target_name(source, stack, request)
+            if target in written:
+                raise InputError(
+                    f"{source}: another input of this batch has the same name, and both results "
+                    f"would be {target.name}; rename one or use another --out-dir."
+                )
+            check_target(Path(source), target, request.overwrite)
+            row |= _restore(stack, source, target, request) | {"status": "done"}
+            written.add(target)
+        except Exception as error:
+            failed += 1
+            row |= {"status": "failed", "error": sentence_for(error)}
+            say(row["error"])
+            if request.as_json:
+                print(json.dumps({"input": row["input"], "error": row["error"]}), flush=True)
+        summary.add(row)
+    if not request.as_json:
+        print(f"{len(sources) - failed} of {len(sources)} files done; see {folder / SUMMARY}")
+    return failed
+
+
+def target_name(source: str, stack: Stack, request: Request) -> str:
+    """Name the result of a batch: ``<name>_<model>_<factor>x.tif``, .ome.tif for OME input."""
+    from napari_srgan.models import model_for
+
+    card = model_for(request.job.get("model", "auto"), stack.is_rgb).card
+    label = input_label(source, bool(request.job.get("anonymise")))
+    lower = label.lower()
+    ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
+    # Only a known suffix is cut: "scan.v2" is a name, and a `scan-<hash>` label has none.
+    known = sorted((*READABLE_SUFFIXES, ".ome.tif", ".ome.tiff"), key=len, reverse=True)
+    suffix = next((s for s in known if lower.endswith(s)), "")
+    stem = label[: len(label) - len(suffix)]
+    return f"{stem}_{card.name}_{card.scale}x{'.ome.tif' if ome else '.tif'}"
+
+
+def region_of(stack: Stack, request: Request) -> dict[str, tuple[int, int]] | None:
+    """Turn --slices and --roi into a region of this stack; None is the whole."""
+    wanted: dict[str, OpenRange] = dict(request.roi)
+    if request.slices is not None:
+        axis = next((a for a in "ZT" if a in stack.plane_axes), None)
+        if axis is None:
+            raise InputError(
+                f"{stack.name} has no Z or T axis for --slices to choose from (its axes are "
+                f"{stack.axes}); --axes says what the axes are."
+            )
+        wanted[axis] = request.slices
+    sizes = stack.sizes
+    return {
+        axis: (start or 0, sizes[axis] if stop is None else stop)
+        for axis, (start, stop) in wanted.items()
+    } or None
+
+
+def check_target(source: Path, target: Path, overwrite: bool) -> None:
+    """Refuse an output before any work: unknown suffix, the input itself, or already there."""
+    if not target.name.lower().endswith(tuple(WRITABLE_SUFFIXES)):
+        raise InputError(
+            f"{target.name}: results cannot be written as '{target.suffix}'; use one of "
+            f"{', '.join(WRITABLE_SUFFIXES)}."
+        )
+    if target.exists():
+        if source.exists() and target.samefile(source):
+            raise InputError(f"{target}: input and output are the same file; name another output.")
+        if not overwrite:
+            raise OutputExists(f"{target} exists already; --overwrite replaces it.")
+
+
+def _restore(stack: Stack, source: str, target: Path, request: Request) -> dict[str, Any]:
+    """Plan, run and report one job."""
+    from napari_srgan.sinks import FileSink
+    from napari_srgan.upscaler import Job, Upscaler, plan
+
+    started = time.perf_counter()
+    job = Job(**request.job, region=region_of(stack, request))
+    planned = plan(stack, job)
+    for warning in planned.warnings:
+        say(warning)
+    upscaler = Upscaler(planned.model, device=job.device, precision=job.precision)
+    steps = upscaler.run(planned, FileSink(target, overwrite=request.overwrite))
+    result = follow(steps, stack.name, planned.n_tiles, quiet=request.as_json)
+    record = result.metadata["napari_srgan"]
+    summary = {
+        "input": record["input"],
+        "output": str(target),
+        "shape": list(result.data.shape),
+        "axes": result.axes,
+        "dtype": str(result.data.dtype),
+        "scale": [float(value) for value in result.scale],
+        "units": list(planned.output.units),
+        "factor": record["scale_factor"],
+        "model": record["model"],
+        "device": record["device"],
+        "precision": record["precision"],
+        "tile": record["tile"],
+        "seconds": round(time.perf_counter() - started, 3),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+    }
+    if request.as_json:
+        print(json.dumps(summary), flush=True)
+    else:
+        shape = " x ".join(map(str, summary["shape"]))
+        print(
+            f"{target}: {result.axes} {shape} {summary['dtype']}, {summary['model']}, "
+            f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_mb']:.0f} MB"
+        )
+    return summary
+
+
+class _Summary:
+    """The table of a batch; each row is on disk before the next file starts."""
+
+    def __init__(self, path: Path, anew: bool) -> None:
+        self._path = path
+        if path.exists() and not anew:
+            with path.open(newline="", encoding="utf-8") as stream:
+                if next(csv.reader(stream), None) != list(_COLUMNS):
+                    raise InputError(
+                        f"{path} exists and is not a summary of this program; move it, or "
+                        "--overwrite replaces it."
+                    )
+            return
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerow(_COLUMNS)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        finished = {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
+        cells = {
+            key: " x ".join(map(str, value)) if isinstance(value, list) else value
+            for key, value in (finished | dict(row)).items()
+        }
+        with self._path.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, _COLUMNS, restval="", extrasaction="ignore")
+            writer.writerow(cells)

@@ -1,0 +1,173 @@
+"""The command line: what may be typed, and how errors become one sentence and an exit code.
+
+The work itself is in `batch` (files), `demo` and `models`. Nothing heavy is imported before
+the arguments are understood, so that help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from napari_srgan.arguments import EXIT_INPUT, parser
+from napari_srgan.errors import InputError
+from napari_srgan.terminal import say, sentence_for, table
+
+EXIT_OK = 0
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+# The options that go to the engine as they are.
+_JOB = (
+    "model", "device", "precision", "tile", "intensity", "transform", "nan", "anonymise"
+)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        0; 2 after one sentence on standard error; 130 after Ctrl-C and 143 after a request
+        to end, both with nothing half-made left behind.
+    """
+    arguments = parser().parse_args(argv)
+    restore = _end_like_interrupt()
+    try:
+        code = _COMMANDS[arguments.command](arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt as interrupt:
+        terminated = interrupt.args == (signal.SIGTERM,)
+        say("Stopped; nothing half-made was left.")
+        return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away ("napari-srgan models | head"): no mistake. Python
+        # would complain again when it flushes at exit, so let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except Exception as error:
+        say(sentence_for(error))
+    finally:
+        restore()
+    return EXIT_INPUT
+
+
+def _end_like_interrupt() -> Callable[[], None]:
+    """Let a request to end (a cluster's time limit) tidy up as Ctrl-C does; give the way back."""
+
+    def on_end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.SIGTERM)
+
+    try:
+        former = signal.signal(signal.SIGTERM, on_end)
+    except ValueError:  # not the main thread: signals are not ours to handle
+        return lambda: None
+
+    def restore() -> None:
+        signal.signal(signal.SIGTERM, former)
+
+    return restore
+
+
+def _upscale(arguments: argparse.Namespace) -> int:
+    from napari_srgan import batch
+
+    asked = {} if arguments.roi is None else dict(arguments.roi)
+    request = batch.Request(
+        job={key: getattr(arguments, key) for key in _JOB},
+        axes=arguments.axes,
+        slices=arguments.slices,
+        roi=asked,
+        overwrite=arguments.overwrite,
+        as_json=arguments.json,
+    )
+    if arguments.out_dir is not None:
+        failed = batch.upscale_many(arguments.paths, arguments.out_dir, request)
+        return EXIT_INPUT if failed else EXIT_OK
+    if len(arguments.paths) != 2:
+        raise InputError(
+            "Give one input and one output, or --out-dir DIR for any number of inputs (paths "
+            f"given: {len(arguments.paths)})."
+        )
+    batch.upscale_one(arguments.paths[0], Path(arguments.paths[1]), request)
+    return EXIT_OK
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    from napari_srgan.models import list_models
+
+    found = list_models()
+    if arguments.json:
+        for info in found:
+            print(json.dumps({"path": str(info.path), "bundled": info.bundled} | asdict(info.card)))
+        return EXIT_OK
+    rows = [("name", "channels", "scale", "gain over bicubic", "purpose")]
+    rows += [
+        (
+            info.card.name,
+            {1: "gray", 3: "RGB"}.get(info.card.channels, str(info.card.channels)),
+            f"{info.card.scale}x",
+            _gain(info.card.validation),
+            info.card.purpose,
+        )
+        for info in found
+    ]
+    print(table(rows))
+    return EXIT_OK
+
+
+def _gain(validation: Sequence[Mapping[str, Any]]) -> str:
+    """Say how much better than bicubic a model was, by its card: mean PSNR gain, each set."""
+    return (
+        ", ".join(
+            f"{entry['psnr'] - entry['psnr_bicubic']:+.2f} dB ({entry.get('set', 'validation')})"
+            for entry in validation
+            if "psnr" in entry and "psnr_bicubic" in entry
+        )
+        or "not stated"
+    )
+
+
+def _sample_data(arguments: argparse.Namespace) -> int:
+    from napari_srgan.sample_data import copy_to
+
+    for path in copy_to(arguments.folder, overwrite=arguments.overwrite):
+        print(path)
+    return EXIT_OK
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from napari_srgan import demo
+
+    if arguments.window:
+        demo.check_window()
+    shown = demo.run(arguments.out, model=arguments.model, device=arguments.device)
+    print(json.dumps(shown.summary()) if arguments.json else shown.text())
+    if arguments.window:
+        from napari_srgan._demo_window import show
+
+        show(shown, arguments.screenshot)
+    return EXIT_OK
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "upscale": _upscale,
+    "models": _models,
+    "sample-data": _sample_data,
+    "demo": _demo,
+}
