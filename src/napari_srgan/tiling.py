@@ -1,0 +1,111 @@
+"""The tile plan: which part of a plane is read and which part of the result is kept.
+
+Pure arithmetic on pixel indices, no images and no network. A tile's interior is widened by the
+network's halo to the window that is read; the window is clipped at the image border, so that
+the network's zero padding falls exactly where it does untiled. Interiors are disjoint, cover
+the region, and are never blended.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+SMALLEST_TILE = 16  # LR px; below this nearly all work is halo
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One tile, in low-resolution pixels, half-open ranges.
+
+    Attributes
+    ----------
+    y0, y1, x0, x1 : int
+        The interior: what is kept of the result.
+    ry0, ry1, rx0, rx1 : int
+        The window that is read: the interior and its halo, within the image.
+    """
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+    ry0: int
+    ry1: int
+    rx0: int
+    rx1: int
+
+    @property
+    def read_shape(self) -> tuple[int, int]:
+        """Height and width of the window that is read, in LR pixels."""
+        return self.ry1 - self.ry0, self.rx1 - self.rx0
+
+    @property
+    def read_pixels(self) -> int:
+        """Area of the window that is read, in LR pixels: what memory and time go with."""
+        return (self.ry1 - self.ry0) * (self.rx1 - self.rx0)
+
+    def crop(self, factor: int) -> tuple[slice, slice]:
+        """Rows and columns of the interior within the enlarged window."""
+        return (
+            slice((self.y0 - self.ry0) * factor, (self.y1 - self.ry0) * factor),
+            slice((self.x0 - self.rx0) * factor, (self.x1 - self.rx0) * factor),
+        )
+
+
+def plan_tiles(
+    height: int,
+    width: int,
+    interior: int,
+    halo: int,
+    rows: tuple[int, int] | None = None,
+    cols: tuple[int, int] | None = None,
+) -> tuple[Tile, ...]:
+    """Cut a region of a plane into tiles of even size.
+
+    Parameters
+    ----------
+    height, width : int
+        Size of the whole plane, LR pixels.
+    interior : int
+        Largest side of an interior, LR pixels.
+    halo : int
+        Pixels around the interior that the network sees.
+    rows, cols : (int, int), optional
+        The region, half-open; the whole plane without. Windows reach beyond it, since a pixel
+        of a region must come out as it does in the whole.
+
+    Returns
+    -------
+    tuple of Tile
+        In reading order.
+    """
+    if interior < 1 or halo < 0:
+        raise ValueError(f"tiles need an interior >= 1 and a halo >= 0, not {interior} and {halo}")
+    rows, cols = rows or (0, height), cols or (0, width)
+    for (start, stop), size in ((rows, height), (cols, width)):
+        if not 0 <= start < stop <= size:
+            raise ValueError(f"the range {start}:{stop} does not lie within 0:{size}")
+    return tuple(
+        Tile(
+            y0, y1, x0, x1,
+            max(0, y0 - halo), min(height, y1 + halo),
+            max(0, x0 - halo), min(width, x1 + halo),
+        )
+        for y0, y1 in _even_ranges(*rows, interior)
+        for x0, x1 in _even_ranges(*cols, interior)
+    )  # fmt: skip
+
+
+def split(tile: Tile, height: int, width: int, halo: int, interior: int) -> tuple[Tile, ...]:
+    """Cut a tile that did not fit in memory into smaller ones that give the same pixels."""
+    return plan_tiles(height, width, interior, halo, (tile.y0, tile.y1), (tile.x0, tile.x1))
+
+
+def _even_ranges(start: int, stop: int, largest: int) -> list[tuple[int, int]]:
+    """Cut start:stop into the fewest ranges of at most `largest`, as even as can be.
+
+    Even, because a sliver at the end would cost a whole halo for a few pixels.
+    """
+    length = stop - start
+    count = -(-length // largest)
+    edges = [start + length * k // count for k in range(count + 1)]
+    return list(pairwise(edges))
