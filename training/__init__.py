@@ -1,0 +1,1 @@
+"""Training of SRGAN generators on one's own high-resolution scans."""
