@@ -6,30 +6,23 @@ for people (CSV) and machines (JSON). How restoring works is not known here.
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.files import READABLE_SUFFIXES, WRITABLE_SUFFIXES, open_stack
 from napari_srgan.provenance import input_label
+from napari_srgan.summary import SUMMARY, Summary
 from napari_srgan.terminal import follow, peak_memory_mb, say, sentence_for
 
 if TYPE_CHECKING:
     from napari_srgan.stack import Stack
 
 OpenRange = tuple[int | None, int | None]
-
-SUMMARY = "summary.csv"
-_COLUMNS = (
-    "finished", "input", "output", "status", "shape", "dtype", "scale", "model", "seconds",
-    "peak_memory_mb", "error",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +100,7 @@ def upscale_many(sources: Sequence[str], folder: Path, request: Request) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise InputError(f"{folder} is a file: --out-dir needs a folder.") from None
-    summary = _Summary(folder / SUMMARY, anew=request.overwrite)
+    summary = Summary(folder / SUMMARY, anew=request.overwrite)
     anonymise = bool(request.job.get("anonymise"))
     written: set[Path] = set()
     failed = 0
@@ -222,30 +215,3 @@ def _restore(stack: Stack, source: str, target: Path, request: Request) -> dict[
             f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_mb']:.0f} MB"
         )
     return summary
-
-
-class _Summary:
-    """The table of a batch; each row is on disk before the next file starts."""
-
-    def __init__(self, path: Path, anew: bool) -> None:
-        self._path = path
-        if path.exists() and not anew:
-            with path.open(newline="", encoding="utf-8") as stream:
-                if next(csv.reader(stream), None) != list(_COLUMNS):
-                    raise InputError(
-                        f"{path} exists and is not a summary of this program; move it, or "
-                        "--overwrite replaces it."
-                    )
-            return
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerow(_COLUMNS)
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        finished = {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
-        cells = {
-            key: " x ".join(map(str, value)) if isinstance(value, list) else value
-            for key, value in (finished | dict(row)).items()
-        }
-        with self._path.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, _COLUMNS, restval="", extrasaction="ignore")
-            writer.writerow(cells)

@@ -116,6 +116,8 @@ def _models(arguments: argparse.Namespace) -> int:
         for info in found:
             print(json.dumps({"path": str(info.path), "bundled": info.bundled} | asdict(info.card)))
         return EXIT_OK
+    if not found:
+        raise InputError("No model is installed; train one with 'python -m training.train_oct'.")
     rows = [("name", "channels", "scale", "gain over bicubic", "purpose")]
     rows += [
         (
