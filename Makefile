@@ -46,7 +46,7 @@ lint: $(READY)
 	$(BIN)/npe2 validate src/napari_srgan/napari.yaml
 
 sample-data: $(READY)
-	$(BIN)/python -m napari_srgan.synthetic sample_data
+	$(BIN)/python -m napari_srgan.sample_data sample_data
 
 wheel: $(READY)
 	rm -rf dist

@@ -31,7 +31,7 @@ fail() {
 "$bin/napari-srgan" demo --out out | tee table.txt
 grep -q "^bicubic " table.txt || fail "the table has no bicubic row"
 grep -q "^srresnet-gray " table.txt || fail "the table has no row of the model"
-[ -s out/oct_4x.png ] || fail "the picture is missing"
+[ -s out/oct_volume_4x.png ] || fail "the picture is missing"
 "$bin/napari-srgan" sample-data samples >/dev/null
 [ -n "$(ls samples/*.tif)" ] || fail "the sample stacks are missing"
 "$bin/python" -m training.train_oct --help >/dev/null || fail "training cannot be started"

@@ -36,8 +36,11 @@ if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0
     # that fails, because an offline machine may still have the packages in its cache.
     apt-get update -qq >&2 || true
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >&2
-elif [ -n "$missing" ] && ! command -v xvfb-run >/dev/null 2>&1; then
+    DEBIAN_FRONTEND=noninteractive \
+        apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $missing >/dev/null ||
+        echo "That did not succeed; trying with what there is." >&2
+fi
+if ! command -v xvfb-run >/dev/null 2>&1; then
     echo "There is no screen, and no virtual one. Install it and run this again:" >&2
     if command -v apt-get >/dev/null 2>&1; then
         echo "    sudo apt-get install$missing" >&2
@@ -51,5 +54,9 @@ elif [ -n "$missing" ] && ! command -v xvfb-run >/dev/null 2>&1; then
     exit 3
 fi
 
+# A virtual screen has no graphics card behind it, and Qt's "offscreen" has no OpenGL at all.
+LIBGL_ALWAYS_SOFTWARE=1
+export LIBGL_ALWAYS_SOFTWARE
+unset QT_QPA_PLATFORM
 # 24-bit colour and GLX: napari draws with OpenGL. The size holds a whole napari window.
 exec xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX" "$@"
