@@ -173,3 +173,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sample-data": _sample_data,
     "demo": _demo,
 }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -71,8 +71,8 @@ class Demo:
         return (
             f"{self.low.name}: {self.low.axes} {shape} {self.low.dtype}, super-resolved 4x by "
             f"{model.method} in {self.seconds:.1f} s\n\n{table(rows)}\n\n"
-            f"Mean over {self.low.shape[0]} slices against the high-resolution volume, of which the\n"
-            "input is the 4x bicubic reduction; a coarser instrument loses more than that.\n"
+            f"Mean over {self.low.shape[0]} slices against the high-resolution volume, of which\n"
+            "the input is the 4x bicubic reduction; a coarser instrument loses more than that.\n"
             f"picture: {self.picture}\nresult:  {self.file}"
         )
 
