@@ -59,7 +59,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
     torch.manual_seed(recipe.seed)
-    network = SRResNet(**recipe.network_parameters).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = SRResNet(**recipe.network_parameters).to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     flips = recipe.flips
     if flips == "auto":

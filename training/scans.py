@@ -148,7 +148,7 @@ def _pixels(stack: Stack, index: tuple[int, ...], channels: int) -> NDArray[Any]
     colours = plane[..., :3]
     if channels == 3:
         return colours
-    luma = colours.astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+    luma = colours.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     return np.rint(luma).astype(stack.dtype) if stack.dtype.kind in "iu" else luma
 
 
@@ -191,8 +191,8 @@ class Sampler:
         return torch.stack(lr), torch.stack(hr)
 
     def _pair(self) -> tuple[torch.Tensor, torch.Tensor]:
-        scans = self.sets[self.random.integers(len(self.sets))].scans
-        scan = scans[self.random.integers(len(scans))]
+        scans = self.sets[int(self.random.integers(len(self.sets)))].scans
+        scan = scans[int(self.random.integers(len(scans)))]
         (y, rows), (x, cols) = (self._window(n) for n in scan.pixels.shape[:2])
         window = self._turned(scan.crop(rows, cols), y, x)
         hr, y, x = window

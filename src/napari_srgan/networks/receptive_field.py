@@ -37,8 +37,7 @@ def halo(network: nn.Module) -> int:
             if module.stride != (1, 1):
                 raise TypeError(f"No halo is known for a convolution of stride {module.stride}.")
             kernel = max(
-                d * (int(k) - 1)
-                for k, d in zip(module.kernel_size, module.dilation, strict=True)
+                d * (int(k) - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)
             )
             reach += Fraction(kernel, 2 * scale)
         elif isinstance(module, nn.PixelShuffle):

@@ -42,7 +42,7 @@ def for_inference(network: SRResNet) -> nn.Module:
     stages: list[nn.Module] = [*network.upsample[:-1], _late_shuffle(last, network.tail)]
     rewritten = _Rewritten(network.head, network.body, nn.Sequential(*stages))
     rewritten.requires_grad_(False)
-    return rewritten.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return rewritten.eval().to(memory_format=torch.channels_last)
 
 
 def fold_batch_norm(module: nn.Module) -> None:
