@@ -13,13 +13,14 @@ import numpy as np
 
 from napari_srgan._widgets.layer_stack import layer_axes
 from napari_srgan.geometry import factors, placed_translate
+from napari_srgan.provenance import input_label
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
 INPUT_KEY = "napari_srgan_input"
-"""Metadata of a result layer: id and name of the layer it was made from, and the region."""
+"""Metadata of a result layer: id of the layer it was made from, the region and the factor."""
 PREVIEW_KEY = "napari_srgan_preview"
 """Metadata of a preview layer; previews replace each other, results never."""
 LINKED = ("contrast_limits", "gamma", "colormap")
@@ -111,7 +112,7 @@ def layer_arguments(
         "metadata": {
             **layer.metadata,
             **metadata,
-            INPUT_KEY: {"id": str(layer.unique_id), "name": layer.name, "region": dict(region)},
+            INPUT_KEY: {"id": str(layer.unique_id), "region": dict(region), "factor": factor},
         },
     }
     if not layer.rgb:
@@ -146,14 +147,19 @@ def add_result(
 
 
 def input_of(result: Image, layers: Iterable[Any]) -> Image | None:
-    """Find the layer that a result was made from, by its id, else by its name."""
+    """Find the layer that a result was made from, by its id, else by the name in its record."""
     known = result.metadata.get(INPUT_KEY) or {}
     candidates = [layer for layer in layers if layer is not result]
     for layer in candidates:
         if str(layer.unique_id) == known.get("id"):
             return layer
-    name = known.get("name") or (result.metadata.get("napari_srgan") or {}).get("input")
-    return next((layer for layer in candidates if name and layer.name == name), None)
+    label = (result.metadata.get("napari_srgan") or {}).get("input")
+    if not label:
+        return None
+    hidden = label.startswith("scan-")
+    return next(
+        (c for c in candidates if label == (input_label(c.name, True) if hidden else c.name)), None
+    )
 
 
 def side_by_side(viewer: napari.Viewer) -> None:

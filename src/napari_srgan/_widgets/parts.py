@@ -1,0 +1,184 @@
+"""Small Qt parts that the panels share: a layer chooser, a fold, a message line, a form.
+
+What belongs here: widgets without any knowledge of super-resolution.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_srgan._widgets.connections import Connections
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+
+class Choice(QComboBox):
+    """A drop-down that never makes the panel wider than the dock, however long its entries."""
+
+    def __init__(self, *entries: tuple[str, Any], tip: str = "") -> None:
+        super().__init__()
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(8)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        for text, data in entries:
+            self.addItem(text, data)
+        self.setToolTip(tip)
+
+    def value(self) -> Any:
+        """The data of the chosen entry."""
+        return self.currentData()
+
+    def choose(self, value: Any) -> bool:
+        """Choose the entry that holds this value; False if there is none."""
+        for i in range(self.count()):
+            if self.itemData(i) is value or self.itemData(i) == value:
+                self.setCurrentIndex(i)
+                return True
+        return False
+
+
+class LayerChoice(Choice):
+    """A drop-down of the viewer's layers of one kind, which follows the layer list.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layers.
+    kind : type
+        Layer class to list, for example `napari.layers.Image`.
+    connections : Connections
+        Of the panel.
+    none : str, optional
+        Text of a first entry that stands for no layer.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        kind: type[Layer],
+        connections: Connections,
+        none: str | None = None,
+    ) -> None:
+        super().__init__()
+        self._viewer, self._kind, self._none = viewer, kind, none
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            connections.connect(getattr(viewer.layers.events, name), self.refresh)
+        self.refresh()
+        self.currentIndexChanged.connect(self._on_index)
+
+    def layers(self) -> list[Any]:
+        """The layers on offer, the topmost first."""
+        return [layer for layer in reversed(self._viewer.layers) if isinstance(layer, self._kind)]
+
+    def refresh(self, event: Any = None) -> None:
+        """List the layers anew; the chosen one stays chosen while it is there."""
+        chosen, blocked = self.value(), self.blockSignals(True)
+        self.clear()
+        if self._none is not None:
+            self.addItem(self._none, None)
+        for layer in self.layers():
+            self.addItem(layer.name, layer)
+        kept = self.choose(chosen)
+        self.blockSignals(blocked)
+        self.setToolTip(self.currentText())
+        if not kept or chosen is not self.value():
+            self.changed.emit()
+
+    def choose(self, value: Any) -> bool:
+        """Choose a layer; False if it is not on offer."""
+        # By identity: == on layers or their data would compare pixels.
+        for i in range(self.count()):
+            if self.itemData(i) is value:
+                self.setCurrentIndex(i)
+                return True
+        return False
+
+    def _on_index(self, index: int) -> None:
+        self.setToolTip(self.currentText())
+        self.changed.emit()
+
+
+class Fold(QWidget):
+    """A heading that folds what is under it away."""
+
+    def __init__(self, title: str, body: QWidget) -> None:
+        super().__init__()
+        self.button = QToolButton()
+        self.button.setText(title)
+        self.button.setCheckable(True)
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.button.setArrowType(Qt.ArrowType.RightArrow)
+        self.button.setStyleSheet("QToolButton { border: none; background: transparent; }")
+        self.body = body
+        body.setVisible(False)
+        self.button.toggled.connect(self._toggled)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.button)
+        layout.addWidget(body)
+
+    def _toggled(self, on: bool) -> None:
+        self.button.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
+        self.body.setVisible(on)
+
+
+class Message(QLabel):
+    """A line of text that wraps, can be copied, and stands out when it reports an error."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
+        self.is_error = False
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.setVisible(bool(text))
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Show a text; nothing is shown, and no room taken, for an empty one."""
+        self.is_error = error
+        # A left bar in the theme's own text colour reads well on dark and on light themes alike.
+        self.setStyleSheet(
+            "QLabel { border-left: 3px solid #d9534f; padding-left: 6px; }" if error else ""
+        )
+        self.setText(text)
+        self.setVisible(bool(text))
+
+
+def form() -> QFormLayout:
+    """A two-column form that fits a narrow dock."""
+    layout = QFormLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setHorizontalSpacing(8)
+    layout.setVerticalSpacing(4)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    return layout
+
+
+def scrolling(content: QWidget) -> QScrollArea:
+    """Put a panel into a scroll area, so that no window is too low for it."""
+    area = QScrollArea()
+    area.setWidget(content)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return area

@@ -1,0 +1,80 @@
+"""From an outcome to layers in the viewer, and the sentence that tells of it.
+
+What belongs here: what happens on the GUI thread when the work is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_srgan._widgets.layer_stack import layer_axes
+from napari_srgan._widgets.result_layer import (
+    PREVIEW_KEY,
+    add_result,
+    in_layer_order,
+    layer_arguments,
+    result_name,
+    side_by_side,
+)
+from napari_srgan._widgets.sentences import plane_text, time_text
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+    from napari_srgan._widgets.order import Order
+    from napari_srgan._widgets.worker import Made, Outcome
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The new layers, and what the panel says about them."""
+
+    layers: tuple[Image, ...]
+    text: str
+
+
+def show_outcome(
+    viewer: napari.Viewer, orders: Sequence[Order], outcome: Outcome, *, grid: bool
+) -> Shown:
+    """Add the results above their inputs and, with `grid`, show them side by side."""
+    made = [_add(viewer, order, one) for order, one in zip(orders, outcome.made, strict=True)]
+    if grid:
+        side_by_side(viewer)
+    seconds = sum(one.seconds for one in outcome.made)
+    last, sizes = orders[-1], orders[-1].stack.sizes
+    if last.preview:
+        (y0, y1), (x0, x1) = last.region["Y"], last.region["X"]
+        whole = (y0, y1) == last.view.rows and (x0, x1) == last.view.cols
+        part = "what is in view" if whole else "the middle of the view"
+        plane = plane_text(last.view.index, sizes)
+        text = f"Preview of {part}, {y1 - y0} x {x1 - x0} px of {plane}, in {time_text(seconds)}."
+    else:
+        text = f"Done in {time_text(seconds)}: {made[-1].name}."
+        if last.path is not None:
+            text += f" Written to {last.path}."
+    return Shown(tuple(made), " ".join([text, *outcome.warnings]))
+
+
+def remove_previews(viewer: napari.Viewer) -> None:
+    """Take former previews away: they are looks, not results."""
+    for layer in [la for la in viewer.layers if la.metadata.get(PREVIEW_KEY)]:
+        viewer.layers.remove(layer)
+
+
+def _add(viewer: napari.Viewer, order: Order, one: Made) -> Image:
+    layer, name = order.layer, order.model.card.name
+    metadata: dict[str, Any] = dict(one.result.metadata)
+    if order.preview:
+        metadata[PREVIEW_KEY] = True
+    arguments = layer_arguments(
+        layer,
+        order.region,
+        order.factor,
+        result_name(layer.name, name, order.factor, preview=order.preview),
+        metadata,
+    )
+    data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
+    return add_result(viewer, layer, data, arguments)

@@ -1,0 +1,304 @@
+"""The dock widget Super-resolve: a layer and a model in, a 4x layer beside it out.
+
+What belongs here: putting the parts of the panel together and following the viewer. What the
+parts do is in their own files.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_srgan._widgets import remembered
+from napari_srgan._widgets.advanced import Advanced
+from napari_srgan._widgets.connections import Connections
+from napari_srgan._widgets.estimate import Speeds
+from napari_srgan._widgets.exports import Exports, record_of
+from napari_srgan._widgets.layer_stack import view_of
+from napari_srgan._widgets.model_choice import ModelChoice, PreviewButton
+from napari_srgan._widgets.order import Order, full_order, preview_orders, requests_for
+from napari_srgan._widgets.parts import Fold, LayerChoice, Message, form, scrolling
+from napari_srgan._widgets.pixel_size import PixelSize, set_pixel_size
+from napari_srgan._widgets.runner import Runner
+from napari_srgan._widgets.show import remove_previews, show_outcome
+from napari_srgan._widgets.what import What
+from napari_srgan._widgets.worker import Outcome, warm_up
+from napari_srgan.errors import InputError
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+_log = logging.getLogger(__name__)
+
+
+class SuperResolve(QWidget):
+    """Super-resolve an image layer.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer; napari passes it by this name.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        from napari.layers import Image
+
+        super().__init__()
+        self.viewer = napari_viewer
+        self._connections = Connections()
+        self._speeds = Speeds()
+        self._devices: list[str] = []
+        self._orders: tuple[Order, ...] = ()
+        self._warm: Any = None
+        self._closed = False
+
+        self.layer = LayerChoice(napari_viewer, Image, self._connections)
+        self.model = ModelChoice()
+        self.what = What(napari_viewer, self._connections)
+        self.pixel_size = PixelSize()
+        self.advanced = Advanced()
+        self.fold = Fold("Advanced", self.advanced)
+        self.grid = QCheckBox("Show side by side in the grid")
+        self.grid.setChecked(remembered.side_by_side())
+        self.summary = Message()
+        self.preview = PreviewButton()
+        self.run = QPushButton("Super-resolve")
+        self.run.setToolTip("Restore what is chosen; the result becomes a new layer")
+        self.runner = Runner()
+        self.message = Message()
+        self.exports = Exports(napari_viewer)
+        self._lay_out()
+        self._connect()
+        self.refresh()
+
+    def choose_layer(self, layer: Image) -> bool:
+        """Choose the image layer; False if the viewer does not hold it."""
+        return self.layer.choose(layer)
+
+    def set_defaults(self) -> None:
+        """Put what, model and Advanced back to their defaults."""
+        self.model.box.choose("auto")
+        self.what.set_defaults()
+        self.advanced.set_defaults()
+
+    def start(self) -> None:
+        """Super-resolve what is chosen, or say why not."""
+        self._start(preview=False)
+
+    def start_preview(self) -> None:
+        """Restore what the canvas shows, with one model or several."""
+        self._start(preview=True)
+
+    def say(self, text: str, error: bool = False) -> None:
+        """Show a sentence; an error also appears as napari's notification."""
+        self.message.say(text, error=error)
+        if error:
+            from napari.utils.notifications import show_error
+
+            show_error(text)
+
+    # --- building ---------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(6)
+        top = form()
+        top.addRow("Image", self.layer)
+        top.addRow("Model", self.model)
+        column.addLayout(top)
+        column.addWidget(self.what)
+        size = form()
+        size.addRow("Pixel size", self.pixel_size)
+        column.addLayout(size)
+        column.addWidget(self.fold)
+        column.addWidget(self.grid)
+        column.addWidget(self.summary)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.preview)
+        buttons.addWidget(self.run, 1)
+        column.addLayout(buttons)
+        column.addWidget(self.runner)
+        column.addWidget(self.message)
+        column.addWidget(self.exports)
+        column.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolling(content))
+        self.setMinimumWidth(300)
+
+    def _connect(self) -> None:
+        # Many events come at once (a layer brings its dims, its name, its selection): one refresh
+        # after the burst is enough, and the slider stays smooth.
+        self._pending = QTimer(self)
+        self._pending.setSingleShot(True)
+        self._pending.setInterval(40)
+        self._pending.timeout.connect(self.refresh)
+        for signal in (
+            self.layer.changed,
+            self.model.changed,
+            self.what.changed,
+            self.advanced.changed,
+        ):
+            signal.connect(self._pending.start)
+        dims, layers = self.viewer.dims.events, self.viewer.layers
+        for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
+            self._connections.connect(emitter, self._on_viewer)
+        self._connections.connect(layers.selection.events.active, self._on_active)
+        self._connections.connect(layers.events.inserted, self._on_active)
+        self.run.clicked.connect(self.start)
+        self.preview.clicked.connect(self.start_preview)
+        self.runner.ended.connect(self._on_ended)
+        self.exports.said.connect(self.say)
+        self.pixel_size.given.connect(self._on_pixel_size)
+        self.grid.toggled.connect(remembered.remember_side_by_side)
+
+    # --- following the viewer ---------------------------------------------------------------
+
+    def _on_viewer(self, event: Any = None) -> None:
+        self._pending.start()
+
+    def _on_active(self, event: Any = None) -> None:
+        """Take a selected result as the one to save, any other image as the one to restore."""
+        active = self.viewer.layers.selection.active
+        if active is not None and not self.runner.running:
+            if record_of(active) is not None:
+                self.exports.show_layer(active)
+            else:
+                self.layer.choose(active)
+        self._pending.start()
+
+    def refresh(self) -> None:
+        """Say anew what will come out, or what is in the way."""
+        layer = self.layer.value()
+        if self.exports.layer is not None and self.exports.layer not in self.viewer.layers:
+            self.exports.show_layer(None)
+        self.what.show_layer(layer)
+        self._pending.stop()  # showing the layer's choices is no change of them
+        ready = layer is not None and not self.runner.running
+        self.run.setEnabled(ready)
+        self.preview.setEnabled(ready)
+        if layer is None:
+            self.pixel_size.show_layer(None)
+            self.summary.say("Open an image first: File > Open, or File > Open Sample.")
+            return
+        self.model.show_kind(layer.rgb)
+        self.preview.show_kind(layer.rgb)
+        try:
+            self.pixel_size.show_layer(layer)
+            order = self._full_order(layer)
+            self.summary.say(order.text(self._speeds, self._devices))
+        except InputError as error:
+            self.summary.say(str(error), error=True)
+
+    def _full_order(self, layer: Image) -> Order:
+        view = view_of(layer, self.viewer.dims)
+        return full_order(
+            layer,
+            view,
+            self.what.region(layer, view),
+            self.model.info(layer.rgb),
+            self.advanced.job(),
+            place=self.advanced.place.value(),
+            path=self.advanced.file(),
+        )
+
+    # --- working ----------------------------------------------------------------------------
+
+    def _start(self, preview: bool) -> None:
+        layer = self.layer.value()
+        if self.runner.running:
+            return
+        if layer is None:
+            self.say("There is no image layer to restore; open an image first.", error=True)
+            return
+        self.message.say("")
+        try:
+            if preview:
+                names = self.preview.ticked() or [self.model.value()]
+                self._orders = preview_orders(
+                    layer,
+                    view_of(layer, self.viewer.dims),
+                    names,
+                    self.advanced.job(),
+                    self._speeds,
+                    self._devices,
+                )
+            else:
+                self._orders = (self._full_order(layer),)
+            self.runner.start(requests_for(self._orders), f"Super-resolve {layer.name}")
+        except InputError as error:
+            self.say(str(error), error=True)
+        self.refresh()
+
+    def _on_ended(self, outcome: Outcome) -> None:
+        orders, self._orders = self._orders, ()
+        if self._closed:
+            return
+        if outcome.error:
+            self.say(outcome.error, error=True)
+        elif outcome.cancelled:
+            self.say("Cancelled; nothing was kept.")
+        else:
+            self._show(orders, outcome)
+        self.refresh()
+
+    def _show(self, orders: tuple[Order, ...], outcome: Outcome) -> None:
+        for order, made in zip(orders, outcome.made, strict=True):
+            device = str(made.result.metadata["napari_srgan"]["device"])
+            self._speeds.note(order.model.card.name, device, order.pixels, made.seconds)
+        if orders and orders[0].preview:
+            remove_previews(self.viewer)
+        shown = show_outcome(self.viewer, orders, outcome, grid=self.grid.isChecked())
+        self.exports.show_layer(shown.layers[-1])
+        self.say(shown.text)
+
+    def _on_pixel_size(self, size: dict[str, float]) -> None:
+        layer = self.layer.value()
+        if layer is not None:
+            set_pixel_size(layer, size, self.viewer.layers)
+            self._pending.start()
+
+    # --- opening and closing ----------------------------------------------------------------
+
+    def showEvent(self, event: Any) -> None:
+        """Import torch once the panel is on the screen, in a thread: it takes seconds."""
+        super().showEvent(event)
+        if self._warm is None:
+            QTimer.singleShot(100, self._warm_up)
+
+    def _warm_up(self) -> None:
+        from napari.qt.threading import create_worker
+
+        if self._warm is not None or self._closed:
+            return
+        self._warm = create_worker(warm_up)
+        self._warm.returned.connect(self._on_warm)
+        self._warm.start()
+
+    def _on_warm(self, devices: list[str]) -> None:
+        self._devices = devices
+        self.advanced.offer_devices(devices)
+        self._pending.start()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Let go of the viewer when the dock is closed for good: napari then takes the parent."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange and self.parentWidget() is None:
+            self._close_down()
+
+    def closeEvent(self, event: Any) -> None:
+        """Stop the work when the window is closed."""
+        self.runner.cancel()
+        super().closeEvent(event)
+
+    def _close_down(self) -> None:
+        self._closed = True
+        self.runner.cancel()
+        self._pending.stop()
+        self._connections.disconnect_from()
