@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """What was given cannot be used; the message is one sentence that says what, where and what to do.
+    """What was given cannot be used: one sentence says what, where and what to do about it.
 
     The command line prints it and exits with code 2; the widgets show it. Anything else
     that is raised is a defect of the program.
