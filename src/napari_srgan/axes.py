@@ -84,3 +84,38 @@ def checked_axes(given: str, shape: tuple[int, ...], name: str) -> str:
             " name it C if these are channels."
         )
     return axes
+
+
+CANONICAL = AXIS_LETTERS
+"""The order in which files are written and in which foreign files are shown."""
+
+_LABELS = {"time": "T", "channel": "C", "depth": "Z", "plane": "Z", "slice": "Z"}
+
+
+def canonical(axes: str) -> str:
+    """Put axis letters into the canonical order TCZYXS."""
+    return "".join(sorted(axes, key=CANONICAL.index))
+
+
+def axes_from_labels(labels: tuple[str, ...], ndim: int, rgb: bool = False) -> str | None:
+    """Translate napari's axis labels to axis letters.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        One label per axis without S, such as ``("z", "y", "x")`` or napari's default ("-2", "-1").
+    ndim : int
+        Number of axes without S.
+    rgb : bool
+        Whether a last axis of colour samples follows.
+
+    Returns
+    -------
+    str or None
+        YX, ZYX or TZYX for default labels; None if the labels do not say and cannot be guessed.
+    """
+    letters = "".join(_LABELS.get(label.lower(), label.upper()) for label in labels)
+    sensible = set(letters) <= set("TCZYX") and len(set(letters)) == len(letters) == ndim
+    if not (sensible and {"Y", "X"} <= set(letters)):
+        letters = {2: "YX", 3: "ZYX", 4: "TZYX"}.get(ndim, "")
+    return letters + "S" * rgb if letters else None

@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -42,7 +42,7 @@ class LazyArray(Protocol):
         """Read the part that integers and slices, one per axis, address."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Stack:
     """An image of any number of planes, read lazily.
 
@@ -73,34 +73,48 @@ class Stack:
     """
 
     data: LazyArray
-    axes: str = None  # type: ignore[assignment]  # always a str after construction
-    name: str = "image"
-    scale: tuple[float, ...] = None  # type: ignore[assignment]
-    translate: tuple[float, ...] = None  # type: ignore[assignment]
-    units: tuple[str, ...] = None  # type: ignore[assignment]
-    spacing_source: SpacingSource = "unknown"
-    metadata: dict[str, Any] = field(default_factory=dict)
+    axes: str
+    name: str
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    units: tuple[str, ...]
+    spacing_source: SpacingSource
+    metadata: dict[str, Any]
 
-    def __post_init__(self) -> None:
-        if not all(hasattr(self.data, needed) for needed in ("shape", "dtype", "__getitem__")):
+    def __init__(
+        self,
+        data: LazyArray,
+        axes: str | None = None,
+        name: str = "image",
+        scale: Iterable[float] | None = None,
+        translate: Iterable[float] | None = None,
+        units: Iterable[str] | None = None,
+        spacing_source: SpacingSource = "unknown",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not all(hasattr(data, needed) for needed in ("shape", "dtype", "__getitem__")):
             raise InputError(
-                f"{self.name}: {type(self.data).__name__} is not an image array; give a numpy array"
-                " or something that behaves like one."
+                f"{name}: {type(data).__name__} is not an image array; give a numpy array or"
+                " something that behaves like one."
             )
-        dtype = checked_dtype(self.data.dtype, self.name)
-        given = guess_axes(self.shape, dtype, self.name) if self.axes is None else self.axes
-        axes = checked_axes(given, self.shape, self.name)
-        n = len(axes.replace("S", ""))
-        checked = {
-            "axes": axes,
-            "scale": _numbers(self.scale, 1.0, n, "scale", self.name),
-            "translate": _numbers(self.translate, 0.0, n, "translate", self.name),
-            "units": _checked_units(self.units, n, self.name),
-            "metadata": dict(self.metadata or {}),
+        shape = tuple(int(n) for n in data.shape)
+        dtype = checked_dtype(data.dtype, name)
+        given = guess_axes(shape, dtype, name) if axes is None else axes
+        letters = checked_axes(given, shape, name)
+        n = len(letters.replace("S", ""))
+        values = {
+            "data": data,
+            "axes": letters,
+            "name": str(name),
+            "scale": _numbers(scale, 1.0, n, "scale", name),
+            "translate": _numbers(translate, 0.0, n, "translate", name),
+            "units": _checked_units(units, n, name),
+            "spacing_source": spacing_source,
+            "metadata": dict(metadata or {}),
         }
-        if 0.0 in checked["scale"]:
-            raise InputError(f"{self.name}: a scale of 0 has no meaning; give the pixel distance.")
-        for key, value in checked.items():
+        if 0.0 in values["scale"]:  # type: ignore[operator]
+            raise InputError(f"{name}: a scale of 0 has no meaning; give the pixel distance.")
+        for key, value in values.items():  # the fields are frozen for everybody else
             object.__setattr__(self, key, value)
 
     @property

@@ -1,0 +1,53 @@
+"""OutputSpec: what an output will be, known before its first pixel is made.
+
+What belongs here: a description. Sinks take one, and the writers of the file formats read it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """What an output will be, known before its first pixel.
+
+    Attributes
+    ----------
+    shape, axes : tuple of int and str
+        As for `stack.Stack`.
+    dtype : numpy.dtype
+        Of the blocks and of the result.
+    scale, translate, units : tuple
+        Per axis without S, as for `stack.Stack`.
+    name : str
+        Name of the result.
+    metadata : dict
+        Carried to the file as far as JSON can hold it; the provenance is under "napari_srgan".
+    """
+
+    shape: tuple[int, ...]
+    axes: str
+    dtype: np.dtype[Any]
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    units: tuple[str, ...]
+    name: str = "result"
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", np.dtype(self.dtype).newbyteorder("="))
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all the pixels in bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def plane_axes(self) -> str:
+        """The axes of a plane index: all but Y, X and S, in order."""
+        return "".join(a for a in self.axes if a not in "YXS")
