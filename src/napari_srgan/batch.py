@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_srgan.errors import InputError, OutputExists
-from napari_srgan.files import READABLE_SUFFIXES, WRITABLE_SUFFIXES, open_stack
+from napari_srgan.files import WRITABLE_SUFFIXES, image_name, open_stack
 from napari_srgan.provenance import input_label
 from napari_srgan.summary import SUMMARY, Summary
 from napari_srgan.terminal import follow, peak_memory_mb, say, sentence_for
@@ -135,13 +135,8 @@ def target_name(source: str, stack: Stack, request: Request) -> str:
 
     card = model_for(request.job.get("model", "auto"), stack.is_rgb).card
     label = input_label(source, bool(request.job.get("anonymise")))
-    lower = label.lower()
     ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
-    # Only a known suffix is cut: "scan.v2" is a name, and a `scan-<hash>` label has none.
-    known = sorted((*READABLE_SUFFIXES, ".ome.tif", ".ome.tiff"), key=len, reverse=True)
-    suffix = next((s for s in known if lower.endswith(s)), "")
-    stem = label[: len(label) - len(suffix)]
-    return f"{stem}_{card.name}_{card.scale}x{'.ome.tif' if ome else '.tif'}"
+    return f"{image_name(label)}_{card.name}_{card.scale}x{'.ome.tif' if ome else '.tif'}"
 
 
 def region_of(stack: Stack, request: Request) -> dict[str, tuple[int, int]] | None:
@@ -163,12 +158,14 @@ def region_of(stack: Stack, request: Request) -> dict[str, tuple[int, int]] | No
 
 
 def check_target(source: Path, target: Path, overwrite: bool) -> None:
-    """Refuse an output before any work: unknown suffix, the input itself, or already there."""
+    """Refuse an output before any work: unknown suffix, no folder, the input, or already there."""
     if not target.name.lower().endswith(tuple(WRITABLE_SUFFIXES)):
         raise InputError(
             f"{target.name}: results cannot be written as '{target.suffix}'; use one of "
             f"{', '.join(WRITABLE_SUFFIXES)}."
         )
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: the folder {target.parent} does not exist; make it first.")
     if target.exists():
         if source.exists() and target.samefile(source):
             raise InputError(f"{target}: input and output are the same file; name another output.")
