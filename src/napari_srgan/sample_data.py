@@ -193,7 +193,8 @@ def _write(path: Path, image: NDArray[Any], entry: Sample) -> None:
     """Write a compressed TIFF that Fiji reads with its spacing: OME for 12 bit, else ImageJ."""
     import tifffile
 
-    dy, dx = entry.spacing[-2:]
+    z, dy, dx = len(image), *entry.spacing[-2:]
+    y0, x0 = entry.translate[-2:]
     if path.name.endswith(".ome.tif"):
         metadata: dict[str, Any] = {
             "axes": entry.axes,
@@ -203,6 +204,12 @@ def _write(path: Path, image: NDArray[Any], entry: Sample) -> None:
             "UUID": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, entry.file)}",
             **{f"PhysicalSize{a}": d for a, d in zip(entry.axes, entry.spacing, strict=True)},
             **{f"PhysicalSize{a}Unit": "µm" for a in entry.axes},
+            "Plane": {
+                "PositionX": [x0] * z,
+                "PositionY": [y0] * z,
+                "PositionXUnit": ["µm"] * z,
+                "PositionYUnit": ["µm"] * z,
+            },
         }
         tifffile.imwrite(path, image, ome=True, metadata=metadata, compression="zlib")
         return
@@ -211,6 +218,8 @@ def _write(path: Path, image: NDArray[Any], entry: Sample) -> None:
         "unit": "um",
         "Info": f"{entry.title}. Synthetic, napari-srgan.",
     }
+    if entry.fine:  # ImageJ keeps the pixel at which the coordinate is 0
+        metadata |= {"xorigin": -x0 / dx, "yorigin": -y0 / dy}
     if "Z" in entry.axes:
         metadata["spacing"] = entry.spacing[0]
     tifffile.imwrite(

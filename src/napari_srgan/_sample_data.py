@@ -1,0 +1,74 @@
+"""The bundled samples as napari meets them, under *File > Open Sample*.
+
+One function a sample, named as in the catalogue of `sample_data`; the manifest points at them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from napari_srgan.files import open_stack
+from napari_srgan.sample_data import sample, sample_path
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+def oct_volume_lr() -> list[LayerData]:
+    """OCT volume LR: the HR volume shrunk 4x."""
+    return [_layer("oct_volume_lr")]
+
+
+def oct_volume_hr() -> list[LayerData]:
+    """OCT volume HR: the mean of many frames."""
+    return [_layer("oct_volume_hr")]
+
+
+def oct_volume_truth() -> list[LayerData]:
+    """OCT volume, the speckle-free truth."""
+    return [_layer("oct_volume_truth")]
+
+
+def oct_volume_coarse_lr() -> list[LayerData]:
+    """OCT volume LR: an instrument of 4x coarser resolution."""
+    return [_layer("oct_volume_coarse_lr")]
+
+
+def oct_frame_hr() -> list[LayerData]:
+    """OCT single frames HR with full speckle, 12 bits in uint16."""
+    return [_layer("oct_frame_hr")]
+
+
+def oct_frame_coarse_lr() -> list[LayerData]:
+    """OCT single frames LR of the same scatterers, 12 bits in uint16."""
+    return [_layer("oct_frame_coarse_lr")]
+
+
+def tissue_rgb_lr() -> list[LayerData]:
+    """Stained tissue LR, RGB: the HR image shrunk 4x."""
+    return [_layer("tissue_rgb_lr")]
+
+
+def tissue_rgb_hr() -> list[LayerData]:
+    """Stained tissue HR, RGB."""
+    return [_layer("tissue_rgb_hr")]
+
+
+def _layer(name: str) -> LayerData:
+    """Open a sample as a layer that lies where it belongs: LR and HR cover the same field."""
+    stack = open_stack(sample_path(name))
+    # Whole in memory, for they are small and the viewer is then quick.
+    data = np.stack([stack.read(index) for index in stack.plane_indices()])
+    attributes: dict[str, Any] = {
+        "name": sample(name).name,
+        "scale": stack.scale,
+        "translate": stack.translate,
+        "units": stack.units,
+        "axis_labels": tuple(stack.axes.replace("S", "").lower()),
+        "rgb": stack.is_rgb,
+        "metadata": dict(stack.metadata),
+    }
+    if not stack.is_rgb:
+        attributes["contrast_limits"] = (0, 255 if stack.dtype == np.uint8 else 4095)
+    return data.reshape(stack.shape), attributes, "image"
