@@ -11,7 +11,7 @@ from napari_srgan.demo import Demo
 from napari_srgan.errors import InputError
 
 _GEOMETRY = (1500, 900)
-_SETTLE = 30  # rounds of the event loop until the canvas has been laid out and drawn
+_ROUNDS = 30  # of the event loop, until the canvas has been laid out and drawn
 
 
 def show(demo: Demo, screenshot: Path | None = None) -> None:
@@ -33,15 +33,14 @@ def show(demo: Demo, screenshot: Path | None = None) -> None:
         viewer = napari.Viewer(title="napari-srgan demo")
     except RuntimeError as error:  # Qt without a screen, or without OpenGL
         raise InputError(f"napari could not open a window: {error}") from error
-    fill(viewer, demo)
     viewer.window.resize(*_GEOMETRY)
+    fill(viewer, demo)
+    _settle()
+    viewer.reset_view(margin=0.02)  # only now is it known how large a cell of the grid is
     if screenshot is None:
         napari.run()
         return
-    from qtpy.QtWidgets import QApplication
-
-    for _ in range(_SETTLE):
-        QApplication.processEvents()
+    _settle()
     screenshot.parent.mkdir(parents=True, exist_ok=True)
     viewer.window.screenshot(str(screenshot), flash=False, canvas_only=False)
     viewer.close()
@@ -60,37 +59,34 @@ def fill(viewer: napari.Viewer, demo: Demo) -> None:
     demo : Demo
         What `demo.run` made.
     """
-    truth = demo.truth
-    limits = [float(v) for v in np.percentile(np.asarray(truth.data[:]), (0.5, 99.8))]
-    model = demo.result.metadata["napari_srgan"]["model"]
-    shared = {"contrast_limits": limits, "axis_labels": tuple(demo.low.axes)}
-    # Added in reverse, because the grid starts with the uppermost layer.
-    viewer.add_image(
-        np.asarray(truth.data[:]),
-        name="truth",
-        scale=truth.scale,
-        translate=truth.translate,
-        units=truth.units,
-        **shared,
-    )
-    viewer.add_image(
-        np.asarray(demo.result.data),
-        name=f"result [{model} 4x]",
-        scale=demo.result.scale,
-        translate=demo.result.translate,
-        units=demo.low.units,
-        **shared,
-    )
-    viewer.add_image(
-        np.asarray(demo.low.data[:]),
-        name="input",
-        scale=demo.low.scale,
-        translate=demo.low.translate,
-        units=demo.low.units,
-        **shared,
-    )
+    low, truth, result = demo.low, demo.truth, demo.result
+    high = np.asarray(truth.data[:])
+    model = result.metadata["napari_srgan"]["model"]
+    limits = [float(v) for v in np.percentile(high, (0.5, 99.8))]
+    for pixels, name, at in (
+        (np.asarray(low.data[:]), "input", low),
+        (np.asarray(result.data), f"result [{model} 4x]", result),
+        (high, "truth", truth),
+    ):
+        layer = viewer.add_image(
+            pixels,
+            name=name,
+            scale=at.scale,
+            translate=at.translate,
+            units=low.units,
+            axis_labels=tuple(low.axes),
+            contrast_limits=limits,
+        )
+        layer.name_overlay.visible = True
     viewer.layers.link_layers(list(viewer.layers), ["contrast_limits", "gamma"])
-    viewer.canvas.grid.enabled = True
     viewer.canvas.grid.shape = (1, 3)
-    viewer.dims.set_current_step(0, demo.low.shape[0] // 2)
-    viewer.reset_view()
+    viewer.canvas.grid.enabled = True
+    viewer.dims.set_current_step(0, low.shape[0] // 2)
+
+
+def _settle() -> None:
+    """Let Qt lay out and draw what has been asked for."""
+    from qtpy.QtWidgets import QApplication
+
+    for _ in range(_ROUNDS):
+        QApplication.processEvents()

@@ -35,13 +35,14 @@ def save_side_by_side(path: Path, panels: Sequence[Panel]) -> None:
         Where to; replaced if it is there.
     panels : sequence of Panel
         All shown with one gray scale, that of the last, so that brightness can be compared.
-        The detail is the part of the last panel with the most contrast.
+        The detail is the part where the first differs from it most.
     """
     last = panels[-1].pixels
     black, white = np.percentile(last, (0.5, 99.8))
     height, width = last.shape
     side_y, side_x = height // 4, width // 4
-    y, x = _busiest(last, side_y, side_x)
+    lost = last.astype(np.float64) - panels[0].pixels
+    y, x = _busiest(lost, side_y, side_x)
     canvas = np.full(
         (_CAPTION + 2 * height + 2 * _GAP, len(panels) * (width + _GAP) + _GAP),
         _BACKGROUND,
