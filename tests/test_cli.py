@@ -276,7 +276,7 @@ def test_demo_prints_the_table_and_writes_the_picture(tmp_path, capsys):
     text = capsys.readouterr().out
     rows = dict(re.findall(r"^(\S+) +(-?\d+\.\d+ +-?\d\.\d+)$", text, re.MULTILINE))
     assert set(rows) == {"bicubic", small_models.GRAY}
-    assert float(rows["bicubic"].split()[0]) > 15
+    assert float(rows["bicubic"].split()[0]) > 30, "bicubic is aligned with the truth"
     picture = Image.open(tmp_path / "shown" / "oct_volume_4x.png")
     assert np.asarray(picture).std() > 10
     result = open_stack(tmp_path / "shown" / "oct_volume_4x.tif")
