@@ -217,3 +217,14 @@ def test_no_sample_is_big_endian_or_needs_a_codec():
         assert struct.unpack("<2sH", header) == (b"II", 42)
         with tifffile.TiffFile(sample_path(name)) as tif:
             assert tif.pages[0].compression in (1, 8)  # none or deflate
+
+
+def test_the_manifest_offers_every_sample():
+    from npe2 import PluginManifest
+
+    contributions = PluginManifest.from_distribution("napari-srgan").contributions
+    functions = {c.id: c.python_name for c in contributions.commands}
+    offered = {s.key: (s.display_name, functions[s.command]) for s in contributions.sample_data}
+    assert offered == {
+        entry.name: (entry.title, f"napari_srgan._sample_data:{entry.name}") for entry in SAMPLES
+    }

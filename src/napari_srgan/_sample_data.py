@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_srgan.files import open_stack
-from napari_srgan.sample_data import sample, sample_path
+from napari_srgan._reader import read
+from napari_srgan.sample_data import sample_path
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -56,19 +56,10 @@ def tissue_rgb_hr() -> list[LayerData]:
 
 
 def _layer(name: str) -> LayerData:
-    """Open a sample as a layer that lies where it belongs: LR and HR cover the same field."""
-    stack = open_stack(sample_path(name))
-    # Whole in memory, for they are small and the viewer is then quick.
-    data = np.stack([stack.read(index) for index in stack.plane_indices()])
-    attributes: dict[str, Any] = {
-        "name": sample(name).name,
-        "scale": stack.scale,
-        "translate": stack.translate,
-        "units": stack.units,
-        "axis_labels": tuple(stack.axes.replace("S", "").lower()),
-        "rgb": stack.is_rgb,
-        "metadata": dict(stack.metadata),
-    }
-    if not stack.is_rgb:
-        attributes["contrast_limits"] = (0, 255 if stack.dtype == np.uint8 else 4095)
-    return data.reshape(stack.shape), attributes, "image"
+    """Read a sample as a dragged file is read, and show a stack over its dtype's whole range."""
+    ((data, attributes, kind),) = read(str(sample_path(name)))
+    attributes["name"] = name
+    if not attributes["rgb"]:
+        # 12 bits in the frames; the same limits for LR and HR make their grey levels comparable.
+        attributes["contrast_limits"] = (0, 255 if data.dtype == np.uint8 else 4095)
+    return data, attributes, kind
