@@ -19,7 +19,7 @@ from napari_srgan.synthetic import FloatArray, Grid
 
 
 class Layer(NamedTuple):
-    """One retinal layer: thickness at the fovea and 1 mm nasal (um), backscatter (dB, RPE = 0)."""
+    """One retinal layer: thickness at the fovea and nasal of it (um), backscatter (dB, RPE = 0)."""
 
     name: str
     fovea: float
