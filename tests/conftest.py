@@ -71,7 +71,7 @@ def _start_screen():
     read, write = os.pipe()
     # Software OpenGL: a virtual screen has no graphics card behind it.
     os.environ["LIBGL_ALWAYS_SOFTWARE"] = "1"
-    command = [program, "-displayfd", str(write), "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
+    command = [program, "-displayfd", str(write), "-screen", "0", "1280x800x24", "-noreset"]
     _screen = subprocess.Popen(
         command, pass_fds=[write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

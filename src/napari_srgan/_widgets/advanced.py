@@ -54,7 +54,8 @@ class Advanced(QWidget):
             ("fill, then put back", "fill"),
             tip="What to do with NaN and infinite pixels",
         )
-        self.anonymise = QCheckBox("record scan-<hash>, not the name")
+        self.anonymise = QCheckBox("hide the name")
+        self.anonymise.setToolTip("Record the input as scan-<hash>, not by its name")
         self.place = Choice(
             ("automatic", "auto"),
             ("in memory", "memory"),
@@ -73,7 +74,6 @@ class Advanced(QWidget):
         row.addWidget(self.path)
         row.addWidget(browse)
         layout = form()
-        layout.setContentsMargins(14, 0, 0, 0)
         self.setLayout(layout)
         for label, widget in (
             ("Device", self.device),
@@ -86,7 +86,7 @@ class Advanced(QWidget):
             ("Output", self.place),
             ("File", self._file),
         ):
-            layout.addRow(label, widget)
+            layout.add(label, widget)
         self._layout = layout
         for choice in (self.device, self.precision, self.tile, self.nan, self.place):
             choice.currentIndexChanged.connect(lambda _index: self._on_change())

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 from napari_srgan._widgets.comparison import Answer, Figures, Question, Ranges, answer, question_for
 from napari_srgan._widgets.connections import Connections
 from napari_srgan._widgets.exports import record_of
-from napari_srgan._widgets.parts import LayerChoice, Message, form, scrolling
+from napari_srgan._widgets.parts import LayerChoice, Message, Scrolling, form
 from napari_srgan._widgets.result_layer import input_of
 from napari_srgan.errors import InputError
 
@@ -104,9 +104,9 @@ class Compare(QWidget):
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(8)
         top = form()
-        top.addRow("Reference", self.reference)
-        top.addRow("Candidate", self.candidate)
-        top.addRow("LR input", self.low)
+        top.add("Reference", self.reference)
+        top.add("Candidate", self.candidate)
+        top.add("LR input", self.low)
         column.addLayout(top)
         table = QGridLayout()
         table.setHorizontalSpacing(12)
@@ -129,8 +129,7 @@ class Compare(QWidget):
         column.addStretch(1)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolling(content))
-        self.setMinimumWidth(300)
+        outer.addWidget(Scrolling(content))
 
     # --- choosing ---------------------------------------------------------------------------
 

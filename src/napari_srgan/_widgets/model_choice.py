@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QMenu, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_srgan._widgets.parts import Choice, Message
 from napari_srgan.errors import InputError
@@ -102,23 +102,39 @@ class ModelChoice(QWidget):
         self.purpose.say(head + card.purpose if card and card.purpose else head.rstrip(": "))
 
 
-class PreviewButton(QToolButton):
+class PreviewButton(QWidget):
     """Preview, with a list beside it of the models to preview with.
 
     Nothing ticked means the chosen model.
+
+    Signals
+    -------
+    clicked()
+        When a preview is asked for.
     """
+
+    clicked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.setText("Preview")
-        self.setToolTip(
-            "Restore what the canvas shows, within a second or two; the arrow picks several models"
-        )
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self._rgb = False
+        self.button = QPushButton("Preview")
+        self.button.setToolTip("Restore what the canvas shows, within a second or two")
+        self.button.clicked.connect(lambda: self.clicked.emit())
+        self.arrow = QToolButton()
+        self.arrow.setArrowType(Qt.ArrowType.DownArrow)
+        self.arrow.setToolTip("Tick several models to preview them side by side")
+        self.arrow.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        # napari's theme draws no menu mark; the arrow itself says that there is a list.
+        self.arrow.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.list = QMenu(self)
         self.list.aboutToShow.connect(self.refresh)
-        self.setMenu(self.list)
-        self._rgb = False
+        self.arrow.setMenu(self.list)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(1)
+        layout.addWidget(self.button)
+        layout.addWidget(self.arrow)
 
     def show_kind(self, rgb: bool) -> None:
         """Offer the models for RGB or for gray images."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -163,9 +164,19 @@ class Message(QLabel):
         self.setVisible(bool(text))
 
 
-def form() -> QFormLayout:
-    """A two-column form that fits a narrow dock."""
-    layout = QFormLayout()
+class Form(QFormLayout):
+    """A two-column form that fits a narrow dock; the fields of several forms line up."""
+
+    def add(self, text: str, field: QWidget) -> None:
+        """Add a row."""
+        label = QLabel(text)
+        label.setMinimumWidth(label.fontMetrics().horizontalAdvance("Pixel size  "))
+        self.addRow(label, field)
+
+
+def form() -> Form:
+    """Make a form without margins."""
+    layout = Form()
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setHorizontalSpacing(8)
     layout.setVerticalSpacing(4)
@@ -174,11 +185,27 @@ def form() -> QFormLayout:
     return layout
 
 
-def scrolling(content: QWidget) -> QScrollArea:
-    """Put a panel into a scroll area, so that no window is too low for it."""
-    area = QScrollArea()
-    area.setWidget(content)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return area
+class Scrolling(QScrollArea):
+    """A panel in a scroll area: no window is too low for it, and it is never cut at the side."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the content and its scroll bar, and low."""
+        width = self.widget().minimumSizeHint().width()
+        return QSize(width + self.verticalScrollBar().sizeHint().width(), 120)
+
+    def sizeHint(self) -> QSize:
+        """As high as the content if there is room."""
+        wanted = self.widget().sizeHint()
+        return QSize(max(wanted.width(), self.minimumSizeHint().width()), wanted.height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Tell the dock when the content needs more room than before."""
+        super().resizeEvent(event)
+        self.updateGeometry()

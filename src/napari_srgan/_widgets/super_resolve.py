@@ -20,12 +20,12 @@ from napari_srgan._widgets.exports import Exports, record_of
 from napari_srgan._widgets.layer_stack import view_of
 from napari_srgan._widgets.model_choice import ModelChoice, PreviewButton
 from napari_srgan._widgets.order import Order, full_order, preview_orders, requests_for
-from napari_srgan._widgets.parts import Fold, LayerChoice, Message, form, scrolling
+from napari_srgan._widgets.parts import Fold, LayerChoice, Message, Scrolling, form
 from napari_srgan._widgets.pixel_size import PixelSize, set_pixel_size
 from napari_srgan._widgets.runner import Runner
 from napari_srgan._widgets.show import remove_previews, show_outcome
 from napari_srgan._widgets.what import What
-from napari_srgan._widgets.worker import Outcome, warm_up
+from napari_srgan._widgets.worker import Outcome, WarmUp
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ class SuperResolve(QWidget):
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(6)
         top = form()
-        top.addRow("Image", self.layer)
-        top.addRow("Model", self.model)
+        top.add("Image", self.layer)
+        top.add("Model", self.model)
         column.addLayout(top)
         column.addWidget(self.what)
         size = form()
-        size.addRow("Pixel size", self.pixel_size)
+        size.add("Pixel size", self.pixel_size)
         column.addLayout(size)
         column.addWidget(self.fold)
         column.addWidget(self.grid)
@@ -129,8 +129,7 @@ class SuperResolve(QWidget):
         column.addStretch(1)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolling(content))
-        self.setMinimumWidth(300)
+        outer.addWidget(Scrolling(content))
 
     def _connect(self) -> None:
         # Many events come at once (a layer brings its dims, its name, its selection): one refresh
@@ -139,6 +138,9 @@ class SuperResolve(QWidget):
         self._pending.setSingleShot(True)
         self._pending.setInterval(40)
         self._pending.timeout.connect(self.refresh)
+        self._poll = QTimer(self)
+        self._poll.setInterval(100)
+        self._poll.timeout.connect(self._on_poll)
         for signal in (
             self.layer.changed,
             self.model.changed,
@@ -273,18 +275,16 @@ class SuperResolve(QWidget):
             QTimer.singleShot(100, self._warm_up)
 
     def _warm_up(self) -> None:
-        from napari.qt.threading import create_worker
+        if self._warm is None and not self._closed:
+            self._warm = WarmUp()
+            self._poll.start()
 
-        if self._warm is not None or self._closed:
-            return
-        self._warm = create_worker(warm_up)
-        self._warm.returned.connect(self._on_warm)
-        self._warm.start()
-
-    def _on_warm(self, devices: list[str]) -> None:
-        self._devices = devices
-        self.advanced.offer_devices(devices)
-        self._pending.start()
+    def _on_poll(self) -> None:
+        if self._warm.devices is not None:
+            self._poll.stop()
+            self._devices = self._warm.devices
+            self.advanced.offer_devices(self._devices)
+            self._pending.start()
 
     def changeEvent(self, event: QEvent) -> None:
         """Let go of the viewer when the dock is closed for good: napari then takes the parent."""
@@ -301,4 +301,5 @@ class SuperResolve(QWidget):
         self._closed = True
         self.runner.cancel()
         self._pending.stop()
+        self._poll.stop()
         self._connections.disconnect_from()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from napari_srgan._widgets.choice import rectangle, region_for, slice_axis
@@ -36,14 +36,15 @@ class What(QWidget):
         self.slices = Choice(
             ("Whole stack", "all"), ("Slice in view", "view"), ("Slice range", "range")
         )
-        self.first, self.last = QSpinBox(), QSpinBox()
+        self.first, self.last = _spin(), _spin()
         self._span = QWidget()
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
+        self._axis_text = QLabel()
+        row.addWidget(self._axis_text)
         row.addWidget(self.first, 1)
         row.addWidget(QLabel("to"))
         row.addWidget(self.last, 1)
-        self._span_text = QLabel()
         column = QVBoxLayout(self._span)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -51,9 +52,9 @@ class What(QWidget):
         self.area = LayerChoice(viewer, Shapes, connections, none="Whole frame")
         self._layout = form()
         self.setLayout(self._layout)
-        self._layout.addRow("Restore", self.slices)
-        self._layout.addRow(self._span_text, self._span)
-        self._layout.addRow("Area", self.area)
+        self._layout.add("Restore", self.slices)
+        self._layout.add("Slices", self._span)
+        self._layout.add("Area", self.area)
         self.slices.currentIndexChanged.connect(lambda _i: self._on_change())
         self.first.valueChanged.connect(lambda _v: self.changed.emit())
         self.last.valueChanged.connect(lambda _v: self.changed.emit())
@@ -75,7 +76,7 @@ class What(QWidget):
             if other:
                 self.first.setValue(0)
                 self.last.setValue(last)
-            self._span_text.setText(f"{axis} from")
+            self._axis_text.setText(axis)
         self._axis = axis
         self._on_change()
 
@@ -119,6 +120,13 @@ class What(QWidget):
 
     def _on_drawing(self, event: object = None) -> None:
         self.changed.emit()
+
+
+def _spin() -> QSpinBox:
+    spin = QSpinBox()
+    spin.setMinimumWidth(60)
+    spin.setAlignment(Qt.AlignmentFlag.AlignCenter)
+    return spin
 
 
 def _sizes(layer: Image) -> dict[str, int]:

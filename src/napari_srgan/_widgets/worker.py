@@ -164,8 +164,23 @@ def _one(
         run.close()  # an unfinished run aborts its sink: no half-made layer, no partial file
 
 
-def warm_up() -> list[str]:
-    """Import torch and return the devices that are there; run in a thread once the panel shows."""
-    from napari_srgan.devices import available_devices
+class WarmUp:
+    """Imports torch in a thread; `devices` is None until that is done.
 
-    return available_devices()
+    A plain thread that is looked at now and then, not a worker with signals: the import cannot
+    be cancelled, and a signal to a window that was closed meanwhile would end the process.
+    """
+
+    def __init__(self) -> None:
+        self.devices: list[str] | None = None
+        threading.Thread(target=self._run, name="napari-srgan warm-up").start()
+
+    def _run(self) -> None:
+        try:
+            from napari_srgan.devices import available_devices
+
+            self.devices = available_devices()
+        except Exception:
+            # A broken installation is named when work is asked for.
+            _log.exception("torch could not be loaded")
+            self.devices = []
