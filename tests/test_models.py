@@ -96,6 +96,17 @@ def test_a_pickle_is_refused_and_not_run(folder, save):
         load_model(path)
 
 
+@pytest.mark.parametrize("length", [0x1080, 0x4B50])
+def test_a_header_whose_length_begins_like_a_pickle_is_read(model_file, length):
+    path, _ = model_file
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = content[8:end].ljust(length)  # the format pads its header with spaces
+    path.write_bytes(length.to_bytes(8, "little") + header + content[end:])
+    assert path.read_bytes()[:2] in (b"\x80\x10", b"PK")
+    assert load_model(path).card == card()
+
+
 def test_damaged_files_are_refused_with_the_reason(model_file, folder):
     path, _ = model_file
     content = path.read_bytes()

@@ -51,7 +51,7 @@ def test_a_training_lowers_the_loss_and_writes_a_model_that_restores(scans, tmp_
     assert run(scans, out, *options) == 0
     with (out / "metrics.csv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file) if not row["set"]]
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]
     model = load_model(out / "generator.safetensors")
     assert model.card.name == "blobs"
     assert model.card.training["steps_done"] == 150

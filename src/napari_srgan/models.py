@@ -246,13 +246,16 @@ def read_card(path: Path) -> Card:
         with path.open("rb") as file:
             start = file.read(8)
             length = int.from_bytes(start, "little")
-            if start[:2] == b"PK" or start[:1] == b"\x80":
+            # The header's length may by chance begin like a pickle; its first brace decides.
+            is_safetensors = file.read(1) == b"{" and 2 <= length <= size - 8
+            if not is_safetensors and (start[:2] == b"PK" or start[:1] == b"\x80"):
                 raise InputError(
                     f"{path.name} is a pickled checkpoint, which can run code when loaded, so it "
                     f"is refused; a model is a {SUFFIX} file written by napari-srgan."
                 )
-            if len(start) < 8 or not 2 <= length <= size - 8:
+            if not is_safetensors:
                 raise ValueError("no safetensors header")
+            file.seek(8)
             header = json.loads(file.read(length))
         return Card.from_json(header["__metadata__"][_KEY])
     except KeyError as error:
