@@ -1,0 +1,93 @@
+"""The function `upscale`: everything between an array and its super-resolved image, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_srgan.errors import InputError
+from napari_srgan.stack import Stack
+from napari_srgan.upscaler import Job, Progress, Result, finish, run_job
+
+
+def upscale(
+    image: Any,
+    model: str | Path = "auto",
+    axes: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    tile: str | int = "auto",
+    intensity: str = "auto",
+    transform: str = "none",
+    progress: Callable[[Progress], object] | None = None,
+) -> Result:
+    """Super-resolve an image or a stack, in memory.
+
+    Parameters
+    ----------
+    image : array-like, Stack or path
+        numpy, dask or zarr array, or an image file. Planes are read one by one.
+    model : str or Path
+        A name of `list_models()` or a model file; "auto" is the fidelity model that fits.
+    axes : str, optional
+        Letters of T C Z Y X S in the order of the data. Without: those of a Stack or file, else
+        YX, ZYX or TZYX, and in uint8 a last axis of 3 or 4 is S (RGB samples).
+    device : str
+        "auto", "cpu", "cuda", "cuda:N" or "mps".
+    precision : str
+        "auto", "float32", "bfloat16" or "float16".
+    tile : "auto" or int
+        Side of a tile's interior in LR pixels; the halo is added. It changes time and memory,
+        not the result.
+    intensity : str
+        "auto", "minmax", "dtype", "percentile:A,B" or "LO:HI": what maps to the network's 0..1.
+    transform : str
+        "none", "log" or "power:P", for data linear in intensity.
+    progress : callable, optional
+        Called with a `Progress` after every tile.
+
+    Returns
+    -------
+    Result
+        data (dtype of the input), axes, scale, translate, metadata.
+
+    Raises
+    ------
+    InputError
+        If the image or a setting cannot be used; one sentence that says why.
+
+    Examples
+    --------
+    >>> import numpy as np, napari_srgan
+    >>> result = napari_srgan.upscale(np.zeros((8, 16), np.uint8))  # doctest: +SKIP
+    >>> result.data.shape  # doctest: +SKIP
+    (32, 64)
+    """
+    job = Job(
+        model=model,
+        device=device,
+        precision=precision,
+        tile=tile,
+        intensity=intensity,
+        transform=transform,
+    )
+    return finish(run_job(_as_stack(image, axes), job), progress)
+
+
+def _as_stack(image: Any, axes: str | None) -> Stack:
+    if isinstance(image, Stack):
+        if axes is not None and axes.upper() != image.axes:
+            raise InputError(
+                f"{image.name} has the axes {image.axes} already; axes={axes!r} contradicts them."
+            )
+        return image
+    if isinstance(image, (str, Path)):
+        from napari_srgan.files import open_stack
+
+        return open_stack(image, axes)
+    if not hasattr(image, "dtype"):
+        image = np.asarray(image)  # nested lists
+    return Stack(image, axes)

@@ -1,0 +1,172 @@
+"""One window of an image through the network: exact whatever its size, in any number format.
+
+What belongs here: the network ready to run on a device, and nothing of tiles or stacks. The
+result of a window is a function of its pixels alone, bit for bit in float32 on a CPU, so that
+a tiled image equals the untiled one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from napari_srgan.networks.rewrite import RowStrips, for_inference
+
+if TYPE_CHECKING:
+    from napari_srgan.models import Model
+
+_FRAME = 32
+"""Smallest side of what a network is given, LR px.
+
+Torch and oneDNN choose another algorithm, with another order of summation, for small images
+(3x3 convolutions of up to 20480 values, 5x5 ones narrower than 32 px: last bits differ). So
+a smaller window is set into a frame of this size, which is kept at zero before every
+convolution: the padding that the window would have had, computed by the algorithm of the
+larger ones.
+"""
+
+_CLOSE_ANYWHERE = 2 / 255
+_CLOSE_IN_THE_MEAN = 0.3 / 255
+
+
+class WindowNetwork:
+    """A model's network on a device, in a number format.
+
+    Parameters
+    ----------
+    model : Model
+        A loaded model; it is not changed.
+    device : torch.device
+        Where to compute.
+    precision : str
+        "float32", "bfloat16" or "float16"; the last convolution is float32 in any case, since
+        16 bits hold too few grey levels.
+    """
+
+    def __init__(self, model: Model, device: torch.device, precision: str = "float32") -> None:
+        self.device = device
+        self.precision = precision
+        self.factor = model.card.scale
+        self.channels = model.card.channels
+        network = for_inference(model.network)
+        self._float32 = network.to(device)
+        self._network = self._float32
+        if precision != "float32":
+            self._network = _lowered(self._float32, getattr(torch, precision))
+
+    def __call__(self, unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+        """Enlarge a window.
+
+        Parameters
+        ----------
+        unit : ndarray of float32, shape (y, x) or (y, x, 3)
+            Intensities, nominally in [0, 1].
+
+        Returns
+        -------
+        enlarged : ndarray of float32, shape (factor * y, factor * x[, 3])
+        repeated : bool
+            Whether 16 bits overflowed, so that the window was computed again in float32.
+        """
+        enlarged = self._run(self._network, unit)
+        if self.precision == "float32" or np.isfinite(enlarged).all():
+            return enlarged, False
+        return self._run(self._float32, unit), True
+
+    def close_to_float32(self, unit: NDArray[np.float32]) -> bool:
+        """Say whether a window comes out as in float32 within 2 grey levels of 255, mean 0.3."""
+        with np.errstate(invalid="ignore"):
+            difference = np.abs(self._run(self._network, unit) - self._run(self._float32, unit))
+            return bool(
+                difference.max() <= _CLOSE_ANYWHERE and difference.mean() <= _CLOSE_IN_THE_MEAN
+            )
+
+    def _run(self, network: nn.Module, unit: NDArray[np.float32]) -> NDArray[np.float32]:
+        height, width = unit.shape[:2]
+        samples = torch.from_numpy(np.ascontiguousarray(unit)).reshape(height, width, -1)
+        framed = torch.zeros(1, samples.shape[2], max(height, _FRAME), max(width, _FRAME))
+        framed[0, :, :height, :width] = samples.permute(2, 0, 1)
+        with (
+            torch.inference_mode(),
+            _full_float32(self.device),
+            _frame_at_zero(network, height, width),
+        ):
+            enlarged = network(framed.to(self.device))[0]
+            inside = enlarged[:, : height * self.factor, : width * self.factor]
+            result = inside.permute(1, 2, 0).float().cpu().numpy()
+        return np.ascontiguousarray(result.reshape(*result.shape[:2], *unit.shape[2:]))
+
+
+def bytes_per_pixel(network: nn.Module) -> int:
+    """Estimate the memory that a network takes in float32 per LR pixel of a window.
+
+    Three times its widest features is what a CPU and a GPU were measured to take; stages in
+    strips of rows do not count, since theirs stay small.
+    """
+    scale, widest = 1, 0
+    for module in _outside_strips(network):
+        if isinstance(module, nn.Conv2d):
+            widest = max(widest, module.out_channels * scale**2)
+        elif isinstance(module, nn.PixelShuffle):
+            scale *= module.upscale_factor
+    return 3 * 4 * widest
+
+
+def _outside_strips(module: nn.Module) -> Iterator[nn.Module]:
+    """Walk the modules in order, without what is evaluated in strips of rows."""
+    yield module
+    for child in module.children():
+        if not isinstance(child, RowStrips):
+            yield from _outside_strips(child)
+
+
+def _lowered(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Copy a network into a 16-bit format, all but its last convolution."""
+    network = copy.deepcopy(network).to(dtype)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    convolutions[-1].float()
+    convolutions[-1].register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
+    network.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
+    return network
+
+
+@contextmanager
+def _frame_at_zero(network: nn.Module, height: int, width: int) -> Iterator[None]:
+    """Zero what lies beyond a window of this size before every convolution, if it has a frame."""
+    frame_height, frame_width = max(height, _FRAME), max(width, _FRAME)
+
+    def clear(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        features = inputs[0]
+        scale = features.shape[-1] // frame_width
+        features[..., scale * width :] = 0
+        # Features of less than the frame's height are strips of a window that needs no rows.
+        if features.shape[-2] == scale * frame_height:
+            features[..., scale * height :, :] = 0
+
+    if (frame_height, frame_width) == (height, width):
+        yield
+        return
+    hooks = [
+        module.register_forward_pre_hook(clear)
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _full_float32(device: torch.device) -> AbstractContextManager[Any]:
+    """Keep cuDNN from rounding float32 to TF32's 10 bits: float32 is the reference."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
