@@ -107,7 +107,7 @@ def _from_tags(page: tifffile.TiffPage, notes: Mapping[str, Any]) -> Calibration
     elif "unit" in notes:
         for axis, n in per_unit.items():
             found.set(axis, 1 / n if n else None, noted)
-    elif notes and any(n not in (None, 1.0) for n in per_unit.values()):
+    elif "ImageJ" in notes and any(n not in (None, 1.0) for n in per_unit.values()):
         for axis, n in per_unit.items():  # relative numbers: they keep the aspect ratio
             found.set(axis, 1 / n if n else None, PIXEL)
     depth = _number(notes.get("spacing"))

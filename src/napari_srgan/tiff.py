@@ -6,11 +6,7 @@ BigTIFF) into one lazy array with named axes. The bytes are read by tiffpages.py
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +20,7 @@ from napari_srgan.calibration import Calibration, read_calibration
 from napari_srgan.errors import InputError
 from napari_srgan.notes import read_notes, valid_layout
 from napari_srgan.stack import LazyArray, SpacingSource
+from napari_srgan.tifflog import listening
 from napari_srgan.tiffpages import TiffArray, Transform, can_decode
 from napari_srgan.units import PIXEL
 
@@ -56,16 +53,16 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
     InputError
         If it is no TIFF file, is cut short, or holds what cannot be read.
     """
-    with _listening() as complaints:
+    with listening() as complaints:
         try:
             tif = tifffile.TiffFile(path)
-        except (tifffile.TiffFileError, OSError, ValueError) as e:
+        except Exception as e:  # tifffile meets damage with errors of every type
             raise InputError(f"{path.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
         try:
             return _from_series(tif, path.name, axes)
         except InputError:
             raise
-        except Exception as e:  # tifffile meets damage with errors of every type
+        except Exception as e:
             raise InputError(f"{path.name} is damaged or cut short: {_why(e)}.") from e
         finally:
             tif.close()
@@ -217,26 +214,6 @@ def _check_whole(series: tifffile.TiffPageSeries, name: str) -> None:
             raise InputError(
                 f"{name} is cut short: it should have {end} bytes or more, but has {size}."
             )
-
-
-@contextmanager
-def _listening() -> Iterator[list[str]]:
-    """Collect what tifffile logs in this thread, instead of showing it to the user."""
-    complaints: list[str] = []
-    thread = threading.get_ident()
-
-    def keep(record: logging.LogRecord) -> bool:
-        if threading.get_ident() != thread:
-            return True
-        complaints.append(record.getMessage())
-        return False
-
-    log = logging.getLogger("tifffile")
-    log.addFilter(keep)
-    try:
-        yield complaints
-    finally:
-        log.removeFilter(keep)
 
 
 def _why(error: Exception) -> str:

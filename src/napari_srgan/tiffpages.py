@@ -19,6 +19,7 @@ import tifffile
 from PIL import Image
 
 from napari_srgan.errors import InputError
+from napari_srgan.tifflog import listening
 
 Transform = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
@@ -154,14 +155,19 @@ class TiffArray:
             if page is None:  # OME-TIFF may name planes that are not there: they are zero
                 return np.zeros(self._page_shape, self.dtype)
             handle = _open(page.parent.filehandle)
-            if can_decode(key):
-                image = page.asarray(maxworkers=1)
-            else:
-                image = _decode_with_pillow(Path(handle.path), page.index, key)
+            with listening() as complaints:
+                if can_decode(key):
+                    image = page.asarray(maxworkers=1)
+                else:
+                    image = _decode_with_pillow(Path(handle.path), page.index, key)
+            if complaints:
+                raise ValueError(complaints[0])
             if self._transform is not None:
                 image = self._transform(image)
             return image.reshape(self._page_shape).astype(self.dtype, copy=False)
-        except (OSError, ValueError, IndexError, NotImplementedError, tifffile.TiffFileError) as e:
+        except MemoryError:
+            raise
+        except Exception as e:  # decoders meet damage with errors of every type
             raise self._broken(str(e)) from e
 
     @property
@@ -176,7 +182,8 @@ class TiffArray:
             self._kept = None
 
     def _broken(self, why: str) -> InputError:
-        return InputError(f"{self.name} cannot be read: {why.rstrip('.')}.")
+        first = (why.strip() or "it is damaged").splitlines()[0].rstrip(".")
+        return InputError(f"{self.name} cannot be read: {first}.")
 
 
 def can_decode(page: tifffile.TiffPage) -> bool:
