@@ -246,6 +246,19 @@ def test_lzw_is_read_without_extra_packages(tmp_path, dtype):
     np.testing.assert_array_equal(whole(open_stack(tmp_path / "a.tif")), planes)
 
 
+def test_planes_that_an_ome_file_lacks_are_zero_and_told(tmp_path):
+    data = pixels((3, 20, 30)) + 1
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, data, metadata={"axes": "ZYX"})
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        text = tif.ome_metadata.replace('SizeZ="3"', 'SizeZ="5"')
+        tif.pages[0].tags[270].overwrite(text.encode())
+    with pytest.warns(UserWarning, match="2 of 5 planes are not in the file"):
+        stack = open_stack(path)
+    np.testing.assert_array_equal(whole(stack)[:3], data)
+    assert not whole(stack)[3:].any()
+
+
 # --- laziness and threads ---------------------------------------------------------------------
 
 
@@ -448,6 +461,7 @@ def test_a_truncated_tiff_is_always_refused_and_never_wrong(tmp_path, caplog):
     assert caplog.records == []
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow has its own words for the damage
 def test_random_damage_never_escapes_as_another_error(tmp_path):
     _flavours(tmp_path)
     rng = np.random.default_rng(5)

@@ -7,6 +7,7 @@ BigTIFF) into one lazy array with named axes. The bytes are read by tiffpages.py
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +26,9 @@ from napari_srgan.tiffpages import TiffArray, Transform, can_decode
 from napari_srgan.units import PIXEL
 
 _WHITE_IS_ZERO, _PALETTE, _CMYK = 0, 3, 5
+_CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")
+"""What tifffile logs, in one version or another, where the chain of pages ends too early."""
+
 _COLOUR = (2, 6)  # RGB, YCbCr (which is decoded to RGB)
 
 
@@ -66,7 +70,7 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
             raise InputError(f"{path.name} is damaged or cut short: {_why(e)}.") from e
         finally:
             tif.close()
-            if any("invalid page offset" in c or "corrupted" in c for c in complaints):
+            if any(sign in c for c in complaints for sign in _CUT_SHORT):
                 raise InputError(f"{path.name} is cut short: pages that it lists are not there.")
 
 
@@ -204,6 +208,12 @@ def _check_whole(series: tifffile.TiffPageSeries, name: str) -> None:
             if series.is_truncated:
                 end = series.dataoffset + series.nbytes
         else:
+            missing = sum(page is None for page in series)
+            if missing:  # an acquisition that was stopped, in OME-TIFF
+                warnings.warn(
+                    f"{name}: {missing} of {len(series)} planes are not in the file and read as 0.",
+                    stacklevel=2,
+                )
             end = max(
                 offset + count
                 for page in series
