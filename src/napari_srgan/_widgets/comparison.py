@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_srgan import metrics
-from napari_srgan._widgets.layer_stack import layer_stack, view_of
-from napari_srgan._widgets.result_layer import INPUT_KEY
+from napari_srgan._widgets.layer_stack import INPUT_KEY, layer_stack, view_of
 from napari_srgan._widgets.sentences import plane_text
 from napari_srgan.errors import InputError
 

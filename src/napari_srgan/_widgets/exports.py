@@ -14,7 +14,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from napari_srgan._widgets.advanced import FILTERS
-from napari_srgan._widgets.layer_stack import spacing_source
+from napari_srgan._widgets.layer_stack import SESSION_KEYS, spacing_source
 from napari_srgan.errors import InputError
 from napari_srgan.provenance import methods_text
 
@@ -136,6 +136,8 @@ class Exports(QWidget):
         from napari.qt.threading import create_worker
 
         data, attributes, _ = self._layer.as_layer_data_tuple()
+        kept = {k: v for k, v in attributes["metadata"].items() if k not in SESSION_KEYS}
+        attributes["metadata"] = kept
         self.save.setEnabled(False)
         self.said.emit(f"Saving {Path(path).name} ...", False)
         self._saving = create_worker(save_layer, str(path), data, attributes)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_srgan.axes import axes_from_labels
 from napari_srgan.errors import InputError
 from napari_srgan.stack import Stack
 
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
     from napari.components import Dims
     from napari.layers import Image
 
-_DEFAULT_AXES = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TCZYX"}
-_LABELS = {"time": "T", "channel": "C", "channels": "C", "ch": "C", "depth": "Z", "plane": "Z"}
+INPUT_KEY = "napari_srgan_input"
+"""Metadata of a result layer: id of the layer it was made from, the region and the factor."""
+PREVIEW_KEY = "napari_srgan_preview"
+"""Metadata of a preview layer; previews replace each other, results never."""
+SESSION_KEYS = (INPUT_KEY, PREVIEW_KEY)
+"""Metadata that means something in this session only: it is neither passed on nor saved."""
 
 
 def layer_axes(layer: Image) -> str:
@@ -33,18 +38,15 @@ def layer_axes(layer: Image) -> str:
     Raises
     ------
     InputError
-        If the layer has more axes than there are names for.
+        If the layer has more axes than can be guessed, and no labels.
     """
-    letters = [_LABELS.get(str(a).lower(), str(a).upper()) for a in layer.axis_labels]
-    named = set(letters) <= set("TCZYX") and len(set(letters)) == len(letters)
-    if not (named and {"Y", "X"} <= set(letters)):
-        if layer.ndim not in _DEFAULT_AXES:
-            raise InputError(
-                f"{layer.name} has {layer.ndim} axes; set its axis labels to letters of TCZYX, "
-                "or split it so that at most five remain."
-            )
-        letters = list(_DEFAULT_AXES[layer.ndim])
-    return "".join(letters) + ("S" if layer.rgb else "")
+    axes = axes_from_labels(tuple(layer.axis_labels), layer.ndim, layer.rgb)
+    if axes is None:
+        raise InputError(
+            f"{layer.name} has {layer.ndim} axes without known labels; set its axis labels to "
+            "letters of TCZYX, or split it."
+        )
+    return axes
 
 
 def layer_stack(layer: Image) -> Stack:
@@ -63,20 +65,20 @@ def layer_stack(layer: Image) -> Stack:
         translate=tuple(float(t) for t in layer.translate),
         units=tuple(str(u) for u in layer.units),
         spacing_source=spacing_source(layer),
-        metadata=dict(layer.metadata),
+        metadata={k: v for k, v in layer.metadata.items() if k not in SESSION_KEYS},
     )
 
 
 def spacing_source(layer: Image) -> str:
-    """Say where the layer's pixel size comes from: "file", "user" or "unknown".
+    """Say where the layer's pixel size comes from: "file", "user", "default" or "unknown".
 
-    A reader or a user who gave no unit gave no physical size, whatever the numbers are.
+    Whatever the numbers are: without a unit along Y and X there is no physical size.
     """
-    axes = layer_axes(layer)
-    lateral = [u for a, u in zip(axes, layer.units, strict=False) if a in "YX"]
-    if any(str(u) == "pixel" for u in lateral):
+    units = zip(layer_axes(layer), layer.units, strict=False)
+    if any(str(u) == "pixel" for a, u in units if a in "YX"):
         return "unknown"
-    return str(layer.metadata.get("napari_srgan_spacing", "file" if layer.source.path else "user"))
+    known = layer.metadata.get("spacing_source")
+    return str(known or ("file" if layer.source.path else "user"))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QResizeEvent
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -194,18 +193,20 @@ class Scrolling(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        content.installEventFilter(self)
 
     def minimumSizeHint(self) -> QSize:
         """As wide as the content and its scroll bar, and low."""
         width = self.widget().minimumSizeHint().width()
-        return QSize(width + self.verticalScrollBar().sizeHint().width(), 120)
+        return QSize(max(width + self.verticalScrollBar().sizeHint().width(), 300), 120)
 
     def sizeHint(self) -> QSize:
         """As high as the content if there is room."""
         wanted = self.widget().sizeHint()
         return QSize(max(wanted.width(), self.minimumSizeHint().width()), wanted.height())
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Tell the dock when the content needs more room than before."""
-        super().resizeEvent(event)
-        self.updateGeometry()
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keep the dock as wide as the content needs when a part of it unfolds."""
+        if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+            self.setMinimumWidth(self.minimumSizeHint().width())
+        return super().eventFilter(watched, event)

@@ -20,9 +20,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_srgan._widgets.layer_stack import layer_axes, spacing_source
+from napari_srgan._widgets.layer_stack import INPUT_KEY, layer_axes, spacing_source
 from napari_srgan._widgets.parts import form
-from napari_srgan._widgets.result_layer import INPUT_KEY, placement
+from napari_srgan._widgets.result_layer import placement
 from napari_srgan._widgets.sentences import spacing_text
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ def set_pixel_size(layer: Image, size: dict[str, float], layers: Iterable[Any]) 
     # The corner of the image stays at the same pixel: positions grow with the pixels.
     layer.translate = np.asarray(layer.translate) * new / old
     layer.scale, layer.units = new, units
-    layer.metadata["napari_srgan_spacing"] = "user"
+    layer.metadata["spacing_source"] = "user"
     for other in layers:
         made = getattr(other, "metadata", {}).get(INPUT_KEY) or {}
         if made.get("id") != str(layer.unique_id):
             continue
         placed = placement(layer, made["region"], made["factor"])
         other.scale, other.translate, other.units = placed["scale"], placed["translate"], units
-        other.metadata["napari_srgan_spacing"] = "user"
+        other.metadata["spacing_source"] = "user"
 
 
 class PixelSize(QWidget):

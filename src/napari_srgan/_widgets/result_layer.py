@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_srgan._widgets.layer_stack import layer_axes
+from napari_srgan._widgets.layer_stack import INPUT_KEY, layer_axes, spacing_source
 from napari_srgan.geometry import factors, placed_translate
 from napari_srgan.provenance import input_label
 
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-INPUT_KEY = "napari_srgan_input"
-"""Metadata of a result layer: id of the layer it was made from, the region and the factor."""
-PREVIEW_KEY = "napari_srgan_preview"
-"""Metadata of a preview layer; previews replace each other, results never."""
 LINKED = ("contrast_limits", "gamma", "colormap")
 
 
@@ -110,8 +106,8 @@ def layer_arguments(
         "opacity": layer.opacity,
         "interpolation2d": layer.interpolation2d,
         "metadata": {
-            **layer.metadata,
             **metadata,
+            "spacing_source": spacing_source(layer),
             INPUT_KEY: {"id": str(layer.unique_id), "region": dict(region), "factor": factor},
         },
     }

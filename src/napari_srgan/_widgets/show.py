@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_srgan._widgets.layer_stack import layer_axes
+from napari_srgan._widgets.layer_stack import PREVIEW_KEY, layer_axes
 from napari_srgan._widgets.result_layer import (
-    PREVIEW_KEY,
     add_result,
     in_layer_order,
     layer_arguments,
@@ -73,7 +72,9 @@ def _add(viewer: napari.Viewer, order: Order, one: Made) -> Image:
         layer,
         order.region,
         order.factor,
-        result_name(layer.name, name, order.factor, preview=order.preview),
+        result_name(
+            one.result.metadata["napari_srgan"]["input"], name, order.factor, preview=order.preview
+        ),
         metadata,
     )
     data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
