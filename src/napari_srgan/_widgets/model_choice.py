@@ -43,11 +43,11 @@ class ModelChoice(QWidget):
         self.box = _Fresh(("auto", "auto"))
         self.box.opening.connect(self.refresh)
         self.purpose = Message()
+        """Placed by the panel, across its whole width."""
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.box)
-        layout.addWidget(self.purpose)
         self.box.currentIndexChanged.connect(lambda _i: self._on_change())
         self.refresh()
 

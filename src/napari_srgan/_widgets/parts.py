@@ -196,9 +196,12 @@ class Scrolling(QScrollArea):
         content.installEventFilter(self)
 
     def minimumSizeHint(self) -> QSize:
-        """As wide as the content and its scroll bar, and low."""
+        """As wide as the content and its scroll bar, and so high that some of it is seen."""
         width = self.widget().minimumSizeHint().width()
-        return QSize(max(width + self.verticalScrollBar().sizeHint().width(), 300), 120)
+        return QSize(
+            max(width + self.verticalScrollBar().sizeHint().width(), 300),
+            min(self.widget().sizeHint().height(), 230),
+        )
 
     def sizeHint(self) -> QSize:
         """As high as the content if there is room."""

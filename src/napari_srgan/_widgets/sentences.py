@@ -105,6 +105,6 @@ def spacing_text(axes: str, scale: Sequence[float], units: Sequence[str], source
     short = {"micrometer": "µm", "millimeter": "mm", "nanometer": "nm", "pixel": "px"}
     unit = [short.get(at[a][1], at[a][1]) for a in letters]
     if same:
-        return f"{' x '.join(f'{at[a][0]:.4g}' for a in letters)} {unit[0]} ({' x '.join(letters)})"
+        return f"{' x '.join(f'{at[a][0]:.4g}' for a in letters)} {unit[0]} ({''.join(letters)})"
     each = (f"{at[a][0]:.4g} {u}" for a, u in zip(letters, unit, strict=True))
-    return f"{' x '.join(each)} ({' x '.join(letters)})"
+    return f"{' x '.join(each)} ({''.join(letters)})"

@@ -36,13 +36,20 @@ class Shown:
 
 
 def show_outcome(
-    viewer: napari.Viewer, orders: Sequence[Order], outcome: Outcome, *, grid: bool
+    viewer: napari.Viewer,
+    orders: Sequence[Order],
+    outcome: Outcome,
+    *,
+    seconds: float,
+    grid: bool,
 ) -> Shown:
-    """Add the results above their inputs and, with `grid`, show them side by side."""
+    """Add the results above their inputs and, with `grid`, show them side by side.
+
+    `seconds` is the time from the click to the result, as the user lived it.
+    """
     made = [_add(viewer, order, one) for order, one in zip(orders, outcome.made, strict=True)]
     if grid:
         side_by_side(viewer)
-    seconds = sum(one.seconds for one in outcome.made)
     last, sizes = orders[-1], orders[-1].stack.sizes
     if last.preview:
         (y0, y1), (x0, x1) = last.region["Y"], last.region["X"]
@@ -64,7 +71,9 @@ def remove_previews(viewer: napari.Viewer) -> None:
 
 
 def _add(viewer: napari.Viewer, order: Order, one: Made) -> Image:
-    layer, name = order.layer, order.model.card.name
+    layer, model = order.layer, order.model.card.name
+    # The recorded name, not the layer's: it is hidden where it may be a patient's.
+    recorded = str(one.result.metadata["napari_srgan"]["input"])
     metadata: dict[str, Any] = dict(one.result.metadata)
     if order.preview:
         metadata[PREVIEW_KEY] = True
@@ -72,9 +81,7 @@ def _add(viewer: napari.Viewer, order: Order, one: Made) -> Image:
         layer,
         order.region,
         order.factor,
-        result_name(
-            one.result.metadata["napari_srgan"]["input"], name, order.factor, preview=order.preview
-        ),
+        result_name(recorded, model, order.factor, preview=order.preview),
         metadata,
     )
     data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))

@@ -7,6 +7,7 @@ parts do is in their own files.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QTimer
@@ -55,6 +56,7 @@ class SuperResolve(QWidget):
         self._orders: tuple[Order, ...] = ()
         self._warm: Any = None
         self._closed = False
+        self._started = 0.0
 
         self.layer = LayerChoice(napari_viewer, Image, self._connections)
         self.model = ModelChoice()
@@ -111,6 +113,7 @@ class SuperResolve(QWidget):
         top = form()
         top.add("Image", self.layer)
         top.add("Model", self.model)
+        top.addRow(self.model.purpose)
         column.addLayout(top)
         column.addWidget(self.what)
         size = form()
@@ -233,6 +236,7 @@ class SuperResolve(QWidget):
                 )
             else:
                 self._orders = (self._full_order(layer),)
+            self._started = time.perf_counter()
             self.runner.start(requests_for(self._orders), f"Super-resolve {layer.name}")
         except InputError as error:
             self.say(str(error), error=True)
@@ -256,7 +260,13 @@ class SuperResolve(QWidget):
             self._speeds.note(order.model.card.name, device, order.pixels, made.seconds)
         if orders and orders[0].preview:
             remove_previews(self.viewer)
-        shown = show_outcome(self.viewer, orders, outcome, grid=self.grid.isChecked())
+        shown = show_outcome(
+            self.viewer,
+            orders,
+            outcome,
+            seconds=time.perf_counter() - self._started,
+            grid=self.grid.isChecked(),
+        )
         self.exports.show_layer(shown.layers[-1])
         self.say(shown.text)
 
