@@ -14,6 +14,8 @@ import torch
 from napari_srgan.degradation import bicubic
 from napari_srgan.errors import InputError
 from napari_srgan.models import load_model
+from napari_srgan.networks.srresnet import SRResNet
+from training.initialise import interpolate_at_start
 from training.recipe import Recipe, read_recipe
 from training.scans import Sampler, find_files, load_scans, split
 from training.train_oct import main
@@ -51,7 +53,7 @@ def test_a_training_lowers_the_loss_and_writes_a_model_that_restores(scans, tmp_
     assert run(scans, out, *options) == 0
     with (out / "metrics.csv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file) if not row["set"]]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
     model = load_model(out / "generator.safetensors")
     assert model.card.name == "blobs"
     assert model.card.training["steps_done"] == 150
@@ -218,3 +220,33 @@ def test_the_recipes_of_bundled_models_are_those_in_their_cards(path):
     assert dict(card.parameters) == recipe.network_parameters
     assert card.training["steps_done"] == recipe.steps
     assert tuple(card.trained_on) == recipe.trained_on
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_a_training_starts_from_interpolation(scale, channels, batch_norm):
+    """Away from the border the untrained network puts a smooth image where it belongs."""
+    torch.manual_seed(0)
+    network = SRResNet(channels, 2, 8, scale, batch_norm).eval()
+    interpolate_at_start(network)
+    y, x = torch.meshgrid(*[torch.arange(32 * scale) / scale] * 2, indexing="ij")
+    hr = torch.stack([0.5 + 0.3 * torch.sin((y + x + c) / 4) for c in range(channels)])[None]
+    with torch.inference_mode():
+        sr = network(bicubic(hr, scale))
+    inner = (..., slice(8 * scale, -8 * scale), slice(8 * scale, -8 * scale))
+    torch.testing.assert_close(sr[inner], hr[inner], rtol=0, atol=0.01)
+
+
+def test_every_feature_learns_from_the_second_step_on():
+    torch.manual_seed(0)
+    network = SRResNet(1, 2, 8, 4)
+    interpolate_at_start(network)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(2):
+        optimiser.zero_grad()
+        (network(torch.rand(2, 1, 12, 12)) - torch.rand(2, 1, 48, 48)).square().mean().backward()
+        optimiser.step()
+    still = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    # A bias right before batch norm would be removed by it; there is none in this network.
+    assert still == []

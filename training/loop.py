@@ -18,6 +18,7 @@ from napari_srgan.degradation import degradation
 from napari_srgan.errors import InputError
 from napari_srgan.models import SUFFIX, Card, save_model
 from napari_srgan.networks.srresnet import SRResNet
+from training.initialise import interpolate_at_start
 from training.recipe import Recipe
 from training.scans import Sampler, ScanSet
 from training.validation import validate
@@ -59,7 +60,9 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
     torch.manual_seed(recipe.seed)
-    network = SRResNet(**recipe.network_parameters).to(memory_format=torch.channels_last)
+    network = SRResNet(**recipe.network_parameters)
+    interpolate_at_start(network)
+    network = network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     flips = recipe.flips
     if flips == "auto":

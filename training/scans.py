@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from napari_srgan.files import READABLE_SUFFIXES, open_stack
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
+from napari_srgan.files import READABLE_SUFFIXES, open_stack
 from napari_srgan.intensity import Intensity, measure
 from napari_srgan.stack import Stack
 
