@@ -297,19 +297,21 @@ def test_an_output_folder_that_is_not_there(workplace, refused):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits of POSIX")
 @pytest.mark.parametrize("target", ["out.tif", "out.ome.tif", "out.npy"])
-def test_a_full_disk_leaves_the_old_file_whole(target, workplace):
+def test_a_full_disk_leaves_the_old_file_whole(target, workplace, capsys):
     np.save("scan.npy", image((10, 64, 64)))
     (workplace / target).write_bytes(b"precious")
-    code = (
-        "import resource, sys\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "from napari_srgan.cli import main\n"
-        f"sys.exit(main(['upscale', 'scan.npy', {target!r}, '--model', 'tiny-gray', "
-        "'--device', 'cpu', '--overwrite']))\n"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert ended.returncode == 2, ended
-    assert ended.stderr.count("\n") == 1 and "defect" not in ended.stderr, ended.stderr
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        code = run("scan.npy", "--overwrite", target=target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    shown = capsys.readouterr()
+    assert code == 2, shown
+    assert shown.err.count("\n") == 1 and "defect" not in shown.err, shown.err
+    assert target in shown.err
     assert (workplace / target).read_bytes() == b"precious"
     assert sorted(p.name for p in workplace.iterdir()) == sorted(["scan.npy", target])
 

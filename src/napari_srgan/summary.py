@@ -12,8 +12,8 @@ from napari_srgan.errors import InputError
 
 SUMMARY = "summary.csv"
 _COLUMNS = (
-    "finished", "input", "output", "status", "shape", "dtype", "scale", "model", "seconds",
-    "peak_memory_mb", "error",
+    "finished", "input", "output", "status", "axes", "shape", "dtype", "scale", "units", "model",
+    "seconds", "peak_memory_mb", "error",
 )  # fmt: skip
 
 
