@@ -158,7 +158,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     if arguments.window:
         demo.check_window()
-    shown = demo.run(arguments.out, model=arguments.model, device=arguments.device)
+    shown = demo.run(arguments.out, arguments.model, arguments.device, quiet=arguments.json)
     print(json.dumps(shown.summary()) if arguments.json else shown.text())
     if arguments.window:
         from napari_srgan._demo_window import show

@@ -24,7 +24,7 @@ from napari_srgan.sample_data import sample, sample_path
 from napari_srgan.sinks import FileSink
 from napari_srgan.stack import Stack
 from napari_srgan.terminal import follow, table
-from napari_srgan.upscaler import Job, Result, run_job
+from napari_srgan.upscaler import Job, Result, Upscaler, plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,11 @@ def run(folder: Path, model: str = "auto", device: str = "auto", quiet: bool = F
     except FileExistsError:
         raise InputError(f"{folder} is a file: --out needs a folder.") from None
     file = folder / "oct_volume_4x.tif"
+    planned = plan(low, Job(model=model, device=device))
+    upscaler = Upscaler(planned.model, device)
     started = time.perf_counter()
-    steps = run_job(low, Job(model=model, device=device), FileSink(file, overwrite=True))
-    result = follow(steps, low.name, total=0, quiet=quiet)
+    steps = upscaler.run(planned, FileSink(file, overwrite=True))
+    result = follow(steps, low.name, planned.n_tiles, quiet)
     seconds = time.perf_counter() - started
 
     name = result.metadata["napari_srgan"]["model"]
