@@ -83,3 +83,39 @@ def _start_screen():
     os.environ["DISPLAY"] = f":{number}"
     os.environ.pop("QT_QPA_PLATFORM", None)  # "offscreen" would give napari no OpenGL
     return _screen
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """Make a folder of small models with random weights: they make noise, in the right place."""
+    torch = pytest.importorskip("torch")
+    from napari_srgan.models import Card, save_model
+    from napari_srgan.networks.srresnet import SRResNet
+
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    for name, channels in (
+        ("tiny-gray", 1),
+        ("other-gray", 1),
+        ("tiny-rgb", 3),
+        ("srresnet-gray", 1),
+        ("srresnet-rgb", 3),
+    ):
+        parameters = {"channels": channels, "blocks": 1, "features": 4, "scale": 4}
+        card = Card(
+            name=name,
+            architecture="srresnet",
+            parameters=parameters,
+            channels=channels,
+            scale=4,
+            purpose=f"Random weights for tests ({name}).",
+        )
+        save_model(folder / f"{name}.safetensors", SRResNet(**parameters).eval(), card)
+    return folder
+
+
+@pytest.fixture
+def tiny_models(model_folder, monkeypatch):
+    """Let the catalogue find the small models."""
+    monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(model_folder))
+    return model_folder

@@ -11,7 +11,7 @@ from typing import Literal
 
 _HALO = 40
 """Low-resolution pixels that a tile reads beyond its interior (16-block network)."""
-_CPU_PER_CORE = 15e3
+_CPU_PER_CORE = 13e3
 _GPU = 2e6
 """Guesses, in low-resolution pixels a second, until the first run has measured it."""
 PREVIEW_SECONDS = 1.5
@@ -36,8 +36,7 @@ class Speeds:
         """Pixels a second, measured or guessed."""
         if (model, device) in self._measured:
             return self._measured[model, device]
-        cores = max((os.cpu_count() or 2) // 2, 1)
-        return _CPU_PER_CORE * cores if device == "cpu" else _GPU
+        return _CPU_PER_CORE * (os.cpu_count() or 2) if device == "cpu" else _GPU
 
 
 def read_pixels(height: int, width: int, planes: int, room_y: int = 0, room_x: int = 0) -> float:
@@ -57,7 +56,7 @@ def read_pixels(height: int, width: int, planes: int, room_y: int = 0, room_x: i
 def preview_pixels(speed: float, models: int) -> int:
     """Pixels that a preview may cover, so that all its models are done within a second or two."""
     side = math.sqrt(max(speed, 1.0) * PREVIEW_SECONDS / max(models, 1)) - 2 * _HALO
-    return max(int(side), 48) ** 2
+    return max(int(side), 64) ** 2
 
 
 def place_for(

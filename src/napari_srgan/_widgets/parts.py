@@ -198,10 +198,8 @@ class Scrolling(QScrollArea):
     def minimumSizeHint(self) -> QSize:
         """As wide as the content and its scroll bar, and so high that some of it is seen."""
         width = self.widget().minimumSizeHint().width()
-        return QSize(
-            max(width + self.verticalScrollBar().sizeHint().width(), 300),
-            min(self.widget().sizeHint().height(), 230),
-        )
+        width += self.verticalScrollBar().sizeHint().width()
+        return QSize(max(width, 300), min(self.widget().sizeHint().height(), 230))
 
     def sizeHint(self) -> QSize:
         """As high as the content if there is room."""

@@ -47,7 +47,9 @@ def show_outcome(
 
     `seconds` is the time from the click to the result, as the user lived it.
     """
-    made = [_add(viewer, order, one) for order, one in zip(orders, outcome.made, strict=True)]
+    pairs = list(zip(orders, outcome.made, strict=True))
+    # Each goes right above the input, so the last is added first.
+    made = [_add(viewer, order, one) for order, one in reversed(pairs)][::-1]
     if grid:
         side_by_side(viewer)
     last, sizes = orders[-1], orders[-1].stack.sizes
@@ -55,6 +57,8 @@ def show_outcome(
         (y0, y1), (x0, x1) = last.region["Y"], last.region["X"]
         whole = (y0, y1) == last.view.rows and (x0, x1) == last.view.cols
         part = "what is in view" if whole else "the middle of the view"
+        if not whole and viewer.dims.ndisplay == 2:
+            viewer.fit_to_view(layers=made)
         plane = plane_text(last.view.index, sizes)
         text = f"Preview of {part}, {y1 - y0} x {x1 - x0} px of {plane}, in {time_text(seconds)}."
     else:
