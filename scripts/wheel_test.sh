@@ -9,7 +9,10 @@ wheel=$(ls "$PWD"/dist/*.whl)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" # so that nothing of the checkout can be imported
-unset PYTHONPATH VIRTUAL_ENV 2>/dev/null || true
+unset PYTHONPATH VIRTUAL_ENV
+# The wheel brings its models; a developer's own must not stand in for them.
+NAPARI_SRGAN_MODELS="$work/none"
+export NAPARI_SRGAN_MODELS
 
 "$uv" venv -q --python "$python" empty
 bin=empty/bin
