@@ -1,5 +1,6 @@
 import json
 import struct
+import sys
 import threading
 import tracemalloc
 import zlib
@@ -293,24 +294,29 @@ def test_lazy_array_indexes_like_numpy(tmp_path, data):
     np.testing.assert_array_equal(lazy[..., 0], array[..., 0])
 
 
-def test_many_threads_read_the_same_file(tmp_path):
+@pytest.mark.parametrize("how", [{}, {"compression": "zlib"}], ids=["rows", "pages"])
+def test_many_threads_read_the_same_file(tmp_path, how):
     data = pixels((20, 40, 50), "uint16")
-    for name, how in {"a.tif": {}, "b.tif": {"compression": "zlib"}}.items():
-        tifffile.imwrite(tmp_path / name, data, photometric="minisblack", **how)
-        stack = open_stack(tmp_path / name)
-        wrong = []
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack", **how)
+    stack = open_stack(tmp_path / "a.tif")
+    wrong = []
 
-        def work(seed, stack=stack, wrong=wrong):
-            for z in np.random.default_rng(seed).integers(0, 20, 60):
-                if not np.array_equal(stack.read((z,), slice(3, 30)), data[z, 3:30]):
-                    wrong.append(z)
+    def work(seed):
+        for z in np.random.default_rng(seed).integers(0, 20, 150):
+            if not np.array_equal(stack.read((z,), slice(3, 30)), data[z, 3:30]):
+                wrong.append(z)
 
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads change between any two steps
+    try:
         for t in threads:
             t.start()
         for t in threads:
             t.join()
-        assert wrong == []
+    finally:
+        sys.setswitchinterval(before)
+    assert wrong == []
 
 
 # --- pictures and npy -------------------------------------------------------------------------
@@ -517,18 +523,37 @@ def test_notes_kept_by_another_program_do_not_outrule_its_changes(tmp_path):
     sink.commit()
     with tifffile.TiffFile(tmp_path / "a.tif") as tif:
         info = tif.imagej_metadata["Info"]
-    for shape, resolution in [((4, 10, 30), 2.0), ((4, 20, 30), 1.0)]:  # cropped, recalibrated
+    same = {"resolution": (4.0, 2.0), "spacing": 3.0, "yorigin": 0.375, "xorigin": 0.4}
+    for shape, change, scale, translate in [
+        ((4, 20, 30), {}, spec.scale, spec.translate),  # nothing: the notes hold
+        ((4, 10, 30), {}, spec.scale, (0, -0.1875, -0.1)),  # cropped at the end
+        ((4, 20, 30), {"resolution": (1.0, 1.0)}, (3, 1, 1), (0, -0.375, -0.4)),  # recalibrated
+        ((4, 20, 30), {"xorigin": -3.0}, spec.scale, (0, -0.1875, 0.75)),  # moved
+        ((4, 20, 30), {"unit": "mm"}, spec.scale, (0, -0.1875, -0.1)),
+    ]:
+        said = {"axes": "ZYX", "unit": "um", "Info": info} | same | change
+        resolution = said.pop("resolution")
         tifffile.imwrite(
             tmp_path / "b.tif",
             np.zeros(shape, np.uint16),
             imagej=True,
-            resolution=(resolution, resolution),
-            metadata={"axes": "ZYX", "unit": "um", "spacing": 3.0, "Info": info},
+            resolution=resolution,
+            metadata=said,
         )
         stack = open_stack(tmp_path / "b.tif")
-        assert stack.scale == (3.0, 1 / resolution, 1 / resolution)
-        assert stack.translate == (0.0, 0.0, 0.0)
+        assert stack.shape == shape
+        assert stack.scale == pytest.approx(scale)
+        assert stack.translate == pytest.approx(translate)
+        assert set(stack.units) == {"millimeter" if said["unit"] == "mm" else "micrometer"}
         assert stack.metadata == {"napari_srgan": {"model": "m"}}  # still a result
+    tifffile.imwrite(
+        tmp_path / "b.tif",
+        np.zeros((4, 20, 30), np.uint16),
+        imagej=True,
+        resolution=(4.0, 2.0),
+        metadata={"axes": "TYX", "unit": "um", "Info": info, "yorigin": 0.375, "xorigin": 0.4},
+    )
+    assert open_stack(tmp_path / "b.tif").axes == "TYX"  # slices made to time points
 
 
 def test_foreign_json_under_our_key_is_harmless(tmp_path):
