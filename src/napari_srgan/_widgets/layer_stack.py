@@ -78,7 +78,9 @@ def spacing_source(layer: Image) -> str:
     if any(str(u) == "pixel" for a, u in units if a in "YX"):
         return "unknown"
     known = layer.metadata.get("spacing_source")
-    return str(known or ("file" if layer.source.path else "user"))
+    if known in ("file", "user", "default"):
+        return str(known)
+    return "file" if layer.source.path else "user"
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ class Scrolling(QScrollArea):
     def minimumSizeHint(self) -> QSize:
         """As wide as the content and its scroll bar, and so high that some of it is seen."""
         width = self.widget().minimumSizeHint().width()
-        width += self.verticalScrollBar().sizeHint().width()
+        width += self.verticalScrollBar().sizeHint().width() + 4  # themes draw it a little wider
         return QSize(max(width, 300), min(self.widget().sizeHint().height(), 230))
 
     def sizeHint(self) -> QSize:

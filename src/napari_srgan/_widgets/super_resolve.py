@@ -268,7 +268,12 @@ class SuperResolve(QWidget):
             grid=self.grid.isChecked(),
         )
         self.exports.show_layer(shown.layers[-1])
-        self.say(shown.text)
+        drawn, note = self.what.area.value(), ""
+        if drawn is not None and drawn.visible and self.grid.isChecked():
+            # The grid would give the drawing a cell of its own.
+            drawn.visible = False
+            note = f" {drawn.name} is hidden, to leave its room in the grid."
+        self.say(shown.text + note)
 
     def _on_pixel_size(self, size: dict[str, float]) -> None:
         layer = self.layer.value()
