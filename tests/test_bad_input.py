@@ -331,6 +331,10 @@ def test_a_kill_leaves_the_old_file_whole(tmp_path, workplace):
     child.kill()
     child.wait()
     assert (workplace / "out.tif").read_bytes() == b"precious"
+    # What the killed run left does not stand in the way of the next, nor does it stay.
+    np.save("scan.npy", image())
+    assert run("scan.npy", "--overwrite") == 0
+    assert sorted(path.name for path in workplace.iterdir()) == ["out.tif", "scan.npy"]
 
 
 # --- devices -----------------------------------------------------------------------------------
@@ -341,6 +345,38 @@ def test_a_device_that_is_absent_is_refused_with_those_present(device, refused):
     np.save("scan.npy", image())
     sentence = refused("scan.npy", device=device)
     assert device in sentence and "cpu" in sentence.replace(device, "")
+
+
+def test_memory_that_runs_out_means_smaller_tiles_and_the_same_result(monkeypatch, capsys):
+    from napari_srgan.window import WindowNetwork
+
+    np.save("scan.npy", image((2, 96, 128)))
+    assert run("scan.npy", target="whole.npy") == 0
+    capsys.readouterr()
+    enlarge = WindowNetwork.__call__
+
+    def enlarge_on_a_small_device(self, unit):
+        if max(unit.shape[:2]) > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return enlarge(self, unit)
+
+    monkeypatch.setattr(WindowNetwork, "__call__", enlarge_on_a_small_device)
+    assert run("scan.npy", target="tiled.npy") == 0
+    said = capsys.readouterr().err
+    assert "smaller" in said or "tiles of" in said
+    assert "Traceback" not in said
+    np.testing.assert_allclose(np.load("tiled.npy"), np.load("whole.npy"), atol=1e-6)
+
+
+def test_memory_that_never_suffices_is_one_sentence(monkeypatch, refused):
+    from napari_srgan.window import WindowNetwork
+
+    def fail(self, unit):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(WindowNetwork, "__call__", fail)
+    np.save("scan.npy", image((24, 24)))
+    assert "memory" in refused("scan.npy")
 
 
 def test_a_result_that_is_upscaled_again_warns(capsys):

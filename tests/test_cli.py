@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import small_models
 import tifffile
-from napari_srgan.files import open_stack
 from PIL import Image
 
 import napari_srgan
 from napari_srgan.cli import main
+from napari_srgan.files import open_stack
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +154,14 @@ def test_options_that_do_not_fit_the_image_are_refused(stack, tmp_path, options,
     assert not (tmp_path / "out.tif").exists()
 
 
+@pytest.mark.parametrize("typed", [["--intensity", "-300:900"], ["--intensity=-300:900"]])
+def test_a_range_may_begin_below_zero(stack, typed, capsys):
+    np.save("signed.npy", stack.astype(np.int16) - 300)
+    assert run("signed.npy", "out.tif", *typed) == 0
+    record = open_stack("out.tif").metadata["napari_srgan"]
+    assert (record["intensity_lo"], record["intensity_hi"]) == ([-300], [900])
+
+
 def test_slices_of_a_single_plane_are_refused(capsys):
     np.save("plane.npy", np.eye(16, dtype=np.float32))
     assert run("plane.npy", "out.npy", "--slices", "0:1") == 2
@@ -192,7 +200,8 @@ def test_anonymise_leaves_no_trace_of_the_name(stack, tmp_path, capsys):
     (tmp_path / "scan.tif").rename(tmp_path / "Doe_Jane.tif")
     (tmp_path / "out").mkdir()
     assert run("Doe_Jane.tif", "out/a.tif", "--anonymise", "--json") == 0
-    assert run("Doe_Jane.tif", "--out-dir", "out", "--anonymise", "--json") == 0
+    typed = ("Doe_Jane.tif", "Doe_John.tif", "--out-dir", "out", "--anonymise", "--json")
+    assert run(*typed) == 2, "the second is missing"
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert any(re.fullmatch(r"scan-[0-9a-f]+_tiny-gray_4x\.tif", name) for name in made)
     for path in (tmp_path / "out").iterdir():
@@ -287,6 +296,13 @@ def test_demo_in_json(capsys):
     assert main(["demo", "--json", "--model", small_models.GRAY]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [row["method"] for row in told["measured"]] == ["bicubic", small_models.GRAY]
+
+
+def test_a_window_is_refused_before_work_where_napari_is_absent(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "napari", None)
+    assert main(["demo", "--window"]) == 2
+    assert "napari-srgan[gui]" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
 
 
 def test_output_to_a_pipe_that_closes_is_no_error():

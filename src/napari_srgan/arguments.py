@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,6 +33,17 @@ class _Parser(argparse.ArgumentParser):
         sentence = message[:1].upper() + message[1:]
         say(f"{sentence}; see '{self.prog} --help'.")
         raise SystemExit(EXIT_INPUT)
+
+
+def with_negative_ranges(argv: Sequence[str]) -> list[str]:
+    """Join ``--intensity -5:300`` to one argument; argparse takes -5:300 for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == "--intensity" and re.match(r"-\.?\d", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def parser() -> argparse.ArgumentParser:
@@ -100,7 +112,12 @@ def _add_upscale(commands: Any) -> None:
     )
     add("--model", default="auto", help="name or file of a model (default: auto)")
     add("--device", default="auto", help="auto, cpu, cuda[:N] or mps (default: auto)")
-    add("--precision", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
+    add(
+        "--precision",
+        default="auto",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        help="arithmetic of the network (default: auto: the fastest that stays close to float32)",
+    )
     add(
         "--tile",
         default="auto",

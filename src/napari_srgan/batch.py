@@ -76,7 +76,9 @@ def upscale_one(source: str, target: Path, request: Request) -> dict[str, Any]:
     """
     check_target(Path(source), target, request.overwrite)
     stack = open_stack(Path(source), axes=request.axes)
-    return _restore(stack, source, target, request)
+    summary = _restore(stack, target, request)
+    _report(summary, request.as_json)
+    return summary
 
 
 def upscale_many(sources: Sequence[str], folder: Path, request: Request) -> int:
@@ -105,7 +107,8 @@ def upscale_many(sources: Sequence[str], folder: Path, request: Request) -> int:
     written: set[Path] = set()
     failed = 0
     for source in sources:
-        row: dict[str, Any] = {"input": input_label(source, anonymise)}
+        label = input_label(source, anonymise)
+        row: dict[str, Any] = {"input": label}
         try:
             stack = open_stack(Path(source), axes=request.axes)
             target = folder / target_name(source, stack, request)
@@ -115,15 +118,20 @@ def upscale_many(sources: Sequence[str], folder: Path, request: Request) -> int:
                     f"would be {target.name}; rename one or use another --out-dir."
                 )
             check_target(Path(source), target, request.overwrite)
-            row |= _restore(stack, source, target, request) | {"status": "done"}
-            written.add(target)
+            row |= _restore(stack, target, request)
         except Exception as error:
             failed += 1
-            row |= {"status": "failed", "error": sentence_for(error)}
-            say(row["error"])
+            sentence = sentence_for(error)
+            say(sentence)
+            # What is kept must not hold a name that is hidden.
+            row["error"] = sentence.replace(source, label).replace(Path(source).name, label)
+            summary.add(row | {"status": "failed"})
             if request.as_json:
-                print(json.dumps({"input": row["input"], "error": row["error"]}), flush=True)
-        summary.add(row)
+                print(json.dumps(row), flush=True)
+        else:
+            written.add(target)
+            summary.add(row | {"status": "done"})
+            _report(row, request.as_json)
     if not request.as_json:
         print(f"{len(sources) - failed} of {len(sources)} files done; see {folder / SUMMARY}")
     return failed
@@ -173,8 +181,8 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
             raise OutputExists(f"{target} exists already; --overwrite replaces it.")
 
 
-def _restore(stack: Stack, source: str, target: Path, request: Request) -> dict[str, Any]:
-    """Plan, run and report one job."""
+def _restore(stack: Stack, target: Path, request: Request) -> dict[str, Any]:
+    """Plan and run one job, and sum up what came of it."""
     from napari_srgan.sinks import FileSink
     from napari_srgan.upscaler import Job, Upscaler, plan
 
@@ -187,7 +195,7 @@ def _restore(stack: Stack, source: str, target: Path, request: Request) -> dict[
     steps = upscaler.run(planned, FileSink(target, overwrite=request.overwrite))
     result = follow(steps, stack.name, planned.n_tiles, quiet=request.as_json)
     record = result.metadata["napari_srgan"]
-    summary = {
+    return {
         "input": record["input"],
         "output": str(target),
         "shape": list(result.data.shape),
@@ -202,13 +210,25 @@ def _restore(stack: Stack, source: str, target: Path, request: Request) -> dict[
         "tile": record["tile"],
         "seconds": round(time.perf_counter() - started, 3),
         "peak_memory_mb": round(peak_memory_mb(), 1),
-    }
-    if request.as_json:
+    } | _device_memory(record["device"])
+
+
+def _report(summary: Mapping[str, Any], as_json: bool) -> None:
+    """Print what came of one file, for machines or for people."""
+    if as_json:
         print(json.dumps(summary), flush=True)
-    else:
-        shape = " x ".join(map(str, summary["shape"]))
-        print(
-            f"{target}: {result.axes} {shape} {summary['dtype']}, {summary['model']}, "
-            f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_mb']:.0f} MB"
-        )
-    return summary
+        return
+    shape = " x ".join(map(str, summary["shape"]))
+    print(
+        f"{summary['output']}: {summary['axes']} {shape} {summary['dtype']}, {summary['model']}, "
+        f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_mb']:.0f} MB"
+    )
+
+
+def _device_memory(device: str) -> dict[str, float]:
+    """Give the most memory that torch has held on a CUDA device so far; nothing for others."""
+    if not device.startswith("cuda"):
+        return {}
+    import torch
+
+    return {"peak_device_memory_mb": round(torch.cuda.max_memory_allocated(device) / 1e6, 1)}

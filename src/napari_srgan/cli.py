@@ -7,6 +7,7 @@ the arguments are understood, so that help and mistakes are answered at once.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from napari_srgan.arguments import EXIT_INPUT, parser
+from napari_srgan.arguments import EXIT_INPUT, parser, with_negative_ranges
 from napari_srgan.errors import InputError
 from napari_srgan.terminal import say, sentence_for, table
 
@@ -45,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 after one sentence on standard error; 130 after Ctrl-C and 143 after a request
         to end, both with nothing half-made left behind.
     """
-    arguments = parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        # Consoles that know few letters (Windows) get \\xb5 for a name's µ, not an error.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    arguments = parser().parse_args(with_negative_ranges(sys.argv[1:] if argv is None else argv))
     restore = _end_like_interrupt()
     try:
         code = _COMMANDS[arguments.command](arguments)
