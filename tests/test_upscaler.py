@@ -16,6 +16,7 @@ from napari_srgan.models import load_model
 from napari_srgan.networks.rewrite import for_inference
 from napari_srgan.resampling import bicubic_enlarge
 from napari_srgan.sinks import MemorySink
+from napari_srgan.speed import estimate_seconds
 from napari_srgan.stack import Stack
 from napari_srgan.tiling import plan_tiles
 from napari_srgan.upscaler import Job, Upscaler, finish, plan, run_job
@@ -497,3 +498,9 @@ def test_cuda_agrees_with_the_cpu(gray):
 def test_jobs_are_frozen(gray):
     with pytest.raises(dataclasses.FrozenInstanceError):
         Job().model = "other"
+
+
+def test_the_estimated_time_grows_with_the_pixels(gray):
+    one, ten = (plan(Stack(texture((n, 40, 40))), Job(model=gray, device="cpu")) for n in (1, 10))
+    assert estimate_seconds(ten) == pytest.approx(10 * estimate_seconds(one))
+    assert 1e-5 < estimate_seconds(one) < 60
