@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import napari_srgan
+
 npe2 = pytest.importorskip("npe2")
 pytest.importorskip("napari")
-
-import napari_srgan
 
 MANIFEST = Path(napari_srgan.__file__).parent / "napari.yaml"
 
