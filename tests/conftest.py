@@ -45,10 +45,15 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark every test that opens a window or needs Qt, by the fixtures that it asks for."""
+    """Mark every test that opens a window or needs Qt, by its fixtures, and run those last.
+
+    Mesa's software OpenGL loads LLVM, and triton, which torch.optim imports, brings its own:
+    importing triton after a window was drawn ends the process with a segmentation fault.
+    """
     for item in items:
         if {"make_napari_viewer", "qtbot", "qapp"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.window)
+    items.sort(key=lambda item: item.get_closest_marker("window") is not None)
 
 
 @pytest.hookimpl(tryfirst=True)
