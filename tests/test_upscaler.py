@@ -105,6 +105,18 @@ def test_tiles_of_the_16x64_networks_equal_the_untiled_plane_bit_for_bit(full_si
     assert np.array_equal(got, expected)
 
 
+@pytest.mark.parametrize(("height", "width"), [(97, 8), (97, 32), (145, 12)])
+def test_tall_planes_leave_no_thin_strip_to_another_algorithm(tmp_path, height, width):
+    path = small_models.save(tmp_path, "wide", 1, blocks=1, features=64)
+    network = WindowNetwork(load_model(path), torch.device("cpu"))
+    unit = np.random.default_rng(height).random((height, width), np.float32)
+    whole, _ = network(unit)
+    for tile in plan_tiles(height, width, 30, 10):
+        got = network(unit[tile.ry0 : tile.ry1, tile.rx0 : tile.rx1])[0][tile.crop(4)]
+        expected = whole[tile.y0 * 4 : tile.y1 * 4, tile.x0 * 4 : tile.x1 * 4]
+        assert np.array_equal(got, expected)
+
+
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 70), (20, 31), (64, 40)])
 def test_a_window_gives_what_the_network_alone_gives(gray, height, width):
     model = load_model(gray)
