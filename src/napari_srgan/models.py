@@ -311,13 +311,14 @@ def save_model(path: str | Path, network: nn.Module, card: Card) -> Path:
     Path
         The file.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    save_file(weights, partial, metadata={_KEY: card.to_json()})
+    # Not `save_file`, which makes files that only their owner may read.
+    partial.write_bytes(save(weights, metadata={_KEY: card.to_json()}))
     partial.replace(path)
     return path
 
