@@ -66,6 +66,7 @@ def main() -> int:
     parser.add_argument("--blocks", type=int, default=16)
     parser.add_argument("--features", type=int, default=64)
     parser.add_argument("--threads", type=int, help="threads of torch, its default otherwise")
+    parser.add_argument("--idle", type=float, default=20, help="seconds of the control")
     parser.add_argument("--json", action="store_true", help="one machine-readable line")
     options = parser.parse_args()
     if sys.platform.startswith("linux") and not (
@@ -134,6 +135,12 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float | int]
 
     def close_work(step: object = None) -> None:
         work.update(worst=gaps.worst, late=gaps.late, ticks=len(gaps.gaps))
+
+    # The same window doing nothing: what the machine's other work costs by itself.
+    gaps.restart()
+    settle(options.idle)
+    found["longest blockage while idle (control), ms"] = round(gaps.worst, 1)
+    found["blockages beyond 100 ms while idle"] = gaps.late
 
     gaps.restart()
     started = time.perf_counter()

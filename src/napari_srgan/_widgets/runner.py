@@ -32,7 +32,6 @@ class Runner(QWidget):
         self._engines = Engines()
         self._cancel = threading.Event()
         self._worker: Any = None
-        self._what = ""
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
         self.text = QLabel()
@@ -55,22 +54,21 @@ class Runner(QWidget):
         """Whether work is going on."""
         return self._worker is not None
 
-    def start(self, requests: Sequence[Request], what: str) -> None:
-        """Start the work; `what` names it in the activity dock of napari."""
+    def start(self, requests: Sequence[Request]) -> None:
+        """Start the work."""
         from napari.qt.threading import create_worker
 
         if self.running:
             raise RuntimeError("the runner is busy")
         self._cancel = threading.Event()
-        self._what = what
-        self.bar.setRange(0, 0)
-        self.bar.setFormat("")
+        self.bar.setRange(0, 1)
+        self.bar.setValue(0)
         self.text.setText("Starting")
         self.cancel_button.setEnabled(True)
         self.setVisible(True)
-        self._worker = create_worker(
-            restore, requests, self._engines, self._cancel, _progress={"desc": what}
-        )
+        # No `_progress`: its spinner, like a bar that runs to and fro, redraws the whole window
+        # many times a second, and without a graphics card that takes the CPU from the network.
+        self._worker = create_worker(restore, requests, self._engines, self._cancel)
         self._worker.yielded.connect(self._on_step)
         self._worker.returned.connect(self._on_returned)
         self._worker.errored.connect(self._on_errored)
@@ -90,19 +88,10 @@ class Runner(QWidget):
         if step.total:
             self.bar.setRange(0, step.total)
             self.bar.setValue(step.done)
-            self.bar.setFormat("%p%")
-        else:
-            self.bar.setRange(0, 0)
         head = f"{step.part + 1} of {step.parts}: " if step.parts > 1 else ""
         tail = progress_text(step.done, step.total, step.eta) if step.total else step.note
         note = f" ({step.note})" if step.note and step.total else ""
         self.text.setText(head + tail + note)
-        bar = getattr(self._worker, "pbar", None)
-        if bar is not None and step.total:
-            if bar.total != step.total:
-                bar.total = step.total
-            bar.n = step.done
-            bar.refresh()
 
     def _on_returned(self, outcome: Outcome) -> None:
         self._end(outcome)

@@ -237,7 +237,7 @@ class SuperResolve(QWidget):
             else:
                 self._orders = (self._full_order(layer),)
             self._started = time.perf_counter()
-            self.runner.start(requests_for(self._orders), f"Super-resolve {layer.name}")
+            self.runner.start(requests_for(self._orders))
         except InputError as error:
             self.say(str(error), error=True)
         self.refresh()
