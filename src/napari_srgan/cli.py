@@ -139,7 +139,7 @@ def _models(arguments: argparse.Namespace) -> int:
 
 
 def _gain(validation: Sequence[Mapping[str, Any]]) -> str:
-    """Say by the card how much higher its PSNR was than bicubic's: from the least set to the best."""
+    """Say by the card how much its PSNR was above bicubic's, from the least set to the best."""
     gains = sorted(
         entry["psnr"] - entry["psnr_bicubic"]
         for entry in validation
