@@ -41,7 +41,7 @@ test: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check src training tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/npe2 validate src/napari_srgan/napari.yaml
 

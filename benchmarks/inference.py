@@ -46,8 +46,10 @@ def main() -> None:
     options = arguments.parse_args()
     x = torch.rand(1, 1, options.size, options.size)
     print(f"{options.size} x {options.size} px, {torch.get_num_threads()} threads, float32")
-    print(f"{'network':<22} {'as trained s':>12} {'rewritten s':>12} {'ratio':>6} "
-          f"{'widest MB':>10} {'rewritten':>10}")
+    print(
+        f"{'network':<22} {'as trained s':>12} {'rewritten s':>12} {'ratio':>6} "
+        f"{'widest MB':>10} {'rewritten':>10}"
+    )
     for blocks, features in ((8, 32), (16, 64)):
         plain = SRResNet(1, blocks, features).eval().requires_grad_(False)
         fast = for_inference(plain)
@@ -55,9 +57,11 @@ def main() -> None:
             seconds(network, x)
         pairs = [(seconds(plain, x), seconds(fast, x)) for _ in range(options.repeats)]
         before, after = (statistics.median(column) for column in zip(*pairs, strict=True))
-        print(f"{blocks} blocks, {features} features".ljust(22),
-              f"{before:12.2f} {after:12.2f} {before / after:6.2f} "
-              f"{widest(plain, x):10.0f} {widest(fast, x):10.0f}")
+        print(
+            f"{blocks} blocks, {features} features".ljust(22),
+            f"{before:12.2f} {after:12.2f} {before / after:6.2f} "
+            f"{widest(plain, x):10.0f} {widest(fast, x):10.0f}",
+        )
 
 
 if __name__ == "__main__":
