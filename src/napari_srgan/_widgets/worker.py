@@ -116,7 +116,7 @@ def restore(
     parts = len(requests)
     try:
         for part, request in enumerate(requests):
-            yield Step(part, parts, note="Reading and planning")
+            yield Step(part, parts, note="Loading the model, measuring the image")
             if cancel.is_set():
                 return Outcome(cancelled=True)
             one = yield from _one(request, engines, cancel, part, parts)
