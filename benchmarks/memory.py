@@ -62,14 +62,14 @@ def measure(folder: Path, slices: int, side: int, model: str) -> tuple[float, fl
         source, planes, shape=shape, dtype=np.uint16, bigtiff=True, photometric="minisblack"
     )
 
-    import napari_srgan.window  # the whole program, as a window has it loaded before a job
+    import napari_srgan.engine.window  # the whole program, as a window has it loaded before a job
     from napari_srgan import open_stack
     from napari_srgan.sinks import FileSink
     from napari_srgan.upscaler import Job, run_job
 
     path = model_or_random(model, folder)
     loaded = memory_mb("VmRSS")
-    assert napari_srgan.window
+    assert napari_srgan.engine.window
     started = time.perf_counter()
     target = folder / "result.tif"
     job = Job(model=path, device="cpu")

@@ -348,7 +348,7 @@ def test_a_device_that_is_absent_is_refused_with_those_present(device, refused):
 
 
 def test_memory_that_runs_out_means_smaller_tiles_and_the_same_result(monkeypatch, capsys):
-    from napari_srgan.window import WindowNetwork
+    from napari_srgan.engine.window import WindowNetwork
 
     np.save("scan.npy", image((2, 96, 128)))
     assert run("scan.npy", target="whole.npy") == 0
@@ -369,7 +369,7 @@ def test_memory_that_runs_out_means_smaller_tiles_and_the_same_result(monkeypatc
 
 
 def test_memory_that_never_suffices_is_one_sentence(monkeypatch, refused):
-    from napari_srgan.window import WindowNetwork
+    from napari_srgan.engine.window import WindowNetwork
 
     def fail(self, unit):
         raise torch.OutOfMemoryError("CUDA out of memory")

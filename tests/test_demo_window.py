@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_srgan.demo import Demo, Measured
+from napari_srgan.commands.demo import Demo, Measured
 from napari_srgan.sample_data import sample
 from napari_srgan.stack import Stack
 from napari_srgan.upscaler import Result
@@ -39,7 +39,7 @@ def demo():
 
 
 def test_three_stacks_side_by_side_in_the_same_coordinates(make_napari_viewer, demo):
-    from napari_srgan._demo_window import fill
+    from napari_srgan._widgets.demo_window import fill
 
     viewer = make_napari_viewer()
     fill(viewer, demo)

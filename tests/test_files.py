@@ -14,7 +14,7 @@ from PIL import Image
 
 from napari_srgan.errors import InputError
 from napari_srgan.files import READABLE_SUFFIXES, image_name, open_stack
-from napari_srgan.units import convert, normalise_unit, ome_symbol
+from napari_srgan.formats.units import convert, normalise_unit, ome_symbol
 
 RNG = np.random.default_rng(1)
 

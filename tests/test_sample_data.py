@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_srgan import _sample_data, sample_data, sample_recipes
+from napari_srgan import _sample_data, sample_data
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.files import open_stack
 from napari_srgan.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.sample_data import SAMPLES, copy_to, make_samples, sample_path
-from napari_srgan.sample_recipes import FOVEAL_B_SCAN, oct_volumes
+from napari_srgan.synthetic import recipes
+from napari_srgan.synthetic.recipes import FOVEAL_B_SCAN, oct_volumes
 
 NAMES = [entry.name for entry in SAMPLES]
 PAIRS = [
@@ -48,7 +49,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def two_frames(monkeypatch):
     """Averaging costs most of the time and changes neither the truth nor the single frames."""
-    monkeypatch.setattr(sample_recipes, "FRAMES", 2)
+    monkeypatch.setattr(recipes, "FRAMES", 2)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from napari_srgan import sinks, tifflayout
+from napari_srgan import sinks
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.files import open_stack
+from napari_srgan.formats import tifflayout
 from napari_srgan.sinks import FileSink, MemorySink, OutputSpec
 from napari_srgan.stack import Stack
 

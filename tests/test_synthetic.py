@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_srgan.synthetic import Grid, Optics, Psf, acquire, detect, display, scatterers
-from napari_srgan.synthetic_retina import backscatter, boundaries, thicknesses
+from napari_srgan.synthetic.optics import Grid, Optics, Psf, acquire, detect, display, scatterers
+from napari_srgan.synthetic.retina import backscatter, boundaries, thicknesses
 
 HIGH, LOW = Psf(axial=3.0, lateral=4.5), Psf(axial=12.0, lateral=18.0)
 FINE = Grid(rows=512, cols=512, dz=1.5, dx=2.25)

@@ -9,18 +9,18 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_srgan import window as window_module
+from napari_srgan.engine import window as window_module
+from napari_srgan.engine.speed import estimate_seconds
+from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
 from napari_srgan.intensity import measure
 from napari_srgan.models import load_model
 from napari_srgan.networks.rewrite import for_inference
 from napari_srgan.resampling import bicubic_enlarge
 from napari_srgan.sinks import MemorySink
-from napari_srgan.speed import estimate_seconds
 from napari_srgan.stack import Stack
 from napari_srgan.tiling import plan_tiles
 from napari_srgan.upscaler import Job, Upscaler, finish, plan, run_job
-from napari_srgan.window import WindowNetwork
 
 
 @pytest.fixture(scope="module")
@@ -488,7 +488,7 @@ def test_an_overflow_in_16_bits_is_repeated_in_float32(gray):
 
 @pytest.mark.parametrize(("close", "used"), [(True, "bfloat16"), (False, "float32")])
 def test_auto_precision_is_16_bit_only_where_the_probe_is_close(gray, monkeypatch, close, used):
-    monkeypatch.setattr("napari_srgan.work.native_low_precision", lambda device: "bfloat16")
+    monkeypatch.setattr("napari_srgan.engine.work.native_low_precision", lambda device: "bfloat16")
     if not close:
         monkeypatch.setattr(window_module, "_CLOSE_ANYWHERE", 0.0)
     else:

@@ -14,7 +14,7 @@ import psutil
 
 from napari_srgan.errors import InputError
 from napari_srgan.files import check_file, image_name
-from napari_srgan.tiff import ImageFile, open_tiff
+from napari_srgan.formats.tiff import ImageFile, open_tiff
 
 LayerData = tuple[Any, dict[str, Any], str]
 

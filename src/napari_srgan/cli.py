@@ -18,9 +18,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from napari_srgan.arguments import EXIT_INPUT, parser, with_negative_ranges
+from napari_srgan.commands.arguments import EXIT_INPUT, parser, with_negative_ranges
+from napari_srgan.commands.terminal import say, sentence_for, table
 from napari_srgan.errors import InputError
-from napari_srgan.terminal import say, sentence_for, table
 
 EXIT_OK = 0
 EXIT_INTERRUPTED = 130
@@ -90,7 +90,7 @@ def _end_like_interrupt() -> Callable[[], None]:
 
 
 def _upscale(arguments: argparse.Namespace) -> int:
-    from napari_srgan import batch
+    from napari_srgan.commands import batch
 
     asked = {} if arguments.roi is None else dict(arguments.roi)
     request = batch.Request(
@@ -160,14 +160,14 @@ def _sample_data(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from napari_srgan import demo
+    from napari_srgan.commands import demo
 
     if arguments.window:
         demo.check_window()
     shown = demo.run(arguments.out, arguments.model, arguments.device, quiet=arguments.json)
     print(json.dumps(shown.summary()) if arguments.json else shown.text())
     if arguments.window:
-        from napari_srgan._demo_window import show
+        from napari_srgan._widgets.demo_window import show
 
         show(shown, arguments.screenshot)
     return EXIT_OK

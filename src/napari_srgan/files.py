@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_srgan.errors import InputError
-from napari_srgan.notes import valid_layout
+from napari_srgan.formats.notes import valid_layout
 from napari_srgan.sinks import TIFF_SUFFIXES, WRITABLE_SUFFIXES
 from napari_srgan.stack import LazyArray, Stack
 
@@ -51,7 +51,7 @@ def open_stack(path: str | os.PathLike[str], axes: str | None = None) -> Stack:
     suffix = path.suffix.lower()
     name = path.name
     if suffix in (".tif", ".tiff"):
-        from napari_srgan.tiff import open_tiff
+        from napari_srgan.formats.tiff import open_tiff
 
         found = open_tiff(path, axes)
         return Stack(
@@ -109,7 +109,7 @@ def _open_npy(path: Path) -> LazyArray:
 
 
 def _open_picture(path: Path, axes: str | None) -> Stack:
-    from napari_srgan.pictures import read_picture
+    from napari_srgan.formats.pictures import read_picture
 
     array, stored_axes, notes = read_picture(path)
     layout = valid_layout(notes, stored_axes, array.shape, None) if axes is None else None

@@ -15,13 +15,13 @@ from typing import Literal
 
 from napari_srgan import geometry, provenance
 from napari_srgan.devices import check_precision, native_low_precision, resolve_device
+from napari_srgan.engine.tilesize import auto_tile, checked_tile, needs
 from napari_srgan.errors import InputError
 from napari_srgan.intensity import Intensity, looks_linear, measure
 from napari_srgan.invalid import SCANNED, refuse_invalid
 from napari_srgan.models import Model, load_model, model_for
 from napari_srgan.output import OutputSpec
 from napari_srgan.stack import Region, Stack, check_region
-from napari_srgan.tilesize import auto_tile, checked_tile, needs
 from napari_srgan.tiling import Tile, plan_tiles
 
 

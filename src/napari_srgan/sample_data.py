@@ -1,7 +1,7 @@
 """The bundled sample stacks: what they are called, where they lie, and how they are written.
 
 The catalogue, the paths and the files belong here; what is in them is in
-`sample_recipes`. All files are made again, pixel for pixel, by
+`synthetic.recipes`. All files are made again, pixel for pixel, by
 
     python -m napari_srgan.sample_data DIR
 """
@@ -19,7 +19,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError, OutputExists
-from napari_srgan.sample_recipes import (
+from napari_srgan.synthetic.recipes import (
     B_SCAN_DISTANCE,
     FACTOR,
     FRAMES,

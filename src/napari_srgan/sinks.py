@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from napari_srgan.axes import canonical
 from napari_srgan.errors import InputError, OutputExists
-from napari_srgan.notes import notes_for
+from napari_srgan.formats.notes import notes_for
+from napari_srgan.formats.tifflayout import Layout, as_memmap, lay_out, rewrite_notes
 from napari_srgan.output import OutputSpec
-from napari_srgan.tifflayout import Layout, as_memmap, lay_out, rewrite_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +126,7 @@ class FileSink:
         self._notes = notes_for(spec)
         with self._disk_errors():
             if suffix == ".png":
-                from napari_srgan.pictures import check_png
+                from napari_srgan.formats.pictures import check_png
 
                 check_png(spec, self.path.name)
                 self._picture = np.zeros(spec.shape, spec.dtype)
@@ -182,7 +182,7 @@ class FileSink:
         with self._disk_errors():
             notes = notes_for(spec, metadata)
             if self._picture is not None:
-                from napari_srgan.pictures import write_png
+                from napari_srgan.formats.pictures import write_png
 
                 write_png(self.partial, self._picture, spec, notes)
             else:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from napari_srgan.devices import check_precision, resolve_device
+from napari_srgan.engine.work import Progress, Work
 from napari_srgan.job import Job, Plan, plan
 from napari_srgan.models import Model
 from napari_srgan.sinks import MemorySink, Sink
 from napari_srgan.stack import Stack
-from napari_srgan.work import Progress, Work
 
 if TYPE_CHECKING:
-    from napari_srgan.window import WindowNetwork
+    from napari_srgan.engine.window import WindowNetwork
 
 __all__ = ["Job", "Plan", "Progress", "Result", "Upscaler", "finish", "plan", "run_job"]
 
@@ -110,7 +110,7 @@ class Upscaler:
 
     def network(self, device: Any, precision: str) -> WindowNetwork:
         """Return the network on a device in a number format, built at the first call."""
-        from napari_srgan.window import WindowNetwork
+        from napari_srgan.engine.window import WindowNetwork
 
         key = (str(device), precision)
         if key not in self._networks:

@@ -178,9 +178,6 @@ class WarmUp:
     def _run(self) -> None:
         try:
             # What the first click would have to import otherwise, in the middle of the GUI thread.
-            import napari_srgan.sinks
-            import napari_srgan.upscaler
-            import napari_srgan.window  # noqa: F401
             from napari_srgan.devices import available_devices
 
             self.devices = available_devices()

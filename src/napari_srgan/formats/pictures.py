@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from napari_srgan.errors import InputError
-from napari_srgan.notes import KEY, from_text, notice, to_text
+from napari_srgan.formats.notes import KEY, from_text, notice, to_text
 from napari_srgan.output import OutputSpec
 
 _AS_IT_IS = {"L": "YX", "RGB": "YXS", "RGBA": "YXS"}

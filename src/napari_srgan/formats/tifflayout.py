@@ -17,9 +17,9 @@ import tifffile
 
 from napari_srgan.axes import canonical
 from napari_srgan.errors import InputError
-from napari_srgan.notes import KEY, NAMESPACE, notice, to_info, to_text
+from napari_srgan.formats.notes import KEY, NAMESPACE, notice, to_info, to_text
+from napari_srgan.formats.units import PIXEL, convert, is_length, is_time, ome_symbol
 from napari_srgan.output import OutputSpec
-from napari_srgan.units import PIXEL, convert, is_length, is_time, ome_symbol
 
 Flavour = Literal["imagej", "ome", "plain"]
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from napari_srgan.synthetic import FloatArray, Grid
+from napari_srgan.synthetic.optics import FloatArray, Grid
 
 
 class Layer(NamedTuple):

@@ -1,7 +1,7 @@
 """The demonstration: super-resolve the bundled OCT volume and measure it against the truth.
 
 The truth is known because the volume is simulated: the input is its high-resolution stack,
-shrunk. No window is needed; `_demo_window` shows the same in napari.
+shrunk. No window is needed; `_widgets.demo_window` shows the same in napari.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_srgan.commands.panels import Panel, save_side_by_side
+from napari_srgan.commands.terminal import follow, table
 from napari_srgan.errors import InputError
 from napari_srgan.files import open_stack
 from napari_srgan.metrics import data_range, psnr, ssim
-from napari_srgan.panels import Panel, save_side_by_side
 from napari_srgan.resampling import bicubic_enlarge
 from napari_srgan.sample_data import sample, sample_path
 from napari_srgan.sinks import FileSink
 from napari_srgan.stack import Stack
-from napari_srgan.terminal import follow, table
 from napari_srgan.upscaler import Job, Result, Upscaler, plan
 
 

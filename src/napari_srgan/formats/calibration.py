@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from napari_srgan.units import PIXEL, convert, is_length, normalise_unit
+from napari_srgan.formats.units import PIXEL, convert, is_length, normalise_unit
 
 PRINTING_DPI = (72.0, 96.0, 300.0)
 """Resolutions that programs fill in when they know none; they say nothing about the sample."""

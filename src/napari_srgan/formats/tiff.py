@@ -17,13 +17,13 @@ import numpy.typing as npt
 import tifffile
 
 from napari_srgan.axes import canonical
-from napari_srgan.calibration import Calibration, read_calibration
 from napari_srgan.errors import InputError
-from napari_srgan.notes import read_notes, valid_layout
+from napari_srgan.formats.calibration import Calibration, read_calibration
+from napari_srgan.formats.notes import read_notes, valid_layout
+from napari_srgan.formats.tifflog import listening
+from napari_srgan.formats.tiffpages import TiffArray, Transform, can_decode
+from napari_srgan.formats.units import PIXEL
 from napari_srgan.stack import LazyArray, SpacingSource
-from napari_srgan.tifflog import listening
-from napari_srgan.tiffpages import TiffArray, Transform, can_decode
-from napari_srgan.units import PIXEL
 
 _WHITE_IS_ZERO, _PALETTE, _CMYK = 0, 3, 5
 _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")

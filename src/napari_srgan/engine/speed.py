@@ -35,7 +35,7 @@ def estimate_seconds(plan: Plan) -> float:
 
 @lru_cache(maxsize=16)
 def _pixels_per_second(path: Path, sha256: str, device: str) -> float:
-    from napari_srgan.window import WindowNetwork
+    from napari_srgan.engine.window import WindowNetwork
 
     network = WindowNetwork(load_model(path), resolve_device(device))
     unit = np.zeros((_SIDE, _SIDE, network.channels), np.float32)

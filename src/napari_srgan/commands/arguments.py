@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from napari_srgan import __version__
-from napari_srgan.terminal import say
+from napari_srgan.commands.terminal import say
 
 EXIT_INPUT = 2
 

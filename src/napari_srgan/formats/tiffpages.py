@@ -19,7 +19,7 @@ import tifffile
 from PIL import Image
 
 from napari_srgan.errors import InputError
-from napari_srgan.tifflog import listening
+from napari_srgan.formats.tifflog import listening
 
 Transform = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from napari_srgan.calibration import Calibration
+from napari_srgan.formats.calibration import Calibration
+from napari_srgan.formats.units import PIXEL, convert
 from napari_srgan.output import OutputSpec
-from napari_srgan.units import PIXEL, convert
 
 if TYPE_CHECKING:
     import tifffile

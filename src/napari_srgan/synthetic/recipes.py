@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_srgan.synthetic import Grid, Optics, Psf, acquire, display
-from napari_srgan.synthetic_retina import backscatter
-from napari_srgan.synthetic_tissue import stained_tissue
+from napari_srgan.synthetic.optics import Grid, Optics, Psf, acquire, display
+from napari_srgan.synthetic.retina import backscatter
+from napari_srgan.synthetic.tissue import stained_tissue
 
 SEED = 1609
 """The seed of the bundled files."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import napari
 import numpy as np
 
-from napari_srgan.demo import Demo
+from napari_srgan.commands.demo import Demo
 from napari_srgan.errors import InputError
 
 _GEOMETRY = (1500, 900)

@@ -84,9 +84,9 @@ def checked_tile(tile: int | str) -> int | None:
 
 def needs(model: Model) -> tuple[int, int]:
     """Say how far a model looks, and what it takes per LR pixel."""
+    from napari_srgan.engine.window import bytes_per_pixel
     from napari_srgan.networks.receptive_field import halo
     from napari_srgan.networks.rewrite import for_inference
-    from napari_srgan.window import bytes_per_pixel
 
     network = for_inference(model.network)
     return halo(network), bytes_per_pixel(network)

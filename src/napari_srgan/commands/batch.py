@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_srgan.commands.summary import SUMMARY, Summary
+from napari_srgan.commands.terminal import follow, peak_memory_mb, say, sentence_for
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.files import WRITABLE_SUFFIXES, image_name, open_stack
 from napari_srgan.provenance import input_label
-from napari_srgan.summary import SUMMARY, Summary
-from napari_srgan.terminal import follow, peak_memory_mb, say, sentence_for
 
 if TYPE_CHECKING:
     from napari_srgan.stack import Stack

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from napari_srgan import provenance
 from napari_srgan.devices import is_out_of_memory, native_low_precision
+from napari_srgan.engine.planes import Plane
 from napari_srgan.errors import InputError
 from napari_srgan.intensity import to_dtype
 from napari_srgan.invalid import put_back
 from napari_srgan.job import Plan
-from napari_srgan.planes import Plane
 from napari_srgan.resampling import bicubic_enlarge
 from napari_srgan.sinks import Sink
 from napari_srgan.tiling import SMALLEST_TILE, Tile, split
@@ -29,7 +29,7 @@ from napari_srgan.tiling import SMALLEST_TILE, Tile, split
 if TYPE_CHECKING:
     import torch
 
-    from napari_srgan.window import WindowNetwork
+    from napari_srgan.engine.window import WindowNetwork
 
 _PROBE = 128  # side of the window that 16 bits are tried on, LR px
 _REMEMBERED = 20  # tiles that the time left is estimated from

@@ -1,0 +1,1 @@
+"""Synthetic images with known truth: OCT by its physics, and a stained tissue section."""
