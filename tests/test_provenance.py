@@ -111,6 +111,13 @@ def test_the_methods_text_states_what_a_reader_must_know():
     assert "\n" not in text
 
 
+def test_the_methods_text_gives_the_range_in_data_values_as_it_is_recorded():
+    text = methods_text(record(transform="log"))
+    assert "Data values of 12 to 4000.5 were mapped linearly to 0 to 1 after the transform" in text
+    text = methods_text(record(intensity_lo=[0, 3], intensity_hi=[9, 50]))
+    assert "0 to 9 and 3 to 50" in text and "for all planes of a channel" in text
+
+
 def test_the_methods_text_of_a_record_with_gaps():
     text = methods_text({"model": "m"})
     assert "model m." in text

@@ -86,7 +86,8 @@ def build(
     intensity_mode : str
         How the range was asked for, for instance ``auto``.
     intensity_lo, intensity_hi : sequence of float
-        The data values that became 0 and 1, one per channel, after the transform.
+        The data values that became 0 and 1, one per channel, as they stand in the data, before
+        any transform.
     transform, precision, device : str
         As used, not as asked for: never ``auto``.
     tile : int
@@ -153,10 +154,13 @@ def methods_text(record: Mapping[str, Any]) -> str:
             for low, high in zip(record["intensity_lo"], record["intensity_hi"], strict=True)
         )
         transform = record.get("transform", "none")
-        after = "" if transform == "none" else f" after the transform {transform}, inverted after"
+        how = (
+            "" if transform == "none" else f" after the transform {transform} (inverted afterwards)"
+        )
+        each = " of a channel" if len(record["intensity_lo"]) > 1 else ""
         text += (
-            f" Intensities were mapped linearly from {ranges} to 0 to 1, with the same range "
-            f"for all planes{after}."
+            f" Data values of {ranges} were mapped linearly to 0 to 1{how}, with the same range "
+            f"for all planes{each}."
         )
     if record.get("region"):
         parts = ", ".join(f"{axis} {a} to {b - 1}" for axis, (a, b) in record["region"].items())
