@@ -105,3 +105,17 @@ def test_mistakes_are_one_sentence(models):
         with pytest.raises(InputError) as caught:
             napari_srgan.upscale(image)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "settings"),
+    [
+        (noise((9, 9)), {"intensity": (0, 4095)}),
+        (noise((9, 9)), {"intensity": None}),
+        (noise((9, 9)), {"model": None}),
+        ([[1, 2], [3]], {}),
+    ],
+)
+def test_settings_of_a_wrong_type_are_mistakes_and_not_defects(models, image, settings):
+    with pytest.raises(InputError):
+        napari_srgan.upscale(image, **settings)

@@ -89,5 +89,8 @@ def _as_stack(image: Any, axes: str | None) -> Stack:
 
         return open_stack(image, axes)
     if not hasattr(image, "dtype"):
-        image = np.asarray(image)  # nested lists
+        try:
+            image = np.asarray(image)  # nested lists
+        except ValueError as error:
+            raise InputError(f"The image is not an array: {error}.") from error
     return Stack(image, axes)

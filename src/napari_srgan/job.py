@@ -144,7 +144,7 @@ def plan(stack: Stack, job: Job) -> Plan:
     _refuse_invalid(stack, job, region, tiles)
     largest = max(t.read_pixels for t in tiles)
     plane = min(stack.height * stack.width, sum(t.read_pixels for t in tiles))
-    warnings = _warnings(stack, job)
+    warnings = _warnings(stack, intensity)
     if precision not in ("auto", "float32", native_low_precision(device)):
         warnings.append(f"{precision} is not native to {device}, so it may be slower than float32.")
     return Plan(
@@ -165,7 +165,7 @@ def plan(stack: Stack, job: Job) -> Plan:
 
 
 def _intensity(stack: Stack, job: Job) -> Intensity:
-    if isinstance(job.intensity, str):
+    if not isinstance(job.intensity, Intensity):
         return measure(stack, job.intensity, job.transform)
     if len(job.intensity.lo) != stack.n_channels:
         raise InputError(
@@ -214,7 +214,7 @@ def _output(
     )
 
 
-def _warnings(stack: Stack, job: Job) -> list[str]:
+def _warnings(stack: Stack, intensity: Intensity) -> list[str]:
     found = []
     former = stack.metadata.get("napari_srgan")
     if former:
@@ -223,8 +223,7 @@ def _warnings(stack: Stack, job: Job) -> list[str]:
             f"{stack.name} is already a super-resolved result{by}; upscaling it again takes"
             " estimated detail for measured."
         )
-    transform = job.transform if isinstance(job.intensity, str) else job.intensity.transform
-    if transform == "none" and looks_linear(stack):
+    if intensity.transform == "none" and looks_linear(stack):
         found.append(
             f"{stack.name} looks linear in intensity, nearly all of it dark; the transform log"
             " (or power:0.25) may restore its dark layers better."

@@ -169,7 +169,7 @@ def find_model(name_or_path: str | Path) -> ModelInfo:
         If there is no such model, or the file is not one.
     """
     known = {info.card.name: info for info in list_models()}
-    name = os.fspath(name_or_path)
+    name = str(name_or_path)
     if name in known:
         return known[name]
     path = Path(name)
