@@ -183,6 +183,15 @@ def test_values_below_zero_pass_through_the_transforms():
         np.testing.assert_allclose(found.from_unit(found.to_unit(data), "f8"), data, atol=1e-5)
 
 
+def test_log_takes_a_black_channel_and_a_constant_stack():
+    data = np.stack([np.zeros((9, 10)), np.random.default_rng(0).random((9, 10))])
+    found = measure(Stack(data, "CYX"), transform="log")
+    for channel, plane in enumerate(data):
+        back = found.from_unit(found.to_unit(plane, channel), plane.dtype, channel)
+        assert np.allclose(back, plane, atol=1e-6)
+    assert measure(Stack(np.full((9, 10), -3.0)), transform="log").lo == (-3.0,)
+
+
 def test_log_of_decibels_is_refused():
     with pytest.raises(InputError, match="decibels"):
         measure(Stack(np.linspace(-90, -10, 100).reshape(10, 10)), "auto", "log")

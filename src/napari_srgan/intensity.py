@@ -109,7 +109,7 @@ class Intensity:
         return np.sign(values) * np.abs(values) ** (1 / _exponent(self.transform))
 
     def _log_floor(self, channel: int) -> float:
-        return self.hi[channel] * _LOG_FLOOR
+        return (abs(self.hi[channel]) or 1.0) * _LOG_FLOOR
 
 
 def to_dtype(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
@@ -160,10 +160,12 @@ def measure(stack: Stack, mode: str = "auto", transform: str = "none") -> Intens
     if (mode, transform) not in known:
         ranges = [_range(stack, mode, channel) for channel in range(stack.n_channels)]
         lo, hi = (tuple(float(v) for v in ends) for ends in zip(*ranges, strict=True))
-        if transform == "log" and min(hi) <= 0:
+        # A constant channel (a black one, say) never meets the network: any range will do.
+        unfit = [high for low, high in ranges if high <= 0 and low < high]
+        if transform == "log" and unfit:
             raise InputError(
                 f"{stack.name}: the log transform needs intensities above zero, but the range ends"
-                f" at {min(hi):g}; use --transform none for data that are already in decibels."
+                f" at {min(unfit):g}; use --transform none for data that are already in decibels."
             )
         known[mode, transform] = Intensity(lo, hi, mode, transform)
     return known[mode, transform]
