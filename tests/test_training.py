@@ -19,6 +19,7 @@ from training.initialise import interpolate_at_start
 from training.recipe import Recipe, read_recipe
 from training.scans import Sampler, find_files, load_scans, split
 from training.train_oct import main
+from training.validation import validate
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--blocks", "1", "--features", "4", "--crop", "32", "--batch", "4", "--seed", "3"]
@@ -157,6 +158,7 @@ def test_a_single_scan_is_refused_with_the_reason(tmp_path, capsys):
     [
         ("flat.tif", np.full((64, 64), 7, np.uint8), "constant"),
         ("small.tif", picture(0, 20, 64), "smaller"),
+        ("holes.tif", np.where(picture(0) > 200, np.nan, 1).astype(np.float32), "NaN"),
     ],
 )
 def test_scans_that_cannot_teach_are_named(scans, tmp_path, capsys, name, content, message):
@@ -172,6 +174,30 @@ def test_a_folder_without_scans_is_refused(tmp_path, capsys):
     assert "no scans" in capsys.readouterr().err
     assert run(tmp_path / "absent", tmp_path / "run") == 2
     assert "no folder" in capsys.readouterr().err
+
+
+def test_an_empty_slice_does_not_make_the_score_infinite(tmp_path):
+    stack = np.stack([picture(0), np.zeros_like(picture(0))])
+    tifffile.imwrite(tmp_path / "stack.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    scans = load_scans("x", [tmp_path / "stack.tif"], 1, 32)
+    (row,) = validate(SRResNet(blocks=1, features=4), [scans], "bicubic")
+    assert row["images"] == 1
+    assert np.isfinite([row["psnr"], row["psnr_bicubic"]]).all()
+
+
+def test_a_run_folder_that_cannot_be_made_is_one_sentence(scans, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run(scans, tmp_path / "file", "--steps", "1") == 2
+    assert "cannot be made" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_training_with_a_sentence(scans, tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.train_oct.train", interrupted)
+    assert run(scans, tmp_path / "run") == 130
+    assert "Stopped" in capsys.readouterr().err
 
 
 def test_16_bit_scans_are_trained_on_over_their_own_range(tmp_path):
@@ -194,7 +220,17 @@ def test_colour_is_turned_to_gray_and_gray_cannot_teach_colour(tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("crop", 30), ("scale", 3), ("loss", "l7"), ("steps", 0), ("learning_rate", -1.0)],
+    [
+        ("crop", 30),
+        ("scale", 3),
+        ("loss", "l7"),
+        ("steps", 0),
+        ("learning_rate", -1.0),
+        ("steps", "100"),
+        ("steps", 1.5),
+        ("batch_norm", "no"),
+        ("trained_on", "abc"),
+    ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(field, value):
     with pytest.raises(InputError, match=field):

@@ -55,9 +55,12 @@ def train(
     Raises
     ------
     InputError
-        If the loss stops being finite.
+        If the run folder cannot be made, or the loss stops being finite.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The run folder {out} cannot be made: {error.strerror}.") from error
     (out / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
     torch.manual_seed(recipe.seed)
     network = SRResNet(**recipe.network_parameters)

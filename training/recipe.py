@@ -57,6 +57,11 @@ class Recipe:
     seed: int = field(default=0, metadata={"help": "of weights, crops and flips"})
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            value, wanted = getattr(self, f.name), type(f.default)
+            if type(value) not in ((int, float) if wanted is float else (wanted,)):
+                kind = "list" if wanted is tuple else wanted.__name__
+                raise InputError(f"{f.name} must be of the type {kind}, not {value!r}.")
         choices = {
             "channels": (1, 3),
             "scale": (2, 4, 8),
@@ -110,6 +115,6 @@ def read_recipe(path: Path) -> dict[str, Any]:
     for key in values:
         if key not in known:
             raise InputError(f"The recipe {path} sets '{key}', which is no field of a recipe.")
-    if "trained_on" in values:
+    if isinstance(values.get("trained_on"), list):
         values["trained_on"] = tuple(values["trained_on"])
     return values

@@ -133,6 +133,11 @@ def load_scans(name: str, files: Sequence[Path], channels: int, min_side: int) -
         planes = {index: _pixels(stack, index, channels) for index in stack.plane_indices()}
         if all(plane.min() == plane.max() for plane in planes.values()):
             raise InputError(f"{path.name} is constant, so nothing can be learned from it.")
+        if not all(np.isfinite(plane).all() for plane in planes.values()):
+            raise InputError(
+                f"{path.name} holds NaN or infinite values, from which nothing can be learned; "
+                "fill them first or leave the file out."
+            )
         intensity = measure(stack)
         scans.extend(
             Scan(plane, intensity, stack.channel_of(index), path.name)

@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code (0, or 2 with one sentence on stderr)."""
+    """Run the command; return its exit code (0, or 2 and 130 (Ctrl-C) with one sentence)."""
     options = vars(parser().parse_args(arguments))
     data, val, out, recipe_file = (options.pop(k) for k in ("data", "val", "out", "recipe"))
     try:
@@ -72,6 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"train_oct: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            f"train_oct: Stopped; the model of the last validation, if there was one, is in {out}.",
+            file=sys.stderr,
+        )
+        return 130
     print(table(list(map(dict, read_card(path).validation))))
     print(f"The model is {path}")
     return 0

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_srgan.degradation import degradation
+from napari_srgan.errors import InputError
 from napari_srgan.metrics import psnr, ssim
 from napari_srgan.networks.rewrite import for_inference
 from napari_srgan.networks.srresnet import SRResNet
@@ -33,13 +34,18 @@ def validate(network: SRResNet, sets: list[ScanSet], degrade: str) -> list[dict[
     list of dict
         For each set "set", "images", and the means over its scans of "psnr", "psnr_bicubic"
         (dB, range 1, both clipped to [0, 1]), "ssim" and "ssim_bicubic". RGB is measured over
-        all three samples, without a border crop.
+        all three samples, without a border crop. Constant scans are left out: bicubic
+        restores them without an error, and one infinite PSNR would be the mean.
     """
     training = network.training
     model = for_inference(network)
     rows = []
     for scan_set in sets:
         scores = np.array(list(_scores(model, network.scale, scan_set.scans, degrade)))
+        if not len(scores):
+            raise InputError(
+                f"All scans of {scan_set.name} are constant: nothing to measure."
+            )
         means = dict(zip(_KEYS, scores.mean(axis=0).round(4).tolist(), strict=True))
         rows.append({"set": scan_set.name, "images": len(scores), **means})
     network.train(training)
@@ -56,6 +62,8 @@ def _scores(
     for scan in scans:
         height, width = (n - n % scale for n in scan.pixels.shape[:2])
         hr = scan.crop(slice(height), slice(width))
+        if hr.min() == hr.max():
+            continue
         with torch.inference_mode():
             lr = operator(hr[None], scale)
             sr = model(lr)[0].clamp(0, 1)
