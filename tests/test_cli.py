@@ -79,7 +79,10 @@ def test_help_and_mistakes_are_answered_without_torch(typed):
         (["upscale", "a.tif"], "one input and one output, or --out-dir"),
         (["upscale", "a", "b", "c"], "--out-dir"),
         (["upscale", "a", "b", "--slices", "7"], "'7' is not a range like 10:20"),
+        (["upscale", "a", "b", "--slices", "-3:"], "'-3:' is not a range like 10:20"),
         (["upscale", "a", "b", "--roi", "0:9"], "0:9"),
+        (["upscale", "a", "b", "--roi", "-1:9,0:9"], "'-1:9' is not a range"),
+        (["upscale", "a.tif", "."], ". is a folder; name a file in it"),
         (["upscale", "a", "b", "--tile", "0"], "neither auto nor a number"),
         (["upscale", "a", "b", "--precision", "int8"], "int8"),
         (["upscale", "a", "b", "--nan", "zero"], "zero"),
@@ -245,6 +248,22 @@ def test_a_table_that_is_not_ours_is_left_alone(stack, tmp_path, capsys):
     assert run("scan.tif", "--out-dir", "out") == 2
     assert "summary.csv" in capsys.readouterr().err
     assert (tmp_path / "out" / "summary.csv").read_text() == "patient,eye\n1,L\n"
+
+
+def test_a_table_in_another_encoding_is_left_alone_too(stack, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "summary.csv").write_bytes("Größe;1\n".encode("latin-1"))
+    assert run("scan.tif", "--out-dir", "out") == 2
+    assert "not a summary of this program" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are any bytes on Linux only")
+def test_names_that_are_not_utf_8(stack, tmp_path):
+    name = os.fsdecode(b"gr\xf6\xdfe.tif")
+    (tmp_path / "scan.tif").rename(tmp_path / name)
+    assert run(name, "out.ome.tif", "--slices", "0:1") == 0
+    assert run(name, "missing" + name, "--out-dir", "out", "--slices", "0:1") == 2
+    assert len((tmp_path / "out" / "summary.csv").read_text().splitlines()) == 3
 
 
 def test_two_inputs_of_one_name_do_not_overwrite_each_other(stack, tmp_path, capsys):

@@ -295,6 +295,19 @@ def test_abort_removes_what_was_begun_and_nothing_else(tmp_path, name):
     assert path.read_text() == "old"
 
 
+def test_an_error_while_the_file_is_laid_out_leaves_nothing(tmp_path, monkeypatch):
+    def stop(path, *_):
+        path.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sinks, "lay_out", stop)
+    sink = FileSink(tmp_path / "a.tif")
+    with pytest.raises(KeyboardInterrupt):
+        sink.open(spec_of(pixels((20, 30)), "YX"))
+    sink.abort()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_stale_partial_file_is_no_obstacle(tmp_path):
     (tmp_path / "a.tif.partial").write_bytes(b"left by a kill" * 1000)
     np.testing.assert_array_equal(

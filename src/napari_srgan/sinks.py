@@ -122,8 +122,10 @@ class FileSink:
         InputError
             If the format cannot hold the output, or the folder or disk cannot take it.
         """
-        suffix = self._check_place(spec)
+        suffix = check_place(self.path, self._overwrite)
+        self._check_room(spec)
         self._notes = notes_for(spec)
+        self._spec = spec  # from here on `abort` has something to remove
         with self._disk_errors():
             if suffix == ".png":
                 from napari_srgan.formats.pictures import check_png
@@ -135,7 +137,6 @@ class FileSink:
                 lay = _lay_out_npy if suffix == ".npy" else lay_out
                 self._layout = lay(self.partial, spec, self.path.name, self._notes)
                 self._file = self.partial.open("r+b")
-        self._spec = spec
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block; see `Sink.write`."""
@@ -214,29 +215,13 @@ class FileSink:
         self._spec = None
         self._drop()
 
-    def _check_place(self, spec: OutputSpec) -> str:
-        name = self.path.name.lower()
-        suffix = next((s for s in WRITABLE_SUFFIXES if name.endswith(s)), None)
-        if suffix is None:
-            raise InputError(
-                f"{self.path.name}: outputs are written as {', '.join(WRITABLE_SUFFIXES)};"
-                " choose one of these endings."
-            )
-        if self.path.is_dir():
-            raise InputError(f"{self.path} is a folder; name a file in it.")
-        if not self.path.parent.is_dir():
-            raise InputError(f"The folder {self.path.parent} does not exist; make it first.")
-        if self.path.exists() and not self._overwrite:
-            raise OutputExists(
-                f"{self.path} is already there; choose another name or ask to overwrite it."
-            )
+    def _check_room(self, spec: OutputSpec) -> None:
         free = shutil.disk_usage(self.path.parent).free
         if spec.nbytes + _ROOM_TO_SPARE > free:
             raise InputError(
                 f"{self.path} will take {_size(spec.nbytes)}, but only {_size(free)} are free"
                 " there; choose another disk or a smaller region."
             )
-        return suffix
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -265,6 +250,32 @@ class FileSink:
         self._picture = None
         with suppress(OSError):
             self.partial.unlink(missing_ok=True)
+
+
+def check_place(path: Path, overwrite: bool) -> str:
+    """Refuse a place where no output can be written; return the ending, which says the format.
+
+    Raises
+    ------
+    OutputExists
+        If a file is there and may not be replaced.
+    InputError
+        If the path is a folder, lies in none, or has no ending of `WRITABLE_SUFFIXES`.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it.")
+    name = path.name.lower()
+    suffix = next((s for s in WRITABLE_SUFFIXES if name.endswith(s)), None)
+    if suffix is None:
+        raise InputError(
+            f"{path.name}: outputs are written as {', '.join(WRITABLE_SUFFIXES)};"
+            " choose one of these endings."
+        )
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist; make it first.")
+    if path.exists() and not overwrite:
+        raise OutputExists(f"{path} is already there; choose another name or ask to overwrite it.")
+    return suffix
 
 
 def _lay_out_npy(path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> Layout:

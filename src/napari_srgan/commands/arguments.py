@@ -15,6 +15,7 @@ from napari_srgan import __version__
 from napari_srgan.commands.terminal import say
 
 EXIT_INPUT = 2
+_RANGES = ("--intensity", "--slices", "--roi")
 
 _EPILOG = """\
 examples:
@@ -36,10 +37,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def with_negative_ranges(argv: Sequence[str]) -> list[str]:
-    """Join ``--intensity -5:300`` to one argument; argparse takes -5:300 for an option."""
+    """Join ``--intensity -5:300`` to one argument; argparse takes -5:300 for an option.
+
+    So does it ``--slices -3:``, of which it would say no more than that something is missing.
+    """
     joined: list[str] = []
     for word in argv:
-        if joined and joined[-1] == "--intensity" and re.match(r"-\.?\d", word):
+        if joined and joined[-1] in _RANGES and re.match(r"-\.?\d", word):
             joined[-1] += f"={word}"
         else:
             joined.append(word)

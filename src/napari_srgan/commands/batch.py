@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from napari_srgan.commands.summary import SUMMARY, Summary
 from napari_srgan.commands.terminal import follow, peak_memory_mb, say, sentence_for
 from napari_srgan.errors import InputError, OutputExists
-from napari_srgan.files import WRITABLE_SUFFIXES, image_name, open_stack
+from napari_srgan.files import image_name, open_stack
 from napari_srgan.provenance import input_label
 
 if TYPE_CHECKING:
@@ -166,19 +166,15 @@ def region_of(stack: Stack, request: Request) -> dict[str, tuple[int, int]] | No
 
 
 def check_target(source: Path, target: Path, overwrite: bool) -> None:
-    """Refuse an output before any work: unknown suffix, no folder, the input, or already there."""
-    if not target.name.lower().endswith(tuple(WRITABLE_SUFFIXES)):
-        raise InputError(
-            f"{target.name}: results cannot be written as '{target.suffix}'; use one of "
-            f"{', '.join(WRITABLE_SUFFIXES)}."
-        )
-    if not target.parent.is_dir():
-        raise InputError(f"{target}: the folder {target.parent} does not exist; make it first.")
-    if target.exists():
-        if source.exists() and target.samefile(source):
-            raise InputError(f"{target}: input and output are the same file; name another output.")
-        if not overwrite:
-            raise OutputExists(f"{target} exists already; --overwrite replaces it.")
+    """Refuse an output before any work: the input itself, or a place that `check_place` refuses."""
+    from napari_srgan.sinks import check_place
+
+    if target.exists() and source.exists() and target.samefile(source):
+        raise InputError(f"{target}: input and output are the same file; name another output.")
+    try:
+        check_place(target, overwrite)
+    except OutputExists:
+        raise OutputExists(f"{target} exists already; --overwrite replaces it.") from None
 
 
 def _restore(stack: Stack, target: Path, request: Request) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Summary:
     def __init__(self, path: Path, anew: bool) -> None:
         self._path = path
         if path.exists() and not anew:
-            with path.open(newline="", encoding="utf-8") as stream:
+            with path.open(newline="", encoding="utf-8", errors="replace") as stream:
                 if next(csv.reader(stream), None) != list(_COLUMNS):
                     raise InputError(
                         f"{path} exists and is not a summary of this program; move it, or "
@@ -53,6 +53,9 @@ class Summary:
             key: " x ".join(map(str, value)) if isinstance(value, list) else value
             for key, value in (finished | dict(row)).items()
         }
-        with self._path.open("a", newline="", encoding="utf-8") as stream:
+        # File names on Linux need not be UTF-8.
+        with self._path.open(
+            "a", newline="", encoding="utf-8", errors="backslashreplace"
+        ) as stream:
             writer = csv.DictWriter(stream, _COLUMNS, restval="", extrasaction="ignore")
             writer.writerow(cells)

@@ -164,7 +164,8 @@ def _ome(
     scale, translate, units = _by_letter(spec)
     said: dict[str, Any] = {
         "axes": axes,
-        "Name": spec.name,
+        # A file name that is not UTF-8 must not spoil the XML.
+        "Name": spec.name.encode("utf-8", "backslashreplace").decode(),
         "MapAnnotation": {"Namespace": NAMESPACE, "notice": notice(notes), KEY: to_text(notes)},
     }
     planes = math.prod(n for a, n in zip(axes, shape, strict=True) if a not in "YXS")
