@@ -49,7 +49,8 @@ def invalid_error(stack: Stack, counts: dict[tuple[int, ...], int]) -> InputErro
     """Compose the error for planes with so many invalid values each."""
     index, count = next(iter(counts.items()))
     at = ", ".join(f"{axis}={i}" for axis, i in zip(stack.plane_axes, index, strict=True))
-    more = f" and {len(counts) - 1} more slices" if len(counts) > 1 else ""
+    others = len(counts) - 1
+    more = f" and {others} more slice{'s' * (others > 1)}" if others else ""
     return InputError(
         f"{stack.name} holds {count} NaN or infinite values{f' in slice {at}' if at else ''}{more};"
         " remove them, or fill them from their neighbourhood with --nan fill."
