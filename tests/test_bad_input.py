@@ -259,6 +259,13 @@ def test_a_model_that_is_not_there(refused):
     assert "srgan-violet" in sentence and small_models.GRAY in sentence
 
 
+def test_slices_with_nan_are_counted_in_words_that_fit(refused):
+    scan = image((4, 20, 24))
+    scan[1, 0, 0] = scan[2, 0, 0] = np.nan
+    np.save("scan.npy", scan)
+    assert "in slice Z=1 and 1 more slice;" in refused("scan.npy")
+
+
 # --- outputs -----------------------------------------------------------------------------------
 
 

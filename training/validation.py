@@ -43,9 +43,7 @@ def validate(network: SRResNet, sets: list[ScanSet], degrade: str) -> list[dict[
     for scan_set in sets:
         scores = np.array(list(_scores(model, network.scale, scan_set.scans, degrade)))
         if not len(scores):
-            raise InputError(
-                f"All scans of {scan_set.name} are constant: nothing to measure."
-            )
+            raise InputError(f"All scans of {scan_set.name} are constant: nothing to measure.")
         means = dict(zip(_KEYS, scores.mean(axis=0).round(4).tolist(), strict=True))
         rows.append({"set": scan_set.name, "images": len(scores), **means})
     network.train(training)
