@@ -86,15 +86,12 @@ def checked_axes(given: str, shape: tuple[int, ...], name: str) -> str:
     return axes
 
 
-CANONICAL = AXIS_LETTERS
-"""The order in which files are written and in which foreign files are shown."""
-
 _LABELS = {"time": "T", "channel": "C", "depth": "Z", "plane": "Z", "slice": "Z"}
 
 
 def canonical(axes: str) -> str:
-    """Put axis letters into the canonical order TCZYXS."""
-    return "".join(sorted(axes, key=CANONICAL.index))
+    """Put axis letters into the order in which files are written and foreign ones are shown."""
+    return "".join(sorted(axes, key=AXIS_LETTERS.index))
 
 
 def axes_from_labels(labels: tuple[str, ...], ndim: int, rgb: bool = False) -> str | None:

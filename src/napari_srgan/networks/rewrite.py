@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_srgan.networks.srresnet import SRResNet
 
 # Rows of the last stage's input that are evaluated together. Small enough that the widest
-# features of a 256 px slice stay near 30 MB, large enough that the 6 rows that neighbouring
+# features of a 256 px slice stay near 50 MB, large enough that the 6 rows that neighbouring
 # strips compute twice do not matter.
 _STRIP_ROWS = 96
 
