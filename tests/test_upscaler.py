@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_srgan.engine import window as window_module
-from napari_srgan.engine.speed import estimate_seconds
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
 from napari_srgan.intensity import measure
@@ -510,9 +509,3 @@ def test_cuda_agrees_with_the_cpu(gray):
 def test_jobs_are_frozen(gray):
     with pytest.raises(dataclasses.FrozenInstanceError):
         Job().model = "other"
-
-
-def test_the_estimated_time_grows_with_the_pixels(gray):
-    one, ten = (plan(Stack(texture((n, 40, 40))), Job(model=gray, device="cpu")) for n in (1, 10))
-    assert estimate_seconds(ten) == pytest.approx(10 * estimate_seconds(one))
-    assert 1e-5 < estimate_seconds(one) < 60
