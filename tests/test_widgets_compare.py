@@ -75,11 +75,27 @@ def test_the_lr_input_is_found_from_the_result(make_napari_viewer, tiny_models, 
     panel = Compare(viewer)
     viewer.window.add_dock_widget(panel, name="Compare (SRGAN upscale)")
     assert panel.candidate.currentText() == "low [tiny-gray 4x]"
-    panel.reference.choose(reference)
     settled(qtbot, panel)
+    assert panel.reference.value() is reference, "the one image of its size needs no choosing"
     assert panel.low.value() is low
     assert float(shown(panel, "bicubic", "psnr")) > float(shown(panel, "candidate", "psnr"))
     assert panel.message.text() == ""
+
+
+def test_a_result_made_later_becomes_the_candidate(viewer, panel, qtbot):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32)).astype(np.uint8)
+    first = viewer.add_image(pixels, name="first")
+    made = viewer.add_image(pixels, name="made", metadata={"napari_srgan": {"model": "m"}})
+    settled(qtbot, panel)
+    assert panel.candidate.value() is made
+    assert panel.reference.value() is first
+    assert "LR input" in panel.message.text()
+    # Two that fit: the choice is the user's.
+    panel.reference.setCurrentIndex(0)
+    viewer.add_image(pixels, name="second")
+    panel.reference.setCurrentIndex(0)
+    settled(qtbot, panel)
+    assert panel.reference.value() is None
 
 
 def test_different_sizes_are_named(viewer, panel, qtbot):

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 from napari_srgan._widgets.comparison import Answer, Figures, Question, Ranges, answer, question_for
 from napari_srgan._widgets.connections import Connections
 from napari_srgan._widgets.exports import record_of
+from napari_srgan._widgets.layer_stack import data_shape
 from napari_srgan._widgets.parts import LayerChoice, Message, Scrolling, form
 from napari_srgan._widgets.result_layer import input_of
 from napari_srgan.errors import InputError
@@ -27,6 +28,7 @@ HINT = (
     "Choose a reference (the true high-resolution image) and a candidate (a result) of the same "
     "size."
 )
+NO_LOW = "Choose the LR input as well to see what bicubic enlargement of it gives."
 
 
 class Compare(QWidget):
@@ -70,7 +72,6 @@ class Compare(QWidget):
         for emitter in (napari_viewer.dims.events.current_step, napari_viewer.dims.events.order):
             self._connections.connect(emitter, self._on_slider)
         self._connections.connect(napari_viewer.layers.events.inserted, self._on_slider)
-        self._choose_candidate()
         self.refresh()
 
     @property
@@ -80,7 +81,11 @@ class Compare(QWidget):
 
     def refresh(self) -> None:
         """Measure the slice in view; the old figures turn grey until the new ones are there."""
-        self._choose_low()
+        for box in (self.candidate, self.reference):
+            box.blockSignals(True)
+        self._choose()
+        for box in (self.candidate, self.reference):
+            box.blockSignals(False)
         reference, candidate = self.reference.value(), self.candidate.value()
         if reference is None or candidate is None:
             self._clear(HINT)
@@ -133,14 +138,28 @@ class Compare(QWidget):
 
     # --- choosing ---------------------------------------------------------------------------
 
-    def _choose_candidate(self) -> None:
-        """Begin with the result that is selected, or the last one made."""
-        active = self.viewer.layers.selection.active
-        results = [la for la in self.candidate.layers() if record_of(la) is not None]
-        if active in results:
-            self.candidate.choose(active)
-        elif results:
-            self.candidate.choose(results[0])
+    def _choose(self) -> None:
+        """Choose what the user left open, where the answer is plain.
+
+        The candidate is the result that is selected, or the last one made; the reference the one
+        image of its size that is not a result itself.
+        """
+        images = self.candidate.layers()
+        results = [la for la in images if record_of(la) is not None]
+        if self.candidate.value() is None and results:
+            active = self.viewer.layers.selection.active
+            self.candidate.choose(active if active in results else results[0])
+        candidate = self.candidate.value()
+        if candidate is not None and self.reference.value() is None:
+            size = data_shape(candidate)
+            fitting = [
+                la
+                for la in images
+                if record_of(la) is None and data_shape(la) == size and la is not candidate
+            ]
+            if len(fitting) == 1:
+                self.reference.choose(fitting[0])
+        self._choose_low()
 
     def _choose_low(self) -> None:
         """With a new candidate, choose the layer it was made from."""
@@ -182,7 +201,8 @@ class Compare(QWidget):
         self._fill("candidate", found.candidate)
         self._fill("bicubic", found.bicubic)
         self.where.say(f"{_capital(self._asked.where)}; data range {found.data_range:.6g}.")
-        self.message.say(found.bicubic_error or self._asked.note, error=bool(found.bicubic_error))
+        note = self._asked.note or ("" if found.bicubic else NO_LOW)
+        self.message.say(found.bicubic_error or note, error=bool(found.bicubic_error))
         self._stale(False)
 
     def _fill(self, row: str, figures: Figures | None) -> None:
