@@ -7,6 +7,7 @@ formats are _writer.py's.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
+FIGURES = (".png", ".jpg", ".tif", ".tiff")
 _log = logging.getLogger(__name__)
 
 
@@ -128,8 +130,7 @@ class Exports(QWidget):
     def _on_save(self) -> None:
         name = f"{self._layer.name.replace(' [', '_').rstrip(']').replace(' ', '_')}.tif"
         path, _ = QFileDialog.getSaveFileName(self, "Save the result", name, FILTERS)
-        if path:
-            self.save_to(path)
+        self._with_ending(path, ".tif", self.save_to)
 
     def save_to(self, path: str | Path) -> None:
         """Write the result in a thread, so that the window stays alive."""
@@ -151,11 +152,24 @@ class Exports(QWidget):
 
     def _on_figure(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save the figure", "figure.png", "PNG (*.png)")
+        self._with_ending(path, ".png", self.figure_to)
+
+    def _with_ending(self, path: str, ending: str, write: Callable[[Path], None]) -> None:
+        """Complete a name typed without an ending, which the dialog has not asked about."""
+        whole = Path(path)
+        if path and not whole.suffix:
+            whole = whole.with_name(whole.name + ending)
+            if whole.exists():
+                self.said.emit(f"{whole} is already there; choose another name.", True)
+                return
         if path:
-            self.figure_to(path)
+            write(whole)
 
     def figure_to(self, path: str | Path) -> None:
         """Write the canvas."""
+        if Path(path).suffix.lower() not in FIGURES:
+            self.said.emit(f"{Path(path).name}: figures are written as {', '.join(FIGURES)}.", True)
+            return
         try:
             drawn = save_figure(self._viewer, path)
         except OSError as error:
