@@ -120,7 +120,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float | int]
 
     gaps = Gaps()
     started = time.perf_counter()
-    until(lambda: panel._warm is not None and panel._warm.devices is not None)
+    until(lambda: panel._warm.devices is not None)
     found["torch import after the dock shows, s"] = round(time.perf_counter() - started, 2)
     found["longest blockage during that import, ms"] = round(gaps.worst, 1)
 

@@ -170,7 +170,7 @@ def test_a_preview_with_two_models_replaces_the_last_one(viewer, panel, qtbot):
             press(qtbot, panel.preview.button)
         names = [la.name for la in viewer.layers]
         assert sorted(names) == sorted(
-            ["s", "s [preview, other-gray 4x]", "s [preview, tiny-gray 4x]"]
+            ["s", "s [other-gray 4x preview]", "s [tiny-gray 4x preview]"]
         )
     assert all(la.data.shape[0] == 1 for la in viewer.layers if "preview" in la.name)
     assert panel.message.text().startswith("Preview of")
@@ -380,6 +380,120 @@ def test_layers_come_and_go(viewer, panel):
     viewer.layers.remove(layer)
     panel.refresh()
     assert panel.layer.value() is None
+
+
+def test_little_free_memory_moves_a_result_to_a_file_and_leaves_it_there(
+    viewer, panel, qtbot, tmp_path, monkeypatch
+):
+    class Little:
+        available = 30_000
+
+    layer = viewer.add_image(image(2, 32, 32), name="s")
+    choose(panel, layer)
+    panel.advanced.path.setText(str(tmp_path / "out.tif"))
+    with monkeypatch.context() as patch:
+        patch.setattr(order_module.psutil, "virtual_memory", lambda: Little)
+        panel.refresh()
+        assert f"{tmp_path / 'out.tif'}, because it would not fit" in panel.summary.text()
+        panel.advanced.place.choose("memory")
+        panel.refresh()
+        assert panel.summary.is_error
+        assert "30 kB of memory are free" in panel.summary.text()
+        panel.advanced.place.choose("auto")
+        (made,) = super_resolve(qtbot, panel)
+    assert (tmp_path / "out.tif").exists()
+    data = made.data
+    while not isinstance(data, np.memmap):
+        assert data is not None, "the layer holds the pixels, and not the file"
+        data = data.base
+
+
+def test_the_whole_image_stays_in_view_in_the_grid_and_a_zoom_too(
+    make_napari_viewer, tiny_models, qtbot
+):
+    viewer = make_napari_viewer(show=True)
+    layer = viewer.add_image(image(40, 160), name="s")
+    panel = open_panel(viewer)
+    choose(panel, layer)
+    qtbot.wait(100)
+    (made,) = super_resolve(qtbot, panel)
+    qtbot.wait(100)
+    assert layer.name_overlay.visible
+    assert made.name_overlay.visible
+    np.testing.assert_allclose(layer.corner_pixels, [(0, 0), (39, 159)], atol=1)
+    viewer.canvas.grid.enabled = False
+    viewer.layers.remove(made)
+    viewer.scene.camera.zoom *= 8
+    qtbot.wait(100)
+    seen = layer.corner_pixels.copy()
+    super_resolve(qtbot, panel)
+    qtbot.wait(100)
+    assert viewer.canvas.grid.enabled
+    np.testing.assert_allclose(layer.corner_pixels[:, 1], seen[:, 1], atol=2)
+
+
+def test_an_error_goes_when_its_cause_does(viewer, panel, qtbot):
+    layer = viewer.add_image(image(40, 40), name="s")
+    drawn = viewer.add_shapes(name="roi")
+    choose(panel, layer)
+    panel.what.area.choose(drawn)
+    panel.start()
+    assert panel.message.is_error
+    assert panel.summary.isHidden(), "one sentence, not twice the same"
+    drawn.add_rectangles([[5, 5], [25, 25]])
+    panel.refresh()
+    assert not panel.message.text()
+    assert not panel.summary.isHidden()
+    assert "84 x 84" in panel.summary.text()
+
+
+@pytest.mark.parametrize(("typed", "written"), [("a", "a.tif"), ("b.npy", "b.npy")])
+def test_a_name_typed_without_an_ending_gets_one(
+    viewer, panel, qtbot, tmp_path, monkeypatch, typed, written
+):
+    from napari_srgan._widgets import exports
+
+    monkeypatch.setattr(
+        exports.QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / typed), "")
+    )
+    choose(panel, viewer.add_image(image(16, 16), name="s"))
+    super_resolve(qtbot, panel)
+    press(qtbot, panel.exports.save)
+    qtbot.waitUntil(lambda: "Saved" in panel.message.text(), timeout=WAIT)
+    assert [p.name for p in tmp_path.iterdir()] == [written]
+    if typed != written:
+        # The dialog asked about "a", not about "a.tif": that is not replaced unasked.
+        press(qtbot, panel.exports.save)
+        assert "already there" in panel.message.text()
+    panel.exports.figure_to(tmp_path / "figure.xyz")
+    assert panel.message.is_error
+    assert not (tmp_path / "figure.xyz").exists()
+
+
+def test_a_layer_deleted_during_the_work_leaves_its_result(viewer, panel, qtbot):
+    layer = viewer.add_image(image(20, 32, 32), name="s", scale=(1, 3, 3))
+    other = viewer.add_image(image(16, 16), name="other")
+    choose(panel, layer)
+    with qtbot.waitSignal(panel.runner.ended, timeout=WAIT):
+        press(qtbot, panel.run)
+        viewer.layers.remove(layer)
+    assert not panel.message.is_error, panel.message.text()
+    assert [la.name for la in viewer.layers] == ["other", "s [tiny-gray 4x]"]
+    np.testing.assert_allclose(corners(viewer.layers[1]), corners(layer))
+    assert panel.layer.value() is other or panel.layer.value() is viewer.layers[1]
+
+
+def test_a_result_that_cannot_be_shown_gives_a_sentence(viewer, panel, qtbot, monkeypatch, caplog):
+    def broken(*args, **kwargs):
+        raise ValueError("no such layer")
+
+    monkeypatch.setattr("napari_srgan._widgets.super_resolve.show_outcome", broken)
+    choose(panel, viewer.add_image(image(16, 16), name="s"))
+    super_resolve(qtbot, panel)
+    assert panel.message.is_error
+    assert "no such layer" not in panel.message.text()
+    assert "no such layer" in caplog.text
+    assert panel.run.isEnabled()
 
 
 def test_a_closed_dock_lets_go_of_the_viewer(viewer, panel, qtbot):

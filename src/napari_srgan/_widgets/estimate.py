@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from napari_srgan._widgets.order import Order
+    from napari_srgan._widgets.worker import Outcome
 
 _HALO = 40
 """Low-resolution pixels that a tile reads beyond its interior (16-block network)."""
@@ -27,6 +32,12 @@ class Speeds:
         """Remember a run; a very short one says little and is left out."""
         if seconds > 0.05 and pixels > 0:
             self._measured[model, device] = pixels / seconds
+
+    def note_all(self, orders: Iterable[Order], outcome: Outcome) -> None:
+        """Remember every run of an outcome."""
+        for order, made in zip(orders, outcome.made, strict=True):
+            device = str(made.result.metadata["napari_srgan"]["device"])
+            self.note(order.model.card.name, device, order.pixels, made.seconds)
 
     def measured(self, model: str, device: str) -> bool:
         """Whether the speed is known from a run."""

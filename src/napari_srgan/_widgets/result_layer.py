@@ -6,12 +6,18 @@ that adds the layer and puts it beside its input. Layers are touched on the GUI 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_srgan._widgets.layer_stack import INPUT_KEY, layer_axes, spacing_source
+from napari_srgan._widgets.layer_stack import (
+    INPUT_KEY,
+    data_shape,
+    layer_axes,
+    spacing_source,
+    view_of,
+)
 from napari_srgan.geometry import factors, placed_translate
 from napari_srgan.provenance import input_label
 
@@ -33,7 +39,8 @@ def unique_name(wanted: str, taken: Iterable[str]) -> str:
 
 def result_name(input_name: str, model: str, factor: int, *, preview: bool = False) -> str:
     """Name a result: "eye1 [srresnet-gray 4x]"."""
-    return f"{input_name} [{'preview, ' if preview else ''}{model} {factor}x]"
+    # The list of layers cuts long names in the middle: what tells them apart stands at the end.
+    return f"{input_name} [{model} {factor}x{' preview' if preview else ''}]"
 
 
 def linear_matrix(layer: Image) -> np.ndarray:
@@ -126,10 +133,14 @@ def add_result(
     data: Any,
     arguments: Mapping[str, Any],
 ) -> Image:
-    """Add a result right above its input, linked to it; the name is made unique first."""
+    """Add a result right above its input, linked to it; the name is made unique first.
+
+    An input that was deleted while the work went on leaves its result on top, with no link.
+    """
     named = dict(arguments)
     named["name"] = unique_name(named["name"], (known.name for known in viewer.layers))
-    at = viewer.layers.index(layer) + 1
+    there = layer in viewer.layers
+    at = viewer.layers.index(layer) + 1 if there else len(viewer.layers)
     made = viewer.add_image(data, multiscale=False, **named)
     place = viewer.layers.index(made)
     if place != at:
@@ -137,7 +148,8 @@ def add_result(
     if not layer.rgb:
         # The slider must reach what the input's slider reaches, or linked limits would be cut.
         made.contrast_limits_range = tuple(layer.contrast_limits_range)
-        viewer.layers.link_layers([layer, made], LINKED)
+        if there:
+            viewer.layers.link_layers([layer, made], LINKED)
     viewer.layers.selection.active = made
     return made
 
@@ -158,13 +170,36 @@ def input_of(result: Image, layers: Iterable[Any]) -> Image | None:
     )
 
 
-def side_by_side(viewer: napari.Viewer) -> None:
-    """Turn the grid on, keeping what is in view in view."""
+def side_by_side(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> None:
+    """Show the results beside their input in the grid, each under its name.
+
+    Who saw (nearly) the whole image sees it whole afterwards; who had zoomed in stays there.
+    """
     canvas = viewer.canvas
+    for result in made:
+        result.name_overlay.visible = True
     if canvas.grid.enabled:
         return
     before = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
+    there = layer in viewer.layers
+    whole = there and viewer.dims.ndisplay == 2 and _sees_most(layer, viewer)
     canvas.grid.enabled = True
+    # A name that was hidden in the record is not written across the picture.
+    if there and not made[0].name.startswith("scan-"):
+        layer.name_overlay.visible = True
+    if whole:
+        viewer.fit_to_view(layers=[layer], margin=0.04)
+        return
     after = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
     if before.min() > 0 and after.min() > 0:
         viewer.scene.camera.zoom *= float((after / before).min())
+
+
+def _sees_most(layer: Image, viewer: napari.Viewer) -> bool:
+    """Whether one side of the image is in view from end to end, and half of the image at least."""
+    view, sizes = (
+        view_of(layer, viewer.dims),
+        dict(zip(layer_axes(layer), data_shape(layer), strict=True)),
+    )
+    shares = [(hi - lo) / sizes[a] for a, (lo, hi) in (("Y", view.rows), ("X", view.cols))]
+    return view.plain and max(shares) == 1 and min(shares) >= 0.5

@@ -91,7 +91,7 @@ def outcome_text(
 
 def progress_text(done: int, total: int, eta: float | None) -> str:
     """Progress with time left: "12 of 300 tiles, 3 min left"."""
-    text = f"{done} of {total} tiles"
+    text = f"{done} of {total} {'tile' if total == 1 else 'tiles'}"
     return text if eta is None else f"{text}, {time_text(eta)} left"
 
 

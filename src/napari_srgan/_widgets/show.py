@@ -21,7 +21,7 @@ from napari_srgan._widgets.sentences import plane_text, time_text
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Image
+    from napari.layers import Image, Shapes
 
     from napari_srgan._widgets.order import Order
     from napari_srgan._widgets.worker import Made, Outcome
@@ -42,16 +42,24 @@ def show_outcome(
     *,
     seconds: float,
     grid: bool,
+    drawn: Shapes | None = None,
 ) -> Shown:
     """Add the results above their inputs and, with `grid`, show them side by side.
 
-    `seconds` is the time from the click to the result, as the user lived it.
+    `seconds` is the time from the click to the result, as the user lived it. A layer with a
+    `drawn` area is hidden in the grid, where it would get a cell of its own.
     """
+    if orders[0].preview:
+        _remove_previews(viewer)
     pairs = list(zip(orders, outcome.made, strict=True))
     # Each goes right above the input, so the last is added first.
     made = [_add(viewer, order, one) for order, one in reversed(pairs)][::-1]
+    note = ""
     if grid:
-        side_by_side(viewer)
+        if drawn is not None and drawn.visible:
+            drawn.visible = False
+            note = f"{drawn.name} is hidden, to leave its room in the grid."
+        side_by_side(viewer, orders[0].layer, made)
     last, sizes = orders[-1], orders[-1].stack.sizes
     if last.preview:
         (y0, y1), (x0, x1) = last.region["Y"], last.region["X"]
@@ -65,10 +73,10 @@ def show_outcome(
         text = f"Done in {time_text(seconds)}: {made[-1].name}."
         if last.path is not None:
             text += f" Written to {last.path}."
-    return Shown(tuple(made), " ".join([text, *outcome.warnings]))
+    return Shown(tuple(made), " ".join([text, *outcome.warnings, note]).rstrip())
 
 
-def remove_previews(viewer: napari.Viewer) -> None:
+def _remove_previews(viewer: napari.Viewer) -> None:
     """Take former previews away: they are looks, not results."""
     for layer in [la for la in viewer.layers if la.metadata.get(PREVIEW_KEY)]:
         viewer.layers.remove(layer)

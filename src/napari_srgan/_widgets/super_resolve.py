@@ -1,7 +1,7 @@
 """The dock widget Super-resolve: a layer and a model in, a 4x layer beside it out.
 
-What belongs here: putting the parts of the panel together and following the viewer. What the
-parts do is in their own files.
+What belongs here: following the viewer, starting the work and taking its end. The controls are
+in controls.py, what they do is in their own files.
 """
 
 from __future__ import annotations
@@ -11,22 +11,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_srgan._widgets import remembered
-from napari_srgan._widgets.advanced import Advanced
-from napari_srgan._widgets.connections import Connections
+from napari_srgan._widgets.controls import Controls
 from napari_srgan._widgets.estimate import Speeds
-from napari_srgan._widgets.exports import Exports, record_of
+from napari_srgan._widgets.exports import record_of
 from napari_srgan._widgets.layer_stack import view_of
-from napari_srgan._widgets.model_choice import ModelChoice, PreviewButton
 from napari_srgan._widgets.order import Order, full_order, preview_orders, requests_for
-from napari_srgan._widgets.parts import Fold, LayerChoice, Message, Scrolling, form
-from napari_srgan._widgets.pixel_size import PixelSize, set_pixel_size
-from napari_srgan._widgets.runner import Runner
-from napari_srgan._widgets.show import remove_previews, show_outcome
-from napari_srgan._widgets.what import What
-from napari_srgan._widgets.worker import Outcome, WarmUp
+from napari_srgan._widgets.pixel_size import set_pixel_size
+from napari_srgan._widgets.show import show_outcome
+from napari_srgan._widgets.warm_up import WarmUp
+from napari_srgan._widgets.worker import FAILED, Outcome
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +31,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class SuperResolve(QWidget):
+class SuperResolve(Controls):
     """Super-resolve an image layer.
 
     Parameters
@@ -46,34 +41,15 @@ class SuperResolve(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        from napari.layers import Image
-
-        super().__init__()
-        self.viewer = napari_viewer
-        self._connections = Connections()
+        super().__init__(napari_viewer)
         self._speeds = Speeds()
         self._devices: list[str] = []
         self._orders: tuple[Order, ...] = ()
-        self._warm: Any = None
+        self._warm = WarmUp(self)
+        self._error_about: str | None = None
         self._closed = False
         self._started = 0.0
 
-        self.layer = LayerChoice(napari_viewer, Image, self._connections)
-        self.model = ModelChoice()
-        self.what = What(napari_viewer, self._connections)
-        self.pixel_size = PixelSize()
-        self.advanced = Advanced()
-        self.fold = Fold("Advanced", self.advanced)
-        self.grid = QCheckBox("Show side by side in the grid")
-        self.grid.setChecked(remembered.side_by_side())
-        self.summary = Message()
-        self.preview = PreviewButton()
-        self.run = QPushButton("Super-resolve")
-        self.run.setToolTip("Restore what is chosen; the result becomes a new layer")
-        self.runner = Runner()
-        self.message = Message()
-        self.exports = Exports(napari_viewer)
-        self._lay_out()
         self._connect()
         self.refresh()
 
@@ -98,41 +74,13 @@ class SuperResolve(QWidget):
     def say(self, text: str, error: bool = False) -> None:
         """Show a sentence; an error also appears as napari's notification."""
         self.message.say(text, error=error)
+        self._error_about = None
         if error:
             from napari.utils.notifications import show_error
 
             show_error(text)
 
-    # --- building ---------------------------------------------------------------------------
-
-    def _lay_out(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(6)
-        top = form()
-        top.add("Image", self.layer)
-        top.add("Model", self.model)
-        top.addRow(self.model.purpose)
-        column.addLayout(top)
-        column.addWidget(self.what)
-        size = form()
-        size.add("Pixel size", self.pixel_size)
-        column.addLayout(size)
-        column.addWidget(self.fold)
-        column.addWidget(self.grid)
-        column.addWidget(self.summary)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.preview)
-        buttons.addWidget(self.run, 1)
-        column.addLayout(buttons)
-        column.addWidget(self.runner)
-        column.addWidget(self.message)
-        column.addWidget(self.exports)
-        column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(Scrolling(content))
+    # --- following the viewer ---------------------------------------------------------------
 
     def _connect(self) -> None:
         # Many events come at once (a layer brings its dims, its name, its selection): one refresh
@@ -141,9 +89,7 @@ class SuperResolve(QWidget):
         self._pending.setSingleShot(True)
         self._pending.setInterval(40)
         self._pending.timeout.connect(self.refresh)
-        self._poll = QTimer(self)
-        self._poll.setInterval(100)
-        self._poll.timeout.connect(self._on_poll)
+        self._warm.ready.connect(self._on_devices)
         for signal in (
             self.layer.changed,
             self.model.changed,
@@ -162,8 +108,6 @@ class SuperResolve(QWidget):
         self.exports.said.connect(self.say)
         self.pixel_size.given.connect(self._on_pixel_size)
         self.grid.toggled.connect(remembered.remember_side_by_side)
-
-    # --- following the viewer ---------------------------------------------------------------
 
     def _on_viewer(self, event: Any = None) -> None:
         self._pending.start()
@@ -200,6 +144,16 @@ class SuperResolve(QWidget):
             self.summary.say(order.text(self._speeds, self._devices))
         except InputError as error:
             self.summary.say(str(error), error=True)
+        self._drop_old_error()
+
+    def _drop_old_error(self) -> None:
+        """Take an error away once the choices that it is about have changed."""
+        about = self.summary.text()
+        if self.message.is_error and self._error_about not in (None, about):
+            self.message.say("")
+        self._error_about = about
+        # The same sentence above and below the button would be once too many.
+        self.summary.setVisible(bool(about) and about != self.message.text())
 
     def _full_order(self, layer: Image) -> Order:
         view = view_of(layer, self.viewer.dims)
@@ -251,29 +205,25 @@ class SuperResolve(QWidget):
         elif outcome.cancelled:
             self.say("Cancelled; nothing was kept.")
         else:
-            self._show(orders, outcome)
+            try:
+                self._show(orders, outcome)
+            except Exception:  # napari would show the traceback
+                _log.exception("the result could not be shown")
+                self.say(FAILED, error=True)
         self.refresh()
 
     def _show(self, orders: tuple[Order, ...], outcome: Outcome) -> None:
-        for order, made in zip(orders, outcome.made, strict=True):
-            device = str(made.result.metadata["napari_srgan"]["device"])
-            self._speeds.note(order.model.card.name, device, order.pixels, made.seconds)
-        if orders and orders[0].preview:
-            remove_previews(self.viewer)
+        self._speeds.note_all(orders, outcome)
         shown = show_outcome(
             self.viewer,
             orders,
             outcome,
             seconds=time.perf_counter() - self._started,
             grid=self.grid.isChecked(),
+            drawn=self.what.area.value(),
         )
         self.exports.show_layer(shown.layers[-1])
-        drawn, note = self.what.area.value(), ""
-        if drawn is not None and drawn.visible and self.grid.isChecked():
-            # The grid would give the drawing a cell of its own.
-            drawn.visible = False
-            note = f" {drawn.name} is hidden, to leave its room in the grid."
-        self.say(shown.text + note)
+        self.say(shown.text)
 
     def _on_pixel_size(self, size: dict[str, float]) -> None:
         layer = self.layer.value()
@@ -286,20 +236,12 @@ class SuperResolve(QWidget):
     def showEvent(self, event: Any) -> None:
         """Import torch once the panel is on the screen, in a thread: it takes seconds."""
         super().showEvent(event)
-        if self._warm is None:
-            QTimer.singleShot(100, self._warm_up)
+        self._warm.begin_soon()
 
-    def _warm_up(self) -> None:
-        if self._warm is None and not self._closed:
-            self._warm = WarmUp()
-            self._poll.start()
-
-    def _on_poll(self) -> None:
-        if self._warm.devices is not None:
-            self._poll.stop()
-            self._devices = self._warm.devices
-            self.advanced.offer_devices(self._devices)
-            self._pending.start()
+    def _on_devices(self, devices: list[str]) -> None:
+        self._devices = devices
+        self.advanced.offer_devices(devices)
+        self._pending.start()
 
     def changeEvent(self, event: QEvent) -> None:
         """Let go of the viewer when the dock is closed for good: napari then takes the parent."""
@@ -316,5 +258,5 @@ class SuperResolve(QWidget):
         self._closed = True
         self.runner.cancel()
         self._pending.stop()
-        self._poll.stop()
+        self._warm.stop()
         self._connections.disconnect_from()

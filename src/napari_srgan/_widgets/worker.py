@@ -162,26 +162,3 @@ def _one(
                 return None
     finally:
         run.close()  # an unfinished run aborts its sink: no half-made layer, no partial file
-
-
-class WarmUp:
-    """Imports torch in a thread; `devices` is None until that is done.
-
-    A plain thread that is looked at now and then, not a worker with signals: the import cannot
-    be cancelled, and a signal to a window that was closed meanwhile would end the process.
-    """
-
-    def __init__(self) -> None:
-        self.devices: list[str] | None = None
-        threading.Thread(target=self._run, name="napari-srgan warm-up").start()
-
-    def _run(self) -> None:
-        try:
-            # What the first click would have to import otherwise, in the middle of the GUI thread.
-            from napari_srgan.devices import available_devices
-
-            self.devices = available_devices()
-        except Exception:
-            # A broken installation is named when work is asked for.
-            _log.exception("torch could not be loaded")
-            self.devices = []
