@@ -470,6 +470,16 @@ def test_a_name_typed_without_an_ending_gets_one(
     assert not (tmp_path / "figure.xyz").exists()
 
 
+def test_the_chosen_image_stays_chosen_when_another_layer_is_selected(viewer, panel, qtbot):
+    first = viewer.add_image(image(16, 16), name="first")
+    second = viewer.add_image(image(16, 16), name="second")
+    assert viewer.layers.selection.active is second
+    assert panel.layer.value() is second, "a layer that is opened is chosen"
+    choose(panel, first)
+    super_resolve(qtbot, panel)
+    assert panel.layer.value() is first
+
+
 def test_a_layer_deleted_during_the_work_leaves_its_result(viewer, panel, qtbot):
     layer = viewer.add_image(image(20, 32, 32), name="s", scale=(1, 3, 3))
     other = viewer.add_image(image(16, 16), name="other")

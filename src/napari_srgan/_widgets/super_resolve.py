@@ -101,7 +101,7 @@ class SuperResolve(Controls):
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self._on_viewer)
         self._connections.connect(layers.selection.events.active, self._on_active)
-        self._connections.connect(layers.events.inserted, self._on_active)
+        self._connections.connect(layers.events.inserted, self._on_viewer)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(self._on_ended)

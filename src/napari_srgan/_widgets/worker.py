@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 FAILED = (
     "The work stopped because of a defect in the program; the details are in the log (Help > "
-    "napari's log, or the terminal). Please report them."
+    "Show logs, or the terminal). Please report them."
 )
 
 
