@@ -63,6 +63,17 @@ def test_a_training_lowers_the_loss_and_writes_a_model_that_restores(scans, tmp_
     assert "bicubic" in capsys.readouterr().out
 
 
+def test_a_former_run_is_never_overwritten(scans, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(scans, "run", "--steps", "1") == 0
+    before = (tmp_path / "run/generator.safetensors").read_bytes()
+    assert run(scans, "run", "--steps", "2") == 2
+    assert "former run" in capsys.readouterr().err
+    assert (tmp_path / "run/generator.safetensors").read_bytes() == before
+    assert main(["--data", str(scans), *TINY, "--steps", "1", "--name", "mine"]) == 0
+    assert len(list(tmp_path.glob("runs/mine-*/generator.safetensors"))) == 1
+
+
 def test_equal_seeds_give_equal_weights(scans, tmp_path):
     weights = []
     for out in ("one", "two"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -39,7 +40,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folders of validation scans, a set each (default: every tenth file of --data)",
     )
-    command.add_argument("--out", type=Path, default=Path("runs/latest"), help="run folder")
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="RUN",
+        help="run folder, a new one (default: runs/ and the name, date and time)",
+    )
     command.add_argument("--recipe", type=Path, metavar="FILE.toml", help="recipe to start from")
     group = command.add_argument_group("recipe", "each also a key of a recipe file")
     for f in fields(Recipe):
@@ -67,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "trained_on" in options:
             options["trained_on"] = tuple(options["trained_on"])
         recipe = Recipe(**(values | options))
+        out = out or Path("runs") / f"{recipe.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+        if (out / "recipe.json").exists():
+            raise InputError(f"{out} holds a former run; give another folder with --out.")
         train_sets, val_sets = _sets(data, val, recipe)
         path = train(recipe, train_sets, val_sets, out)
     except InputError as error:
