@@ -1,5 +1,8 @@
 """What the panels know about layers, without a window: axes, regions, places, words."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -284,3 +287,22 @@ def test_comparison_names_what_does_not_fit():
     question = question_for(reference, twin, odd, viewer.dims)
     assert "same place" in question.note
     assert "whole number of times" in answer(question, Ranges()).bicubic_error
+
+
+def test_the_first_click_has_nothing_heavy_left_to_import():
+    """An import in the GUI thread blocks it: numpy's and torch's neighbours for 0.2 s together."""
+    code = """
+import sys
+from napari_srgan._widgets import runner, super_resolve
+from napari_srgan._widgets.warm_up import load
+load()
+before = set(sys.modules)
+import numpy as np
+from napari_srgan.upscaler import Job, finish, run_job
+from napari_srgan.stack import Stack
+finish(run_job(Stack(np.random.rand(1, 20, 20).astype(np.float32)), Job()))
+print(*sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(done.stdout.split()) < 15, done.stdout
+    assert not [name for name in done.stdout.split() if name.startswith("napari_srgan")]

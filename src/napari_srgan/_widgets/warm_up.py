@@ -8,9 +8,25 @@ from __future__ import annotations
 import logging
 import threading
 
+import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 _log = logging.getLogger(__name__)
+
+
+def load() -> list[str]:
+    """Import all that a run needs and the first click would else import; name the devices.
+
+    By planning a run of nothing, which also loads the default model: a list of modules would
+    soon be out of date.
+    """
+    import napari_srgan.engine.window  # noqa: F401  # what a plan does not need but a run does
+    from napari_srgan.devices import available_devices
+    from napari_srgan.stack import Stack
+    from napari_srgan.upscaler import Job, plan
+
+    plan(Stack(np.zeros((8, 8), np.uint8)), Job(device="cpu"))
+    return available_devices()
 
 
 class WarmUp(QObject):
@@ -53,10 +69,7 @@ class WarmUp(QObject):
 
     def _run(self) -> None:
         try:
-            # What the first click would have to import otherwise, in the middle of the GUI thread.
-            from napari_srgan.devices import available_devices
-
-            self.devices = available_devices()
+            self.devices = load()
         except Exception:
             # A broken installation is named when work is asked for.
             _log.exception("torch could not be loaded")
