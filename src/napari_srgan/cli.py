@@ -143,7 +143,8 @@ def _gain(validation: Sequence[Mapping[str, Any]]) -> str:
     gains = sorted(
         entry["psnr"] - entry["psnr_bicubic"]
         for entry in validation
-        if "psnr" in entry and "psnr_bicubic" in entry
+        # A card is somebody's file: figures may be missing, or null.
+        if all(isinstance(entry.get(key), int | float) for key in ("psnr", "psnr_bicubic"))
     )
     if not gains:
         return "not stated"

@@ -338,7 +338,7 @@ def _load(path: Path, modified: int) -> Model:
         weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
         network.load_state_dict(weights)
     except (SafetensorError, RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(":")
+        reason = str(error).splitlines()[0].rsplit("header: ", 1)[-1].rstrip(":")
         raise InputError(f"The model file {path.name} is damaged: {reason}.") from error
     if not all(torch.isfinite(v).all() for v in weights.values() if v.is_floating_point()):
         raise InputError(f"The model file {path.name} is damaged: some weights are not finite.")
