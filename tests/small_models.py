@@ -8,7 +8,7 @@ from napari_srgan.networks.srresnet import SRResNet
 GRAY, RGB = "tiny-gray", "tiny-rgb"
 
 
-def save(folder, name, channels, scale=4, blocks=1, features=4):
+def save(folder, name, channels, scale=4, blocks=1, features=4, file="{}.safetensors"):
     """Write a model of that name to the folder and return its path."""
     parameters = {
         "channels": channels,
@@ -28,7 +28,7 @@ def save(folder, name, channels, scale=4, blocks=1, features=4):
         purpose="tests",
         validation=({"set": "noise", "psnr": 30.5, "psnr_bicubic": 29.25},),
     )
-    return models.save_model(folder / f"{name}.safetensors", network, card)
+    return models.save_model(folder / file.format(name), network, card)
 
 
 def save_both(folder):

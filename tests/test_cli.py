@@ -280,6 +280,46 @@ def test_json_of_a_batch_is_a_line_per_file(stack, capsys):
     assert "missing.tif" in lines[1]["error"]
 
 
+def test_a_trained_model_is_added_to_the_list(tmp_path, capsys):
+    trained = small_models.save(tmp_path / "run", "mine", 1)
+    assert main(["models", "add", str(trained)]) == 0
+    assert "mine" in capsys.readouterr().out
+    trained.unlink()
+    np.save("scan.npy", np.random.default_rng(0).random((16, 16), np.float32))
+    assert run("scan.npy", "out.tif", model="mine") == 0
+
+
+def test_a_model_is_not_replaced_by_accident(tmp_path, capsys):
+    trained = small_models.save(tmp_path / "run", "mine", 1)
+    assert main(["models", "add", str(trained)]) == 0
+    before = (tmp_path / "models/mine.safetensors").read_bytes()
+    small_models.save(tmp_path / "run", "mine", 1, blocks=2)
+    assert main(["models", "add", str(trained)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "models/mine.safetensors").read_bytes() == before
+    assert main(["models", "add", str(trained), "--overwrite"]) == 0
+    assert (tmp_path / "models/mine.safetensors").read_bytes() != before
+
+
+@pytest.mark.parametrize("name", ["srresnet-gray", "../mine", "a/b", ""])
+def test_names_that_a_model_cannot_have(tmp_path, capsys, name):
+    before = sorted((tmp_path / "models").iterdir())
+    trained = small_models.save(tmp_path / "run", name, 1, file="generator.safetensors")
+    assert main(["models", "add", str(trained)]) == 2
+    assert "name" in capsys.readouterr().err
+    assert sorted((tmp_path / "models").iterdir()) == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["models", "run"]
+
+
+def test_only_a_whole_model_is_added(tmp_path, capsys):
+    trained = small_models.save(tmp_path / "run", "mine", 1)
+    trained.write_bytes(trained.read_bytes()[:-40])
+    assert main(["models", "add", str(trained)]) == 2
+    assert "damaged" in capsys.readouterr().err
+    assert main(["models", "add", "absent.safetensors"]) == 2
+    assert not (tmp_path / "models/mine.safetensors").exists()
+
+
 def test_models_are_listed_with_their_gain(capsys):
     assert main(["models"]) == 0
     text = capsys.readouterr().out

@@ -114,8 +114,12 @@ def _upscale(arguments: argparse.Namespace) -> int:
 
 
 def _models(arguments: argparse.Namespace) -> int:
-    from napari_srgan.models import list_models
+    from napari_srgan.models import add_model, list_models
 
+    if arguments.action == "add":
+        info = add_model(arguments.file, arguments.overwrite)
+        print(f"{info.card.name} is now listed; its file is {info.path}")
+        return EXIT_OK
     found = list_models()
     if arguments.json:
         for info in found:

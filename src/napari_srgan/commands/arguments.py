@@ -62,8 +62,12 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_upscale(commands)
 
-    models = commands.add_parser("models", help="list the models that are installed")
+    models = commands.add_parser("models", help="list the models that are installed, or add one")
     models.add_argument("--json", action="store_true", help="print one JSON line per model")
+    actions = models.add_subparsers(dest="action", metavar="[add FILE]")
+    add = actions.add_parser("add", help="add a model file to the list, in napari too")
+    add.add_argument("file", type=Path, metavar="FILE", help="a .safetensors file of a training")
+    add.add_argument("--overwrite", action="store_true", help="replace an own model of that name")
 
     samples = commands.add_parser("sample-data", help="copy the bundled sample stacks to a folder")
     samples.add_argument("folder", type=Path, metavar="DIR")
