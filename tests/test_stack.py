@@ -202,3 +202,10 @@ def test_scale_leaves_out_the_colour_axis():
 def test_what_is_no_array_is_refused():
     with pytest.raises(InputError, match="list is not an image"):
         Stack([[1, 2], [3, 4]])
+
+
+def test_a_mask_is_not_lost_in_silence():
+    data = np.ma.masked_greater(np.arange(100, dtype=np.float32).reshape(10, 10), 90)
+    with pytest.raises(InputError, match="masked"):
+        Stack(data)
+    Stack(np.ma.array(data.filled(0)))  # nothing is masked

@@ -97,6 +97,11 @@ class Stack:
                 f"{name}: {type(data).__name__} is not an image array; give a numpy array or"
                 " something that behaves like one."
             )
+        if np.ma.is_masked(data):
+            raise InputError(
+                f"{name} is a masked array, and its mask would be lost; fill the masked pixels"
+                " first, for example with data.filled(0)."
+            )
         shape = tuple(int(n) for n in data.shape)
         dtype = checked_dtype(data.dtype, name)
         given = guess_axes(shape, dtype, name) if axes is None else axes
