@@ -16,7 +16,7 @@ from napari_srgan.intensity import measure
 from napari_srgan.models import load_model
 from napari_srgan.networks.rewrite import for_inference
 from napari_srgan.resampling import bicubic_enlarge
-from napari_srgan.sinks import MemorySink
+from napari_srgan.sinks import FileSink, MemorySink
 from napari_srgan.stack import Stack
 from napari_srgan.tiling import plan_tiles
 from napari_srgan.upscaler import Job, Upscaler, finish, plan, run_job
@@ -509,3 +509,17 @@ def test_cuda_agrees_with_the_cpu(gray):
 def test_jobs_are_frozen(gray):
     with pytest.raises(dataclasses.FrozenInstanceError):
         Job().model = "other"
+
+
+def test_a_progress_that_fails_leaves_nothing_half_made(gray, tmp_path):
+    def fail(step):
+        raise RuntimeError("the caller's own")
+
+    steps = run_job(
+        Stack(texture((2, 20, 20))), Job(model=gray, device="cpu"), FileSink(tmp_path / "out.tif")
+    )
+    with pytest.raises(RuntimeError, match="own"):
+        finish(steps, fail)
+    with pytest.raises(StopIteration):
+        next(steps)
+    assert list(tmp_path.glob("out.tif*")) == []

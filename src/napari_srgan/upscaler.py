@@ -128,12 +128,18 @@ def run_job(stack: Stack, job: Job, sink: Sink | None = None) -> Generator[Progr
 def finish(
     steps: Generator[Progress, None, Result], progress: Callable[[Progress], object] | None = None
 ) -> Result:
-    """Run a generator of `Upscaler` to its end, handing each step to `progress`."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        if progress is not None:
-            progress(step)
+    """Run a generator of `Upscaler` to its end, handing each step to `progress`.
+
+    If `progress` raises, the generator is closed, so that nothing half-made is left.
+    """
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            if progress is not None:
+                progress(step)
+    finally:
+        steps.close()

@@ -142,7 +142,7 @@ def unit_ratio(given: Any, wanted: Any) -> float:
     """
     try:
         return float((1 * given).to(wanted).magnitude)
-    except Exception:
+    except (TypeError, AttributeError):  # pint's error of dimensions is a TypeError
         return 1.0
 
 

@@ -72,20 +72,17 @@ def follow(steps: Generator[Progress, None, Result], label: str, total: int, qui
     Result
         What the job gave.
     """
+    from napari_srgan.upscaler import finish
+
     with tqdm(desc=label, total=total, unit="tile", disable=quiet or None) as bar:
-        try:
-            while True:
-                try:
-                    progress = next(steps)
-                except StopIteration as end:
-                    result: Result = end.value
-                    return result
-                bar.total = progress.total
-                bar.update(progress.done - bar.n)
-                if progress.note:
-                    say(progress.note)
-        finally:
-            steps.close()
+
+        def show(progress: Progress) -> None:
+            bar.total = progress.total
+            bar.update(progress.done - bar.n)
+            if progress.note:
+                say(progress.note)
+
+        return finish(steps, show)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -2,7 +2,7 @@
 
 The optics belongs here: sampling grids, the point-spread function, scatterers, coherent
 detection and the log-compressed display. What the tissue looks like is in
-`synthetic_retina`; which stacks are made of it is in `sample_data`.
+`retina`; which stacks are made of it is in `recipes`.
 
 A B-scan is a plane of depth (rows, micrometres downwards) and lateral position (columns,
 micrometres). Every scatterer has a circular complex Gaussian amplitude times the square root of

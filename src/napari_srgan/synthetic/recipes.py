@@ -1,7 +1,7 @@
 """The images in the bundled sample files: which tissue, which instruments, which numbers.
 
-Every choice that a sample depends on stands here; the physics is in `synthetic`,
-`synthetic_retina` and `synthetic_tissue`, and the files are the business of `sample_data`.
+Every choice that a sample depends on stands here; the physics is in `optics`,
+`retina` and `tissue`, and the files are the business of `sample_data`.
 """
 
 from __future__ import annotations
