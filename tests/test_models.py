@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from napari_srgan import models
 from napari_srgan.errors import InputError
 from napari_srgan.models import Card, list_models, load_model, model_for, read_card, save_model
+from napari_srgan.networks.rrdbnet import RRDBNet
 from napari_srgan.networks.srresnet import SRResNet
 
 
@@ -42,6 +43,17 @@ def test_a_saved_model_comes_back_with_its_card_and_weights(model_file):
     assert loaded.card == card()
     assert loaded.path == path.resolve()
     x = torch.rand(1, 1, 9, 8)
+    assert torch.equal(loaded.network(x), network.eval()(x))
+
+
+def test_an_rrdb_model_comes_back_with_its_card_and_weights(folder):
+    parameters = {"channels": 3, "blocks": 1, "features": 6, "growth": 3, "scale": 2}
+    network = RRDBNet(**parameters)
+    written = card("rrdb", architecture="rrdb", parameters=parameters, channels=3, scale=2)
+    path = save_model(folder / "rrdb.safetensors", network, written)
+    loaded = load_model(path)
+    assert loaded.card == written and isinstance(loaded.network, RRDBNet)
+    x = torch.rand(1, 3, 9, 8)
     assert torch.equal(loaded.network(x), network.eval()(x))
 
 
@@ -137,6 +149,8 @@ def test_weights_that_are_not_finite_are_refused(folder):
     [
         ({"architecture": "swin"}, "newer"),
         ({"parameters": {"depth": 3}}, "no valid network"),
+        ({"architecture": "rrdb"}, "no valid network"),
+        ({"architecture": "rrdb", "parameters": {"blocks": 0}}, "no valid network"),
         ({"scale": 2}, "contradicts"),
     ],
 )

@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_srgan.engine import window as window_module
+from napari_srgan.engine.tilesize import auto_tile, needs
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
 from napari_srgan.intensity import measure
-from napari_srgan.models import load_model
+from napari_srgan.models import Card, load_model, save_model
+from napari_srgan.networks.build import build
 from napari_srgan.networks.rewrite import for_inference
 from napari_srgan.resampling import bicubic_enlarge
 from napari_srgan.sinks import FileSink, MemorySink
@@ -30,6 +32,21 @@ def gray(tmp_path_factory):
 @pytest.fixture(scope="module")
 def rgb(tmp_path_factory):
     return small_models.save(tmp_path_factory.mktemp("m"), "rgb", 3, blocks=2, features=8)
+
+
+@pytest.fixture(scope="module")
+def rrdb(tmp_path_factory):
+    return save_rrdb(tmp_path_factory.mktemp("m"), 4)
+
+
+def save_rrdb(folder, scale):
+    sizes = {"channels": 1, "blocks": 1, "features": 8, "growth": 4, "scale": scale}
+    torch.manual_seed(0)
+    network = build("rrdb", sizes)
+    for weights in network.body.parameters():
+        weights.data *= 5  # the small start of a dense block would hide its share in the result
+    card = Card(name="rrdb", architecture="rrdb", parameters=sizes, channels=1, scale=scale)
+    return save_model(folder / "rrdb.safetensors", network, card)
 
 
 def texture(shape, dtype=np.uint16, seed=0, top=4095):
@@ -138,6 +155,41 @@ def test_a_tiled_stack_equals_the_untiled_one_within_1e_6_for_small_networks(gra
     tiled = run(stack, gray, tile=side, intensity="0:1").data
     whole = run(stack, gray, tile=1000, intensity="0:1").data
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(windows())
+def test_a_tiled_stack_equals_the_untiled_one_for_rrdb(rrdb, example):
+    height, width, side, seed, _ = example
+    stack = Stack(np.random.default_rng(seed).random((1, height, width), np.float32))
+    tiled = run(stack, rrdb, tile=side, intensity="0:1").data
+    whole = run(stack, rrdb, tile=1000, intensity="0:1").data
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 70), (20, 31), (36, 9), (37, 9)])
+def test_a_window_gives_what_the_rrdb_network_alone_gives(tmp_path, scale, height, width):
+    model = load_model(save_rrdb(tmp_path, scale))
+    unit = np.random.default_rng(0).random((height, width), np.float32)
+    with torch.inference_mode():
+        alone = model.network(torch.from_numpy(unit)[None, None])[0, 0].numpy()
+    got, _ = WindowNetwork(model, torch.device("cpu"))(unit)
+    np.testing.assert_allclose(got, alone, rtol=0, atol=1e-6)
+
+
+def test_the_memory_of_rrdb_counts_what_its_dense_blocks_take_in(rrdb):
+    features, growth, bytes_each = 8, 4, 4
+    assert needs(load_model(rrdb)) == (19, 4 * bytes_each * (features + 4 * growth))
+
+
+def test_tiles_of_a_network_that_looks_far_are_not_nearly_all_halo(monkeypatch):
+    cpu, gib = torch.device("cpu"), 2**30
+    monkeypatch.setattr("napari_srgan.engine.tilesize.free_memory", lambda device: 64 * gib)
+    assert auto_tile(cpu, 3072, 349, 5000, 5000) == 2 * 349
+    monkeypatch.setattr("napari_srgan.engine.tilesize.free_memory", lambda device: 8 * gib)
+    side = auto_tile(cpu, 3072, 349, 5000, 5000)
+    assert 100 < side < 349 and (side + 2 * 349) ** 2 * 3072 <= 2 * gib
 
 
 def test_a_region_is_the_crop_of_the_whole(gray):
@@ -465,10 +517,12 @@ def test_a_device_too_small_for_any_tile_hands_over_to_the_cpu(gray, monkeypatch
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_a_16_bit_format_that_is_asked_for_is_used_and_close(gray, precision):
+@pytest.mark.parametrize("model", ["gray", "rrdb"])
+def test_a_16_bit_format_that_is_asked_for_is_used_and_close(request, model, precision):
+    model = request.getfixturevalue(model)
     stack = Stack(texture((30, 40), np.uint8, top=255))
-    exact = run(stack, gray, precision="float32").data.astype(int)
-    out = run(stack, gray, precision=precision)
+    exact = run(stack, model, precision="float32").data.astype(int)
+    out = run(stack, model, precision=precision)
     assert out.metadata["napari_srgan"]["precision"] == precision
     assert not np.array_equal(out.data, exact) or precision == "float16"
     assert np.abs(out.data - exact).mean() < 2

@@ -19,7 +19,7 @@ from napari_srgan.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-    from napari_srgan.networks.srresnet import SRResNet
+    from napari_srgan.networks.build import Generator
 
 SUFFIX = ".safetensors"
 _KEY = "napari_srgan"
@@ -34,7 +34,7 @@ class Card:
     name : str
         As it appears in lists, for example "srresnet-gray".
     architecture : str
-        "srresnet".
+        "srresnet" or "rrdb".
     parameters : dict
         Keyword arguments of the architecture.
     channels : int
@@ -44,7 +44,7 @@ class Card:
     purpose : str
         One line: what to use it for.
     degradation : str
-        Name of the operator that made its LR images.
+        Name of the operator that made its LR images; "measured" if they were measured too.
     trained_on : tuple of str
         The data, each with its terms.
     training : dict
@@ -108,7 +108,7 @@ class Model:
     ----------
     card : Card
         What it is.
-    network : torch.nn.Module
+    network : Generator
         The generator as trained, in eval mode, on the CPU.
     sha256 : str
         Of the file.
@@ -117,7 +117,7 @@ class Model:
     """
 
     card: Card
-    network: SRResNet
+    network: Generator
     sha256: str
     path: Path
 
@@ -159,7 +159,7 @@ def read_card(path: Path) -> Card:
         ) from error
 
 
-def build_network(card: Card) -> SRResNet:
+def build_network(card: Card) -> Generator:
     """Build the network that a card describes, with random weights.
 
     Raises
@@ -167,15 +167,15 @@ def build_network(card: Card) -> SRResNet:
     InputError
         If this version does not know the architecture or its parameters.
     """
-    from napari_srgan.networks.srresnet import SRResNet
+    from napari_srgan.networks.build import ARCHITECTURES, build
 
-    if card.architecture != "srresnet":
+    if card.architecture not in ARCHITECTURES:
         raise InputError(
             f"The model {card.name} has the architecture '{card.architecture}', which this "
             "version does not know; a newer napari-srgan may."
         )
     try:
-        network = SRResNet(**card.parameters)
+        network = build(card.architecture, card.parameters)
     except (TypeError, ValueError) as error:
         raise InputError(f"The card of {card.name} describes no valid network: {error}") from error
     if (network.channels, network.scale) != (card.channels, card.scale):

@@ -55,16 +55,22 @@ def auto_tile(
         LR pixels, at least `SMALLEST_TILE`.
     """
     if device.type == "cuda":
-        budget, most = int(free_memory(device) * _GPU_SHARE), _GPU_SIDE
+        share = budget = int(free_memory(device) * _GPU_SHARE)
+        most = _GPU_SIDE
     else:
-        budget = min(_CPU_BYTES, int(free_memory(device) * _CPU_SHARE))
+        share = int(free_memory(device) * _CPU_SHARE)
+        budget = min(_CPU_BYTES, share)
         most = max(height, width)
     rows, cols = (region or {}).get("Y", (0, height)), (region or {}).get("X", (0, width))
     side = max(rows[1] - rows[0], cols[1] - cols[0])
     (whole,) = plan_tiles(height, width, side, halo, rows, cols)
     if whole.read_pixels * per_pixel <= budget and side <= most:
         return max(side, SMALLEST_TILE)
-    return max(SMALLEST_TILE, min(most, math.isqrt(budget // per_pixel) - 2 * halo))
+    quick = math.isqrt(budget // per_pixel) - 2 * halo
+    # A network that looks far would have next to nothing but halo in a quick tile. So its tiles
+    # may be slow, up to an interior as wide as both halos: four times the work of no tiles.
+    possible = math.isqrt(share // per_pixel) - 2 * halo
+    return max(SMALLEST_TILE, min(most, max(quick, min(possible, 2 * halo))))
 
 
 def checked_tile(tile: int | str) -> int | None:
