@@ -124,3 +124,11 @@ def tiny_models(model_folder, monkeypatch):
     """Let the catalogue find the small models."""
     monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(model_folder))
     return model_folder
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """Write a folder of four small scans to train on."""
+    from small_scans import write_scans
+
+    return write_scans(tmp_path / "scans")

@@ -1,154 +1,254 @@
-"""The training loop: pixel loss on crops, validation now and then, a model file at the end."""
+"""The training loop: steps on pixel loss, then against the adversary, and when to stop for what."""
 
 from __future__ import annotations
 
-import datetime
-import json
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional
+from torch import nn
 
-from napari_srgan import __version__
-from napari_srgan.degradation import degradation
 from napari_srgan.errors import InputError
-from napari_srgan.models import SUFFIX, Card, save_model
-from napari_srgan.networks.srresnet import SRResNet
-from training.initialise import interpolate_at_start
-from training.recipe import Recipe
-from training.scans import Sampler, ScanSet
-from training.validation import validate
+from training import checkpoint
+from training.crops import Crops, loader
+from training.data import Data
+from training.outputs import MODEL, PRETRAINED, Outputs
+from training.players import Players
+from training.timetable import Timetable
+from training.validation import Row
 
-LOSSES = {"mse": functional.mse_loss, "l1": functional.l1_loss}
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
-def train(
-    recipe: Recipe,
-    train_sets: list[ScanSet],
-    val_sets: list[ScanSet],
-    out: Path,
-    report: Callable[[str], None] = print,
-) -> Path:
-    """Train a generator on pixel loss and write the run folder.
+class Stopped(Exception):
+    """The training was asked to stop; its state is in the checkpoint."""
+
+
+@dataclass
+class Run:
+    """A training under way.
+
+    Attributes
+    ----------
+    timetable, data, players : Timetable, Data, Players
+        What is trained, for how long, on what.
+    fabric : Fabric
+        Where.
+    checkpoint : Path
+        The file that a later start resumes from.
+    outputs : Outputs or None
+        None in all processes but the first, which alone writes files.
+    workers : int
+        Processes that prepare crops.
+    step : int
+        Steps that are done.
+    seconds : float
+        That they took.
+    """
+
+    timetable: Timetable
+    data: Data
+    players: Players
+    fabric: Fabric
+    checkpoint: Path
+    outputs: Outputs | None
+    workers: int = 0
+    step: int = 0
+    seconds: float = 0.0
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        if self.outputs:
+            state = {"step": self.step, "seconds": self.seconds, "digest": self.data.digest}
+            checkpoint.write(self.checkpoint, state | self.players.state_dict())
+
+    def resume(self) -> None:
+        """Take over the checkpoint.
+
+        Raises
+        ------
+        InputError
+            If there is none, it is damaged, or the scans are not those that it was trained on.
+        """
+        state = checkpoint.read(self.checkpoint)
+        if state["digest"] != self.data.digest:
+            raise InputError(
+                f"The scans are not those that {self.checkpoint.parent} was trained on (added, "
+                "removed or changed since), so the run cannot go on as it began; put them back, "
+                "or start a new run from its model with --init."
+            )
+        self.players.load_state_dict(state)
+        self.step, self.seconds = state["step"], state["seconds"]
+
+
+def train(run: Run, asked_to_stop: Callable[[], bool], vgg: Sequence[nn.Module] = ()) -> list[Row]:
+    """Train from the step where the run stands to the end.
 
     Parameters
     ----------
-    recipe : Recipe
-        How.
-    train_sets, val_sets : list of ScanSet
-        What to learn from, and what to judge it by.
-    out : Path
-        The run folder; gets `generator.safetensors`, `metrics.csv` and `recipe.json`. The model
-        file is written anew at every validation, so that a run that is stopped leaves one.
-    report : callable
-        Takes lines for the user.
+    run : Run
+    asked_to_stop : callable
+        Whether a signal has come.
+    vgg : sequence of VGGFeatures
+        For distances of features in the last table.
 
     Returns
     -------
-    Path
-        The model file.
+    list of Row
+        The scores of the last validation; empty in all processes but the first.
 
     Raises
     ------
+    Stopped
+        If asked to, after the checkpoint was written.
     InputError
-        If the run folder cannot be made, or the loss stops being finite.
+        If the losses stay infinite or NaN, or a file cannot be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"The run folder {out} cannot be made: {error.strerror}.") from error
-    (out / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
-    torch.manual_seed(recipe.seed)
-    network = SRResNet(**recipe.network_parameters)
-    interpolate_at_start(network)
-    network = network.to(memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-    flips = recipe.flips
-    if flips == "auto":
-        flips = "lateral" if recipe.channels == 1 else "all"
-    sampler = Sampler(
-        train_sets,
-        degradation(recipe.degradation),
-        scale=recipe.scale,
-        crop=recipe.crop,
-        batch=recipe.batch,
-        flips=flips,
-        seed=recipe.seed,
-    )
+    table, players, outputs = run.timetable, run.players, run.outputs
+    recipe = table.recipe
+    if run.step == 0:
+        run.save()  # from now on a run that is killed can be resumed
+    bad = 0
+    pace = _Pace()
+    for lr, hr in _batches(run, pace):
+        step = run.step + 1
+        skipped = sum(players.skipped.values())
+        losses = _take(run, step, lr, hr)
+        run.step = step
+        pace.add(losses)
 
-    path = out / f"generator{SUFFIX}"
-    with (out / "metrics.csv").open("w", encoding="utf-8", buffering=1) as log:
-        log.write("step,loss,learning_rate,seconds,set,psnr,psnr_bicubic,ssim,ssim_bicubic\n")
-        for step, loss, rate, seconds in _steps(recipe, network, optimiser, sampler):
-            if step % 50 == 0:
-                left = seconds / step * (recipe.steps - step)
-                report(f"step {step}/{recipe.steps}  loss {loss:.5f}  {left / 60:.0f} min left")
-                log.write(f"{step},{loss:.6f},{rate:.2e},{seconds:.1f},,,,,\n")
-            if step % recipe.validate_every == 0 or step == recipe.steps:
-                rows = validate(network, val_sets, recipe.degradation)
-                for r in rows:
-                    report(
-                        f"step {step}  {r['set']}: PSNR {r['psnr']:.2f} dB "
-                        f"({r['psnr'] - r['psnr_bicubic']:+.2f} over bicubic)"
-                    )
-                    log.write(
-                        f"{step},{loss:.6f},{rate:.2e},{seconds:.1f},{r['set']},{r['psnr']},"
-                        f"{r['psnr_bicubic']},{r['ssim']},{r['ssim_bicubic']}\n"
-                    )
-                save_model(path, network, _card(recipe, step, rows))
-    return path
-
-
-def _steps(
-    recipe: Recipe, network: SRResNet, optimiser: torch.optim.Optimizer, sampler: Sampler
-) -> Iterator[tuple[int, float, float, float]]:
-    """Yield (step, loss, learning rate, seconds) after every step."""
-    loss_of = LOSSES[recipe.loss]
-    network.train()
-    start = time.monotonic()
-    for step in range(1, recipe.steps + 1):
-        rate = _learning_rate(recipe, step)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        lr, hr = sampler.draw()
-        loss = loss_of(network(lr.contiguous(memory_format=torch.channels_last)), hr)
-        if not math.isfinite(loss.item()):
+        bad = bad + 1 if sum(players.skipped.values()) > skipped else 0
+        if bad == recipe.bad_steps:
             raise InputError(
-                f"The loss became {loss.item()} at step {step}; lower the learning rate."
+                f"The losses were not finite in {bad} steps in a row, the last one step {step}; "
+                "train anew with a lower --learning-rate, or with --clip 1."
             )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        yield step, loss.item(), rate, time.monotonic() - start
+        stop = _any_asked(run.fabric, asked_to_stop())
+        last = step == table.total
+        phase_ends = step == table.pretrain and not last
+        if step % recipe.log_every == 0 or stop or last:
+            _log(run, pace)
+        if phase_ends or (step % recipe.validate_every == 0 and not last):
+            if outputs:
+                names = (MODEL, PRETRAINED) if phase_ends else (MODEL,)
+                outputs.judge(players.best(), step, table.phase(step), names)
+            run.fabric.barrier()
+            pace.pause()
+        if step % recipe.checkpoint_every == 0 or phase_ends or stop or last:
+            run.save()
+        if stop and not last:
+            raise Stopped
+    if not outputs:
+        return []
+    names = (MODEL,) if table.adversarial else (MODEL, PRETRAINED)
+    return outputs.judge(players.best(), run.step, table.phase(run.step), names, vgg)
 
 
-def _learning_rate(recipe: Recipe, step: int) -> float:
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    # A short linear rise keeps Adam's first steps, whose variance estimates are poor, small.
-    rise = min(1.0, step / min(200, recipe.steps))
-    return recipe.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * (step - 1) / recipe.steps))
-
-
-def _card(recipe: Recipe, step: int, rows: list[dict[str, Any]]) -> Card:
-    about = ("name", "purpose", "trained_on", "limits", "degradation", "channels", "scale")
-    values = recipe.to_dict()
-    return Card(
-        name=recipe.name,
-        architecture="srresnet",
-        parameters=recipe.network_parameters,
-        channels=recipe.channels,
-        scale=recipe.scale,
-        purpose=recipe.purpose,
-        degradation=recipe.degradation,
-        trained_on=recipe.trained_on,
-        training={**{k: v for k, v in values.items() if k not in about}, "steps_done": step},
-        validation=tuple(rows),
-        limits=recipe.limits,
-        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        tool_version=__version__,
+def _batches(run: Run, pace: _Pace) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield the batches that are left, on the device, and time the waits for them."""
+    fabric = run.fabric
+    steps = range(run.step + 1, run.timetable.total + 1)
+    batches = iter(
+        loader(
+            Crops(run.data.train, run.timetable),
+            steps,
+            workers=run.workers,
+            pin=fabric.device.type == "cuda",
+            rank=fabric.global_rank,
+            processes=fabric.world_size,
+        )
     )
+    for _ in steps:
+        with pace.waiting():
+            lr, hr = (
+                t.to(fabric.device, non_blocking=True, memory_format=torch.channels_last)
+                for t in next(batches)
+            )
+        yield lr, hr
+
+
+def _take(run: Run, step: int, lr: torch.Tensor, hr: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Take one step of the phase that it belongs to."""
+    table, players = run.timetable, run.players
+    rate = table.learning_rate(step)
+    if table.phase(step) == "pixel":
+        return players.pixel_step(lr, hr, rate)
+    done = step - 1 - table.pretrain
+    if done == 0:
+        players.begin_adversarial()
+    turn = done % table.recipe.generator_steps == 0
+    return players.adversarial_step(lr, hr, rate, judge_learns=turn)
+
+
+def _any_asked(fabric: Fabric, asked: bool) -> bool:
+    """Let all processes stop at the same step if one is asked to."""
+    if fabric.world_size == 1:
+        return asked
+    flag = torch.tensor(float(asked), device=fabric.device)
+    return bool(fabric.all_reduce(flag, reduce_op="sum") > 0)
+
+
+def _log(run: Run, pace: _Pace) -> None:
+    table = run.timetable
+    values = pace.take()
+    run.seconds += values.pop("seconds")
+    if run.outputs:
+        values |= {
+            "step": run.step,
+            "phase": table.phase(run.step),
+            "seconds": round(run.seconds, 1),
+            "learning_rate": table.learning_rate(run.step),
+            "skipped": sum(run.players.skipped.values()),
+        }
+        left = (table.total - run.step) / values["steps_per_second"]
+        run.outputs.monitor.step(values, table.total, left)
+
+
+class _Pace:
+    """Means of losses, steps per second and the device's share of the time, between two logs."""
+
+    def __init__(self) -> None:
+        self._reset()
+        self._since = time.monotonic()
+
+    def _reset(self) -> None:
+        self._losses: dict[str, list[torch.Tensor]] = defaultdict(list)
+        self._steps, self._waited, self._paused = 0, 0.0, 0.0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Time a wait for crops."""
+        start = time.monotonic()
+        yield
+        self._waited += time.monotonic() - start
+
+    def add(self, losses: dict[str, torch.Tensor]) -> None:
+        """Count a step. The losses stay on the device: reading them would make it wait."""
+        self._steps += 1
+        for key, value in losses.items():
+            self._losses[key].append(value)
+        self._worked = time.monotonic()
+
+    def pause(self) -> None:
+        """Leave out of the pace what was done since the last step: a validation."""
+        self._paused += time.monotonic() - self._worked
+
+    def take(self) -> dict[str, Any]:
+        """Return what has been gathered, and begin anew."""
+        now = time.monotonic()
+        seconds = max(now - self._since - self._paused, 1e-9)
+        values = {k: float(torch.stack(v).mean()) for k, v in self._losses.items()}
+        values |= {
+            "seconds": seconds,
+            "steps_per_second": self._steps / seconds,
+            "device_share": max(0.0, 1 - self._waited / seconds),
+        }
+        self._reset()
+        self._since = now
+        return values

@@ -1,120 +1,269 @@
-"""The recipe: every choice of a training in one frozen dataclass, with its unit and source."""
+"""The recipe: every choice of a training in one frozen dataclass, with its unit and source.
+
+A field says itself what it may be; the check, the command's options and the recipe file follow
+from that. What a run is made of besides (folders, devices) is no part of the recipe.
+"""
 
 from __future__ import annotations
 
-import tomllib
+import operator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
+from napari_srgan.degradation import NAMES as DEGRADATIONS
+from napari_srgan.degradation import BlurNoise, Degradation
+from napari_srgan.degradation import degradation as operator_named
 from napari_srgan.errors import InputError
+
+PIXEL_LOSSES = ("mse", "l1", "charbonnier")
+CONTENT_LAYERS = ("vgg22", "vgg34", "vgg44", "vgg54")
+_SCHEDULES = ("constant", "step", "cosine")
+
+
+def _of(default: Any, text: str, **rule: Any) -> Any:
+    """Describe a field: help text, and `choices`, `least`, `most`, `above` or `count` as rules."""
+    return field(default=default, metadata={"help": text, **rule})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to train a generator.
+    """How to train a generator; `python -m training.train_oct --help` lists the fields' meanings.
 
-    The paper is Ledig et al., arXiv 1609.04802v5, section 3.2. Where a default differs from it,
-    the reason stands in docs/training.md.
+    "The paper" is Ledig et al., arXiv 1609.04802v5, section 3.2, whose values the preset `paper`
+    has; ESRGAN is Wang et al., arXiv 1809.00219. docs/training.md says why the defaults differ.
+
+    Raises
+    ------
+    InputError
+        If a field is of the wrong type, beyond its range, or contradicts another.
     """
 
-    name: str = field(default="my-model", metadata={"help": "name of the model, as in lists"})
-    purpose: str = field(default="", metadata={"help": "one line for the card: what it is for"})
-    trained_on: tuple[str, ...] = field(
-        default=(), metadata={"help": "for the card: the data, each with its terms"}
-    )
-    limits: str = field(
-        default="Not validated for diagnosis. Fine detail is estimated, not measured.",
-        metadata={"help": "for the card: known failures, what it must not be used for"},
+    # The card.
+    name: str = _of("my-model", "name of the model, as in lists")
+    purpose: str = _of("", "one line for the card: what it is for")
+    trained_on: tuple[str, ...] = _of((), "for the card: the data, each with its terms")
+    limits: str = _of(
+        "Not validated for diagnosis. Fine detail is estimated, not measured.",
+        "for the card: known failures, what it must not be used for",
     )
 
-    channels: int = field(default=1, metadata={"help": "1 for grayscale, 3 for RGB"})
-    scale: int = field(default=4, metadata={"help": "how many times Y and X grow: 2, 4 or 8"})
-    blocks: int = field(default=16, metadata={"help": "residual blocks (paper: 16)"})
-    features: int = field(default=64, metadata={"help": "feature channels (paper: 64)"})
-    batch_norm: bool = field(default=True, metadata={"help": "batch norm in the blocks (paper)"})
+    # The generator.
+    generator: str = _of(
+        "srresnet",
+        "srresnet (SRGAN's) or rrdb (ESRGAN's: dense blocks without batch norm)",
+        choices=("srresnet", "rrdb"),
+    )
+    channels: int = _of(0, "1 for grayscale, 3 for RGB, 0: as the scans are", choices=(0, 1, 3))
+    scale: int = _of(4, "how many times Y and X grow", choices=(2, 4, 8))
+    blocks: int = _of(16, "residual blocks (paper: 16, ESRGAN: 23)", least=1)
+    features: int = _of(64, "feature channels (paper: 64)", least=1)
+    growth: int = _of(32, "rrdb: feature channels that a dense layer adds (ESRGAN: 32)", least=1)
+    batch_norm: bool = _of(False, "srresnet: batch norm in the blocks (paper: yes)")
+    initialisation: str = _of(
+        "interpolate",
+        "first weights: interpolate (start as an interpolation), he (He et al., and ICNR before "
+        "pixel shuffles), or torch (its own)",
+        choices=("interpolate", "he", "torch"),
+    )
+    init: str = _of("", "start from the weights of this model, a name or a file")
 
-    degradation: str = field(default="bicubic", metadata={"help": "how LR is made from HR"})
-    loss: str = field(default="mse", metadata={"help": "pixel loss: mse (paper) or l1"})
-    steps: int = field(default=20_000, metadata={"help": "optimiser steps (paper: 1e6)"})
-    batch: int = field(default=16, metadata={"help": "crops a step (paper: 16)"})
-    crop: int = field(default=96, metadata={"help": "side of an HR crop, px (paper: 96)"})
-    learning_rate: float = field(default=1e-4, metadata={"help": "of Adam (paper: 1e-4)"})
-    schedule: str = field(
-        default="constant", metadata={"help": "learning rate: constant (paper) or cosine to 0"}
+    # The discriminator.
+    discriminator: str = _of(
+        "pool",
+        "head: dense (paper; for one crop size) or pool (global average; for any)",
+        choices=("dense", "pool"),
     )
-    flips: str = field(
-        default="auto",
-        metadata={
-            "help": "none, lateral (OCT: depth has a direction), all eight symmetries, or "
-            "auto: lateral for grayscale, all for RGB"
-        },
+    discriminator_features: int = _of(64, "of its first convolution (paper: 64)", least=1)
+
+    # First phase: pixel loss only (SRResNet).
+    pretrain_steps: int = _of(20_000, "steps on pixel loss (paper: 1e6)", least=0)
+    pretrain_epochs: float = _of(0.0, "instead of steps: times that crops cover all scans", least=0)
+    learning_rate: float = _of(2e-4, "of Adam on pixel loss (paper: 1e-4)", above=0)
+    schedule: str = _of("cosine", "of that rate (paper: constant)", choices=_SCHEDULES)
+    pixel_loss: str = _of("l1", "pixel loss of both phases (paper: mse)", choices=PIXEL_LOSSES)
+
+    # Second phase: against a discriminator (SRGAN).
+    adversarial_steps: int = _of(
+        10_000, "steps against the discriminator (paper: 2e5); 0: a fidelity model", least=0
     )
-    val_fraction: float = field(
-        default=0.1, metadata={"help": "share of the files kept for validation without --val"}
+    adversarial_epochs: float = _of(0.0, "instead of steps, as pretrain_epochs", least=0)
+    adversarial_learning_rate: float = _of(1e-4, "of both networks' Adam (paper: 1e-4)", above=0)
+    adversarial_schedule: str = _of("step", "of that rate (paper: step)", choices=_SCHEDULES)
+    generator_steps: int = _of(1, "generator steps per discriminator step (paper: 1)", least=1)
+    content: str = _of(
+        "vgg54",
+        "content loss on VGG19 features (paper: vgg54), or none: pixel loss in its place",
+        choices=("none", *CONTENT_LAYERS),
     )
-    validate_every: int = field(default=1000, metadata={"help": "steps between validations"})
-    seed: int = field(default=0, metadata={"help": "of weights, crops and flips"})
+    before_activation: bool = _of(False, "content on features before ReLU (ESRGAN: yes)")
+    content_weight: float = _of(0.006, "of the content loss (paper: 0.006)", least=0)
+    adversarial: str = _of(
+        "bce",
+        "bce (paper; with logits) or relativistic (ESRGAN: average)",
+        choices=("bce", "relativistic"),
+    )
+    adversarial_weight: float = _of(1e-3, "of the adversarial loss (paper: 1e-3)", least=0)
+    pixel_weight: float = _of(0.0, "of the pixel loss in this phase (ESRGAN: 0.01)", least=0)
+    tv_weight: float = _of(
+        0.0, "of the total variation (first version of the paper: 2e-8)", least=0
+    )
+
+    # Both phases.
+    batch: int = _of(16, "crops a step, over all processes (paper: 16)", least=1)
+    crop: tuple[int, ...] = _of(
+        (96,),
+        "side of HR crops, px (paper: 96); several are used one after another in each phase",
+        above=0,
+    )
+    betas: tuple[float, ...] = _of((0.9, 0.999), "of Adam (paper: 0.9)", count=2, least=0)
+    warmup: int = _of(200, "steps over which the rate rises from 0 (paper: 0)", least=0)
+    drop_at: float = _of(0.5, "step schedule: share of the phase before the drop", least=0, most=1)
+    drop_factor: float = _of(0.1, "step schedule: what the rate drops to", above=0, most=1)
+    clip: float = _of(0.0, "largest norm of a gradient, 0: any", least=0)
+    ema: float = _of(
+        0.999, "decay of the averaged weights that are kept as the model, 0: none", least=0, most=1
+    )
+
+    # Data.
+    intensity: str = _of("auto", "range, as in `napari-srgan upscale --intensity`")
+    transform: str = _of("none", "none, log or power:P, for scans linear in intensity")
+    degradation: str = _of("bicubic", "how LR is made from HR", choices=DEGRADATIONS)
+    blur: tuple[float, ...] = _of(
+        BlurNoise().blur, "blur-noise: sigma of the PSF, HR px, from to", count=2
+    )
+    speckle: tuple[float, ...] = _of(
+        BlurNoise().speckle, "blur-noise: contrast of speckle, from to", count=2
+    )
+    noise: tuple[float, ...] = _of(
+        BlurNoise().noise, "blur-noise: sigma of read noise, range 1, from to", count=2
+    )
+    flips: str = _of(
+        "auto",
+        "none, lateral (OCT: depth has a direction), all eight symmetries, or auto: lateral for "
+        "grayscale, all for RGB",
+        choices=("auto", "none", "lateral", "all"),
+    )
+    rotation: float = _of(0.0, "rotate crops by up to so many degrees", least=0, most=5)
+    affine: float = _of(0.0, "stretch and shear crops by up to this share", least=0, most=0.2)
+    homography: float = _of(
+        0.0, "move the corners of crops by up to this share of the side", least=0, most=0.2
+    )
+    brightness: float = _of(0.0, "add up to so much to a crop, range 1", least=0, most=0.5)
+    contrast: float = _of(0.0, "multiply a crop by 1 plus or minus up to this", least=0, most=0.5)
+    val_fraction: float = _of(
+        0.1, "share of the volumes kept for validation without --val", above=0, below=1
+    )
+    val_planes: int = _of(40, "planes a set is validated on, evenly spread; 0: all", least=0)
+
+    # The run.
+    validate_every: int = _of(1000, "steps between validations", least=1)
+    checkpoint_every: int = _of(500, "steps between checkpoints", least=1)
+    log_every: int = _of(50, "steps between lines of the log", least=1)
+    bad_steps: int = _of(20, "stop after so many steps in a row without a finite loss", least=1)
+    seed: int = _of(0, "of weights, crops and whatever else is drawn", least=0)
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value, wanted = getattr(self, f.name), type(f.default)
-            if type(value) not in ((int, float) if wanted is float else (wanted,)):
-                kind = "list" if wanted is tuple else wanted.__name__
-                raise InputError(f"{f.name} must be of the type {kind}, not {value!r}.")
-        choices = {
-            "channels": (1, 3),
-            "scale": (2, 4, 8),
-            "loss": ("mse", "l1"),
-            "schedule": ("constant", "cosine"),
-            "flips": ("auto", "none", "lateral", "all"),
-        }
-        for key, allowed in choices.items():
-            if getattr(self, key) not in allowed:
+            _check(f.name, getattr(self, f.name), f.default, dict(f.metadata))
+        for side in self.crop:
+            if side % self.scale or side < 8 * self.scale:
                 raise InputError(
-                    f"{key} must be one of {', '.join(map(str, allowed))}, "
-                    f"not {getattr(self, key)!r}."
+                    f"crop must be a multiple of the scale and at least {8 * self.scale} px at "
+                    f"{self.scale}x, not {side}."
                 )
-        for key in ("blocks", "features", "steps", "batch", "crop", "validate_every"):
-            if getattr(self, key) < 1:
-                raise InputError(f"{key} must be at least 1, not {getattr(self, key)}.")
-        if self.learning_rate <= 0:
-            raise InputError(f"learning_rate must be positive, not {self.learning_rate}.")
-        if not 0 < self.val_fraction < 1:
-            raise InputError(f"val_fraction must be between 0 and 1, not {self.val_fraction}.")
-        if self.crop % self.scale or self.crop < 8 * self.scale:
+        if max(self.betas) >= 1:
+            raise InputError(f"betas must be below 1, not {max(self.betas)}.")
+        if self.ema == 1:
             raise InputError(
-                f"crop must be a multiple of the scale and at least {8 * self.scale} px at "
-                f"{self.scale}x, not {self.crop}."
+                "ema must be below 1: with 1 the first weights would be kept for ever."
             )
+        if not (self.pretrain_steps or self.pretrain_epochs or self.has_adversary):
+            raise InputError("Both phases have 0 steps, so there is nothing to train.")
+        if self.has_adversary and self.discriminator == "dense" and len(set(self.crop)) > 1:
+            raise InputError(
+                "A dense discriminator has one crop size; give --discriminator pool for "
+                f"{' '.join(map(str, self.crop))}."
+            )
+        if self.needs_vgg and not (self.content_weight or self.pixel_weight):
+            raise InputError(
+                "content_weight and pixel_weight are both 0, so nothing would tie the result to "
+                "the input; give one of them."
+            )
+
+    @property
+    def has_adversary(self) -> bool:
+        """Whether there is a second phase."""
+        return bool(self.adversarial_steps or self.adversarial_epochs)
+
+    @property
+    def needs_vgg(self) -> bool:
+        """Whether the second phase has a content loss on VGG19 features."""
+        return self.has_adversary and self.content != "none"
+
+    @property
+    def factors(self) -> tuple[int, int]:
+        """How many times Y and X grow."""
+        return self.scale, self.scale
 
     @property
     def network_parameters(self) -> dict[str, Any]:
         """Keyword arguments of the generator."""
-        keys = ("channels", "blocks", "features", "scale", "batch_norm")
-        return {key: getattr(self, key) for key in keys}
+        own = {"srresnet": "batch_norm", "rrdb": "growth"}[self.generator]
+        return {key: getattr(self, key) for key in ("channels", "blocks", "features", "scale", own)}
+
+    @property
+    def symmetries(self) -> str:
+        """The flips with `auto` decided."""
+        return {"auto": "lateral" if self.channels == 1 else "all"}.get(self.flips, self.flips)
+
+    @property
+    def operator(self) -> Degradation:
+        """HR -> LR."""
+        return operator_named(
+            self.degradation, blur=self.blur, speckle=self.speckle, noise=self.noise
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field by name, ready for JSON."""
         return asdict(self)
 
 
-def read_recipe(path: Path) -> dict[str, Any]:
-    """Read the fields that a TOML file sets.
+def _check(name: str, value: Any, default: Any, rule: dict[str, Any]) -> None:
+    """Hold a field to its type and to the rules that it was described with."""
+    values = value if isinstance(default, tuple) else (value,)
+    kind = _kind(name, default)
+    allowed = (int, float) if kind is float else (kind,)
+    if (type(value) is not tuple and isinstance(default, tuple)) or any(
+        type(v) not in allowed for v in values
+    ):
+        wanted = f"list of {kind.__name__}" if isinstance(default, tuple) else kind.__name__
+        raise InputError(f"{name} must be of the type {wanted}, not {value!r}.")
+    if "count" in rule and len(values) != rule["count"]:
+        raise InputError(f"{name} must be {rule['count']} numbers, not {len(values)}.")
+    if "choices" in rule and value not in rule["choices"]:
+        raise InputError(
+            f"{name} must be one of {', '.join(map(str, rule['choices']))}, not {value!r}."
+        )
+    limits: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
+        ("least", "at least", operator.ge),
+        ("most", "at most", operator.le),
+        ("above", "above", operator.gt),
+        ("below", "below", operator.lt),
+    )
+    for key, words, holds in limits:
+        for v in values:
+            if key in rule and not holds(v, rule[key]):
+                raise InputError(f"{name} must be {words} {rule[key]}, not {v}.")
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read or sets something that is no field of a recipe.
-    """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"The recipe {path} cannot be read: {error}.") from error
-    known = {f.name for f in fields(Recipe)}
-    for key in values:
-        if key not in known:
-            raise InputError(f"The recipe {path} sets '{key}', which is no field of a recipe.")
-    if isinstance(values.get("trained_on"), list):
-        values["trained_on"] = tuple(values["trained_on"])
-    return values
+
+def _kind(name: str, default: Any) -> type:
+    """Return the type of a field, or of the items of one that is a list."""
+    if isinstance(default, tuple):
+        return type(default[0]) if default else str
+    return type(default)
+
+
+def field_kinds() -> dict[str, type]:
+    """Return the type of every field by name, of its items where it is a list."""
+    return {f.name: _kind(f.name, f.default) for f in fields(Recipe)}

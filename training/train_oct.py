@@ -4,110 +4,234 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from napari_srgan.errors import InputError
-from napari_srgan.models import read_card
-from training.loop import train
-from training.recipe import Recipe, read_recipe
-from training.scans import ScanSet, find_files, load_scans, split
-from training.validation import table
+from training.checkpoint import replace_file
+from training.command_line import parser
+from training.data import Data, Sources, load
+from training.hardware import Hardware, describe, processes, start, workers
+from training.loop import Run, Stopped, train
+from training.monitor import Monitor
+from training.outputs import MODEL, Outputs
+from training.presets import compose, from_plain, with_init
+from training.recipe import Recipe
+from training.session import assemble, content_features, last_table, table_features
+from training.signals import Signals
+
+RECIPE, SOURCES = "recipe.json", "sources.json"
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command's parser: the data, the run folder, and every field of the recipe."""
-    command = argparse.ArgumentParser(
-        prog="python -m training.train_oct",
-        description="Train a super-resolution generator on high-resolution scans.",
-    )
-    command.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="DIR",
-        help="folders of HR scans (TIFF stacks, PNG, JPEG, .npy); each is drawn equally often",
-    )
-    command.add_argument(
-        "--val",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="DIR",
-        help="folders of validation scans, a set each (default: every tenth file of --data)",
-    )
-    command.add_argument(
-        "--out",
-        type=Path,
-        metavar="RUN",
-        help="run folder, a new one (default: runs/ and the name, date and time)",
-    )
-    command.add_argument("--recipe", type=Path, metavar="FILE.toml", help="recipe to start from")
-    group = command.add_argument_group("recipe", "each also a key of a recipe file")
-    for f in fields(Recipe):
-        kind: dict[str, Any] = {"type": type(f.default)}
-        if isinstance(f.default, bool):
-            kind = {"action": argparse.BooleanOptionalAction}
-        elif isinstance(f.default, tuple):
-            kind = {"nargs": "+"}
-        default = f.default if f.default not in ("", ()) else "empty"
-        group.add_argument(
-            f"--{f.name.replace('_', '-')}",
-            default=argparse.SUPPRESS,
-            **kind,
-            help=f"{f.metadata['help']} (default: {default})",
-        )
-    return command
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for.
+
+    Attributes
+    ----------
+    folder : Path
+        The run folder.
+    recipe : Recipe
+        Before the scans have been seen.
+    by_hand : dict
+        The fields of the recipe that were set as options.
+    sources : Sources
+    vgg_weights : Path or None
+    hardware : Hardware
+    resumed, as_json : bool
+    """
+
+    folder: Path
+    recipe: Recipe
+    by_hand: dict[str, Any]
+    sources: Sources
+    vgg_weights: Path | None
+    hardware: Hardware
+    resumed: bool
+    as_json: bool
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code (0, or 2 and 130 (Ctrl-C) with one sentence)."""
-    options = vars(parser().parse_args(arguments))
-    data, val, out, recipe_file = (options.pop(k) for k in ("data", "val", "out", "recipe"))
+    """Run the command.
+
+    Returns
+    -------
+    int
+        0; 2 after one sentence; 130 or 143 after Ctrl-C or a request to end, when the run can be
+        resumed.
+    """
+    options = parser().parse_args(arguments)
+    as_json = options.json_progress
+    signals = Signals()
     try:
-        values = read_recipe(recipe_file) if recipe_file else {}
-        if "trained_on" in options:
-            options["trained_on"] = tuple(options["trained_on"])
-        recipe = Recipe(**(values | options))
-        out = out or Path("runs") / f"{recipe.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-        if (out / "recipe.json").exists():
-            raise InputError(f"{out} holds a former run; give another folder with --out.")
-        train_sets, val_sets = _sets(data, val, recipe)
-        path = train(recipe, train_sets, val_sets, out)
+        with signals:
+            return _run(_request(options), signals)
     except InputError as error:
-        print(f"train_oct: {error}", file=sys.stderr)
-        return 2
+        _complain(str(error), as_json)
+    except OSError as error:
+        _complain(f"{error.filename or 'The system'}: {error.strerror or error}.", as_json)
     except KeyboardInterrupt:
-        print(
-            f"train_oct: Stopped; the model of the last validation, if there was one, is in {out}.",
-            file=sys.stderr,
+        _complain("Stopped at once; the last checkpoint is whole.", as_json)
+        return signals.exit_code
+    return 2
+
+
+def _complain(sentence: str, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"event": "error", "text": sentence}), flush=True)
+    print(f"train_oct: {sentence}", file=sys.stderr)
+
+
+def _request(options: argparse.Namespace) -> Request:
+    given = vars(options)
+    by_hand = from_plain({f.name: given[f.name] for f in fields(Recipe) if f.name in given})
+    hardware = Hardware(options.device, options.precision, options.workers)
+    if options.resume:
+        return _resumed(options, by_hand, hardware)
+    if not options.data:
+        raise InputError("Name the folder of scans with --data DIR, or a run with --resume RUN.")
+    recipe = compose(options.preset or "default", options.recipe, by_hand)
+    name = f"{recipe.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    return Request(
+        options.out or Path("runs") / name,
+        recipe,
+        by_hand,
+        Sources(tuple(options.data), tuple(options.val), options.paired),
+        options.vgg_weights,
+        hardware,
+        resumed=False,
+        as_json=options.json_progress,
+    )
+
+
+def _resumed(options: argparse.Namespace, by_hand: dict[str, Any], hardware: Hardware) -> Request:
+    set_again = [
+        f"--{key.replace('_', '-')}"
+        for key in ("data", "val", "paired", "out", "preset", "recipe", *by_hand)
+        if key in by_hand or getattr(options, key)
+    ]
+    if set_again:
+        raise InputError(
+            f"A run is resumed as it was begun, so {set_again[0]} cannot be set with --resume; "
+            "start a new run from its model with --init."
         )
-        return 130
-    print(table(list(map(dict, read_card(path).validation))))
-    print(f"The model is {path}")
+    folder = options.resume
+    try:
+        recipe = Recipe(**from_plain(json.loads((folder / RECIPE).read_text(encoding="utf-8"))))
+        kept = json.loads((folder / SOURCES).read_text(encoding="utf-8"))
+        sources = Sources.from_dict(kept)
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} holds no run that could be resumed.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"The run in {folder} is damaged: {error}.") from error
+    weights = options.vgg_weights or (Path(kept["vgg_weights"]) if kept["vgg_weights"] else None)
+    return Request(
+        folder, recipe, {}, sources, weights, hardware, resumed=True, as_json=options.json_progress
+    )
+
+
+def _run(request: Request, signals: Signals) -> int:
+    """Load what is needed, in the order in which it is likely to be wrong, and train."""
+    folder, recipe = request.folder, request.recipe
+    if not request.resumed and (folder / RECIPE).exists():
+        raise InputError(f"{folder} holds a former run; give another folder, or --resume it.")
+    if recipe.batch % processes():
+        raise InputError(
+            f"A batch of {recipe.batch} cannot be shared by {processes()} processes; give a "
+            "--batch that can."
+        )
+    content = content_features(recipe, request.vgg_weights)
+    start_from: Path | None = None
+
+    def settle(channels: int) -> Recipe:
+        nonlocal start_from
+        whole = replace(recipe, channels=channels)
+        if whole.init:
+            whole, start_from = with_init(whole, channels, request.by_hand)
+        return whole
+
+    recipe, data = load(request.sources, recipe, settle)
+    fabric = start(request.hardware)
+    first = fabric.is_global_zero
+    if first and not request.resumed:
+        _open_folder(request, recipe)
+    run = assemble(recipe, data, fabric, folder, start_from, content)
+    run.workers = workers(request.hardware, fabric)
+    if request.resumed and run.checkpoint.exists():
+        run.resume()
+    monitor = Monitor(folder, run.step, request.as_json) if first else None
+    try:
+        if monitor:
+            run.outputs = Outputs(recipe, data, folder, monitor, fabric.device)
+            _begin(run, data)
+        rows = train(run, lambda: bool(signals.came), table_features(request.vgg_weights))
+    except Stopped:
+        if monitor:
+            monitor.event(
+                "stopped",
+                f"Stopped after step {run.step}; to go on: python -m training.train_oct --resume "
+                f"{folder}",
+                step=run.step,
+            )
+        return signals.exit_code
+    finally:
+        if monitor:
+            monitor.close()
+    if monitor:
+        model = folder / MODEL
+        pretrained_at = run.timetable.pretrain if run.timetable.adversarial else 0
+        monitor.event(
+            "done",
+            f"\n{last_table(folder, rows, pretrained_at)}\n\nThe model is {model}; to list it in "
+            f"napari: napari-srgan models add {model}",
+            model=str(model),
+            validation=rows,
+        )
     return 0
 
 
-def _sets(
-    data: Sequence[Path], val: Sequence[Path], recipe: Recipe
-) -> tuple[list[ScanSet], list[ScanSet]]:
-    files = {folder: find_files(folder) for folder in data}
-    val_files = {folder: find_files(folder) for folder in val}
-    if not val:
-        for folder, found in files.items():
-            files[folder], val_files[folder] = split(found, recipe.val_fraction)
-    train_paths = {p.resolve() for found in files.values() for p in found}
-    leaked = [p for found in val_files.values() for p in found if p.resolve() in train_paths]
-    if leaked:
-        raise InputError(f"{leaked[0]} is in both --data and --val, so its score would mislead.")
-    return (
-        [load_scans(d.name, f, recipe.channels, recipe.crop) for d, f in files.items()],
-        [load_scans(d.name, f, recipe.channels, 4 * recipe.scale) for d, f in val_files.items()],
+def _open_folder(request: Request, recipe: Recipe) -> None:
+    """Make the run folder and write what a resumption reads; the recipe last, as the mark."""
+    folder = request.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The run folder {folder} cannot be made: {error.strerror}.") from error
+    weights = request.vgg_weights
+    kept = request.sources.to_dict() | {"vgg_weights": weights and str(weights.resolve())}
+    for name, values in ((SOURCES, kept), (RECIPE, recipe.to_dict())):
+        replace_file(folder / name, (json.dumps(values, indent=2) + "\n").encode(), "the recipe")
+
+
+def _begin(run: Run, data: Data) -> None:
+    """Say what is going to happen; judge the model that the training starts from."""
+    outputs, table = run.outputs, run.timetable
+    assert outputs is not None
+    monitor, recipe = outputs.monitor, table.recipe
+    monitor.event("data", f"{data.summary}.", train=len(data.train), val=len(data.val))
+    size = sum(p.numel() for p in run.players.generator.parameters())
+    monitor.event(
+        "start",
+        f"{recipe.generator} {recipe.blocks} x {recipe.features} "
+        f"({size / 1e6:.2f} million weights), "
+        f"{recipe.scale}x, {recipe.degradation}; {table.pretrain} steps on pixel loss, "
+        f"{table.adversarial} against the discriminator; {describe(run.fabric)}.",
+        folder=str(outputs.folder),
+        step=run.step,
+        steps=table.total,
+        pretrain=table.pretrain,
+        adversarial=table.adversarial,
     )
+    if run.step:
+        monitor.event("resumed", f"Resumed after step {run.step}.", step=run.step)
+    elif recipe.init:
+        outputs.judge(run.players.best(), 0, "before", names=())
 
 
 if __name__ == "__main__":

@@ -2,88 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
-from napari_srgan.degradation import degradation
+from napari_srgan.degradation import aligned_pair
 from napari_srgan.errors import InputError
 from napari_srgan.metrics import psnr, ssim
+from napari_srgan.networks.build import Generator
 from napari_srgan.networks.rewrite import for_inference
-from napari_srgan.networks.srresnet import SRResNet
 from napari_srgan.resampling import bicubic_enlarge
+from training.pictures import Picture
+from training.recipe import Recipe
 from training.scans import Scan, ScanSet
 
+Row = dict[str, Any]
+"""The scores of one set: "set", "images", and for each measure the mean of the model under its
+key and that of bicubic under the key with "_bicubic"."""
 
-def validate(network: SRResNet, sets: list[ScanSet], degrade: str) -> list[dict[str, Any]]:
-    """Degrade, restore and measure every scan of every set.
+MEASURES = {
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "mse": "MSE",
+    "mae": "MAE",
+    "vgg22": "VGG22",
+    "vgg54": "VGG54",
+}
+"""What the last table shows, by key."""
 
-    Parameters
-    ----------
-    network : SRResNet
-        The generator.
-    sets : list of ScanSet
-        Validation scans.
-    degrade : str
-        Name of the degradation.
+_PREVIEWS = 2  # pictures a set
 
-    Returns
-    -------
-    list of dict
-        For each set "set", "images", and the means over its scans of "psnr", "psnr_bicubic"
-        (dB, range 1, both clipped to [0, 1]), "ssim" and "ssim_bicubic". RGB is measured over
-        all three samples, without a border crop. Constant scans are left out: bicubic
-        restores them without an error, and one infinite PSNR would be the mean.
-    """
-    training = network.training
-    model = for_inference(network)
-    rows = []
+
+def _planes(scan: Scan, recipe: Recipe, number: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    height, width = (n - n % s for n, s in zip(scan.pixels.shape[:2], recipe.factors, strict=True))
+    hr = scan.crop(slice(height), slice(width))[None]
+    if scan.low is not None:
+        lr, target = scan.crop_low()[None], hr
+    else:
+        lr, target = aligned_pair(
+            recipe.operator, hr, recipe.factors, np.random.default_rng((recipe.seed, number))
+        )
+    a, b = (t[0].permute(1, 2, 0).numpy() for t in (lr, target))
+    return (a.squeeze(2), b.squeeze(2)) if a.shape[2] == 1 else (a, b)
+
+
+def validate(
+    network: Generator,
+    sets: Sequence[ScanSet],
+    recipe: Recipe,
+    device: torch.device,
+    vgg: Sequence[nn.Module] = (),
+) -> tuple[list[Row], list[Picture]]:
+    model = for_inference(network).to(device)
+    rows, pictures = [], []
     for scan_set in sets:
-        scores = np.array(list(_scores(model, network.scale, scan_set.scans, degrade)))
-        if not len(scores):
+        scores = []
+        for number, scan in enumerate(scan_set.scans):
+            lr, hr = _planes(scan, recipe, number)
+            if hr.min() == hr.max():
+                continue
+            x = torch.from_numpy(lr.reshape(*lr.shape[:2], -1)).permute(2, 0, 1)[None]
+            with torch.inference_mode():
+                y = model(x.to(device))[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+            sr = y.reshape(hr.shape)
+            bicubic = bicubic_enlarge(lr, recipe.scale).clip(0, 1)
+            row = {}
+            for suffix, image in (("", sr), ("_bicubic", bicubic)):
+                row |= {
+                    f"psnr{suffix}": psnr(hr, image, 1.0),
+                    f"ssim{suffix}": ssim(hr, image, 1.0),
+                    f"mse{suffix}": float(np.square(hr - image).mean()),
+                    f"mae{suffix}": float(np.abs(hr - image).mean()),
+                }
+            scores.append(row)
+            if number < _PREVIEWS:
+                pictures.append(Picture(f"{scan_set.name} {scan.name}", lr, bicubic, sr, hr))
+        if not scores:
             raise InputError(f"All scans of {scan_set.name} are constant: nothing to measure.")
-        means = dict(zip(_KEYS, scores.mean(axis=0).round(4).tolist(), strict=True))
+        means = {k: round(float(np.mean([s[k] for s in scores])), 6) for k in scores[0]}
         rows.append({"set": scan_set.name, "images": len(scores), **means})
-    network.train(training)
-    return rows
-
-
-_KEYS = ("psnr", "psnr_bicubic", "ssim", "ssim_bicubic")
-
-
-def _scores(
-    model: torch.nn.Module, scale: int, scans: tuple[Scan, ...], degrade: str
-) -> Iterator[tuple[float, ...]]:
-    operator = degradation(degrade)
-    for scan in scans:
-        height, width = (n - n % scale for n in scan.pixels.shape[:2])
-        hr = scan.crop(slice(height), slice(width))
-        if hr.min() == hr.max():
-            continue
-        with torch.inference_mode():
-            lr = operator(hr[None], scale)
-            sr = model(lr)[0].clamp(0, 1)
-        reference, restored, low = (t.permute(1, 2, 0).numpy().squeeze() for t in (hr, sr, lr[0]))
-        bicubic = bicubic_enlarge(low, scale).clip(0, 1)
-        yield (
-            psnr(reference, restored, 1.0),
-            psnr(reference, bicubic, 1.0),
-            ssim(reference, restored, 1.0),
-            ssim(reference, bicubic, 1.0),
-        )
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return the scores as an aligned text table."""
-    lines = [
-        f"{'validation set':<24} {'images':>6} {'PSNR dB':>8} {'bicubic':>8} {'gain':>6} "
-        f"{'SSIM':>7} {'bicubic':>8}"
-    ]
-    for r in rows:
-        lines.append(
-            f"{r['set']:<24} {r['images']:>6} {r['psnr']:>8.2f} {r['psnr_bicubic']:>8.2f} "
-            f"{r['psnr'] - r['psnr_bicubic']:>+6.2f} {r['ssim']:>7.4f} {r['ssim_bicubic']:>8.4f}"
-        )
-    return "\n".join(lines)
+    return rows, pictures

@@ -1,0 +1,128 @@
+"""What may be typed after `python -m training.train_oct`: options of the run, and the recipe."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from training.hardware import PRECISIONS
+from training.presets import PRESETS
+from training.recipe import Recipe, field_kinds
+
+_EPILOG = """\
+examples:
+  python -m training.train_oct --data scans/
+  python -m training.train_oct --data scans/ --preset quick --out trial
+  python -m training.train_oct --data scans/ --preset finetune --init srresnet-gray
+  python -m training.train_oct --resume runs/my-model-20260101-120000
+  torchrun --nproc-per-node 4 -m training.train_oct --data scans/
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's parser: data, run, hardware, and every field of the recipe."""
+    command = argparse.ArgumentParser(
+        prog="python -m training.train_oct",
+        description="Train a super-resolution generator on high-resolution scans.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_data(command.add_argument_group("scans"))
+    _add_run(command.add_argument_group("run"))
+    _add_hardware(command.add_argument_group("hardware"))
+    recipe = command.add_argument_group("recipe", "each also a key of a recipe file")
+    kinds = field_kinds()
+    for f in fields(Recipe):
+        how: dict[str, Any] = {"type": kinds[f.name], "metavar": kinds[f.name].__name__.upper()}
+        if isinstance(f.default, bool):
+            how = {"action": argparse.BooleanOptionalAction}
+        elif isinstance(f.default, tuple):
+            how["nargs"] = "+"
+        if "choices" in f.metadata and "choices" not in f.metadata["help"]:
+            how["metavar"] = "{" + ",".join(map(str, f.metadata["choices"])) + "}"
+        recipe.add_argument(
+            f"--{f.name.replace('_', '-')}",
+            default=argparse.SUPPRESS,  # told from a value that a preset or a file may set
+            help=f"{f.metadata['help']} (default: {_shown(f.default)})".replace("%", "%%"),
+            **how,
+        )
+    return command
+
+
+def _add_data(group: Any) -> None:
+    group.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders of HR scans (TIFF stacks, PNG, JPEG, .npy; a folder below is one volume); "
+        "each DIR is drawn equally often",
+    )
+    group.add_argument(
+        "--val",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders of validation scans, a set each (default: some volumes of --data)",
+    )
+    group.add_argument(
+        "--paired",
+        action="store_true",
+        help="DIR holds measured pairs: train/high, train/low, val/high, val/low",
+    )
+    group.add_argument(
+        "--vgg-weights",
+        type=Path,
+        metavar="FILE",
+        help="VGG19 of torchvision, whole or as deep as --content (default: torchvision's own, "
+        "downloaded once)",
+    )
+
+
+def _add_run(group: Any) -> None:
+    group.add_argument(
+        "--out",
+        type=Path,
+        metavar="RUN",
+        help="run folder, a new one (default: runs/ and the name, date and time)",
+    )
+    group.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        help="where the recipe starts from: the paper's values, a trial of minutes, or a bundled "
+        "model on one's own scans (default: default)",
+    )
+    group.add_argument(
+        "--recipe", type=Path, metavar="FILE.toml", help="fields that replace the preset's"
+    )
+    group.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with a run, exactly as it was begun"
+    )
+    group.add_argument("--json-progress", action="store_true", help="print one JSON object a line")
+
+
+def _add_hardware(group: Any) -> None:
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda[:N] or mps")
+    group.add_argument(
+        "--precision",
+        default="auto",
+        choices=PRECISIONS,
+        help="of convolutions (default: auto: bfloat16 where the hardware has it)",
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="processes that prepare crops (default: -1: none on a CPU, up to 8 for a GPU)",
+    )
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, tuple):
+        return " ".join(map(str, default)) or "empty"
+    return str(default) if default != "" else "empty"

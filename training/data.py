@@ -1,0 +1,172 @@
+"""The scans of a run: from folders to sets for training and validation, the same at every start."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_srgan.errors import InputError
+from training.pairs import Pair, find_pairs, pair_set
+from training.recipe import Recipe
+from training.scans import ScanSet, channels_of, decode, scan_set, thinned
+from training.split import find_volumes, refuse_leaks, split
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the scans are.
+
+    Attributes
+    ----------
+    data : tuple of Path
+        Folders or files to train on; each is a set.
+    val : tuple of Path
+        Those to validate on; empty: some volumes of `data` are kept for it.
+    paired : bool
+        Whether the folders of `data` hold measured pairs; see `pairs`.
+    """
+
+    data: tuple[Path, ...]
+    val: tuple[Path, ...] = ()
+    paired: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sources ready for JSON, paths absolute: a run is resumed from anywhere."""
+        folders = {key: [str(p.resolve()) for p in getattr(self, key)] for key in ("data", "val")}
+        return asdict(self) | folders
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Sources:
+        """Read what `to_dict` gave."""
+        data, val = (tuple(map(Path, values[key])) for key in ("data", "val"))
+        return cls(data, val, bool(values["paired"]))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Data:
+    """Scans in memory.
+
+    Attributes
+    ----------
+    train, val : list of ScanSet
+    digest : str
+        Of all pixels in their order; a run that is resumed must see the same.
+    summary : str
+        One sentence on what was found and how it was split.
+    """
+
+    train: list[ScanSet]
+    val: list[ScanSet]
+    digest: str
+    summary: str
+
+
+def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> tuple[Recipe, Data]:
+    """Find, split, decode and check the scans.
+
+    Parameters
+    ----------
+    sources : Sources
+    recipe : Recipe
+        As asked for.
+    settle : callable
+        Takes the channels of the scans and returns the recipe with all that depends on them.
+
+    Returns
+    -------
+    recipe : Recipe
+    data : Data
+
+    Raises
+    ------
+    InputError
+        If a scan cannot be used, or there are too few.
+    """
+    if sources.paired:
+        return _load_pairs(sources, recipe, settle)
+    train = {d: find_volumes(d) for d in sources.data}
+    val = {d: find_volumes(d) for d in sources.val}
+    if not val:
+        for folder, found in train.items():
+            train[folder], val[folder] = split(found, recipe.val_fraction)
+    files = {d: [f for v in volumes for f in v.files] for d, volumes in train.items()}
+    val_files = {d: [f for v in volumes for f in v.files] for d, volumes in val.items()}
+    refuse_leaks(_flat(files.values()), _flat(val_files.values()))
+    decoded = {d: list(map(decode, found)) for d, found in files.items()}
+    recipe = settle(recipe.channels or channels_of(_flat(decoded.values())))
+    how: dict[str, Any] = {"channels": recipe.channels} | _range(recipe)
+    smallest = max(recipe.crop)
+    sets = [scan_set(_name(d), f, min_side=smallest, **how) for d, f in decoded.items()]
+    # For validation a plane is restored whole; 8 LR px are the least that the engine takes.
+    val_sets = [
+        scan_set(_name(d), list(map(decode, f)), min_side=8 * recipe.scale, **how)
+        for d, f in val_files.items()
+    ]
+    counts = [sum(map(len, sides.values())) for sides in (train, val)]
+    return recipe, _data(sets, val_sets, recipe, f"{counts[0]} volumes", f"{counts[1]} volumes")
+
+
+def _load_pairs(
+    sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]
+) -> tuple[Recipe, Data]:
+    if sources.val:
+        raise InputError("With --paired the folder val/ beside train/ is used; leave --val out.")
+    if recipe.rotation or recipe.affine or recipe.homography:
+        raise InputError(
+            "Rotation, affine and homography would resample both images of a measured pair, so "
+            "they are not for --paired; flips are."
+        )
+
+    def decoded(part: str) -> dict[Path, list[Pair]]:
+        return {
+            d: [(decode(low), decode(high)) for low, high in find_pairs(d, part)]
+            for d in sources.data
+        }
+
+    train, val = decoded("train"), decoded("val")
+    refuse_leaks(*([h.path for _, h in _flat(part.values())] for part in (train, val)))
+    recipe = settle(recipe.channels or channels_of([h for _, h in _flat(train.values())]))
+    how: dict[str, Any] = {"channels": recipe.channels, "scale": recipe.factors} | _range(recipe)
+    sets, val_sets = (
+        [pair_set(_name(d), pairs, min_side=smallest, **how) for d, pairs in part.items()]
+        for part, smallest in ((train, max(recipe.crop)), (val, 8 * recipe.scale))
+    )
+    counts = [sum(map(len, part.values())) for part in (train, val)]
+    return recipe, _data(sets, val_sets, recipe, f"{counts[0]} pairs", f"{counts[1]} pairs")
+
+
+def _data(
+    train: list[ScanSet], val: list[ScanSet], recipe: Recipe, trained: str, kept: str
+) -> Data:
+    digest = hashlib.sha256()
+    for scans in (*train, *val):
+        for scan in scans.scans:
+            digest.update(f"{scan.name} {scan.pixels.shape} {scan.pixels.dtype}".encode())
+            digest.update(scan.pixels.tobytes())
+            if scan.low is not None:
+                digest.update(scan.low.tobytes())
+    planes = [sum(len(s.scans) for s in sets) for sets in (train, val)]
+    val = [thinned(s, recipe.val_planes) for s in val]
+    used = sum(len(s.scans) for s in val)
+    less = f", {used} of them used" if used < planes[1] else ""
+    kind = {1: "grayscale", 3: "RGB"}[recipe.channels]
+    summary = (
+        f"{kind}: {trained} ({planes[0]} planes) to train on, {kept} ({planes[1]} planes{less}) "
+        "to validate on"
+    )
+    return Data(train, val, digest.hexdigest(), summary)
+
+
+def _range(recipe: Recipe) -> dict[str, Any]:
+    return {"intensity": recipe.intensity, "transform": recipe.transform}
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name
+
+
+def _flat(lists: Iterable[Sequence[Any]]) -> list[Any]:
+    return [item for items in lists for item in items]

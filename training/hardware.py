@@ -1,0 +1,119 @@
+"""Where a training runs: one CPU, one GPU, or several processes that torchrun started.
+
+Lightning Fabric finds the processes and joins them; here is only what it is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import nn
+
+from napari_srgan.devices import native_low_precision, resolve_device
+from napari_srgan.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Network = TypeVar("Network", bound=nn.Module)
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What the user asks for; it changes how fast a training is, not what it does.
+
+    Attributes
+    ----------
+    device : str
+        auto, cpu, cuda[:N] or mps. Of several GPUs one is used unless torchrun starts a process
+        for each.
+    precision : str
+        float32; bfloat16 for the convolutions (the weights and losses stay float32); auto:
+        bfloat16 where the device computes in it natively.
+    workers : int
+        Processes that prepare crops ahead; -1: none on a CPU, whose cores they would take from the
+        network, else as many as there are cores, 8 at most.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int = -1
+
+
+def processes() -> int:
+    """Return how many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def start(hardware: Hardware) -> Fabric:
+    """Join the processes of a training.
+
+    Raises
+    ------
+    InputError
+        If the device is not present or the precision unknown.
+    """
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies import DDPStrategy
+
+    device = resolve_device(hardware.device)
+    precision = hardware.precision
+    if precision == "auto":
+        low = native_low_precision(device)
+        precision = "bfloat16" if low == "bfloat16" else "float32"
+    if precision not in PRECISIONS:
+        raise InputError(f"The precision {precision!r} is not known; give {', '.join(PRECISIONS)}.")
+    count = processes()
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    strategy: Any = "auto"
+    if count > 1:
+        # Buffers are equal by construction with SyncBatchNorm; broadcasting them between the two
+        # passes of a discriminator's step would change what its gradient needs.
+        strategy = DDPStrategy(broadcast_buffers=False)
+    fabric = Fabric(
+        accelerator=device.type,
+        strategy=strategy,
+        devices=local if count > 1 or device.type == "cpu" else [device.index or 0],
+        num_nodes=max(count // local, 1),
+        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+    )
+    fabric.launch()
+    # Crops of a phase have one size, for which the fastest algorithm is worth a search.
+    torch.backends.cudnn.benchmark = True
+    return fabric
+
+
+def workers(hardware: Hardware, fabric: Fabric) -> int:
+    """Return how many processes prepare crops for this one."""
+    if hardware.workers >= 0:
+        return hardware.workers
+    return 0 if fabric.device.type == "cpu" else min(os.cpu_count() or 1, 8)
+
+
+def ready(network: Network, fabric: Fabric) -> Network:
+    """Put a network on the device in the layout that its convolutions are fastest in.
+
+    Batch norm sees the crops of all processes on GPUs; on CPUs, for which torch has no such
+    batch norm, each process sees its own.
+    """
+    if fabric.world_size > 1 and fabric.device.type == "cuda":
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def describe(fabric: Fabric) -> str:
+    """Say in a few words what the training runs on."""
+    device = fabric.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+    if device.type == "cpu":
+        name += f", {torch.get_num_threads()} threads"
+    number = "bfloat16" if "bf16" in str(fabric._precision.precision) else "float32"
+    several = f", {fabric.world_size} processes" if fabric.world_size > 1 else ""
+    unused = torch.cuda.device_count() if device.type == "cuda" and not several else 0
+    hint = f"; torchrun --nproc-per-node {unused} would use all {unused}" if unused > 1 else ""
+    return f"{name}, {number}{several}{hint}"

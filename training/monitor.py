@@ -1,0 +1,136 @@
+"""What a training tells: lines for people or programs, metrics.csv, and TensorBoard events."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from training.checkpoint import replace_file
+
+CSV_NAME = "metrics.csv"
+_STEP = (
+    "step", "phase", "seconds", "learning_rate", "steps_per_second", "device_share", "generator",
+    "pixel", "content", "adversarial", "tv", "discriminator", "real", "fake", "skipped",
+)  # fmt: skip
+_VALIDATION = (
+    "set", "images", "psnr", "psnr_bicubic", "ssim", "ssim_bicubic", "ms_ssim", "ms_ssim_bicubic",
+    "mse", "mse_bicubic", "mae", "mae_bicubic",
+)  # fmt: skip
+COLUMNS = _STEP + _VALIDATION
+
+
+class Monitor:
+    """Takes what happens in a training and passes it on.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    after : int
+        Last step that counts: what a former run logged of later ones is taken out again, since
+        those steps will be taken anew.
+    as_json : bool
+        Print one JSON object a line instead of sentences.
+    say : callable
+        Takes each line.
+    """
+
+    def __init__(
+        self, folder: Path, after: int, as_json: bool = False, say: Callable[[str], None] = print
+    ) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._path = folder / CSV_NAME
+        self._as_json, self._say = as_json, say
+        rows = [row for row in read_rows(self._path) if int(row["step"]) <= after]
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+        replace_file(self._path, text.getvalue().encode(), "the log")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=after + 1)
+
+    def event(self, kind: str, sentence: str = "", **values: Any) -> None:
+        """Tell something that is in no log: {"event": kind, ...} or the sentence."""
+        if self._as_json:
+            self._say(
+                json.dumps({"event": kind, **({"text": sentence} if sentence else {})} | values)
+            )
+        elif sentence:
+            self._say(sentence)
+
+    def step(self, values: Mapping[str, Any], steps: int, seconds_left: float) -> None:
+        """Log a step; `values` are by the names of the columns of metrics.csv."""
+        self._append(values)
+        for key in values.keys() - {"step", "phase"}:
+            self._board.add_scalar(f"train/{key}", values[key], values["step"])
+        shown = [f"{key} {values[key]:.4g}" for key in _TERMS if key in values]
+        skipped = f"  {values['skipped']} skipped" if values.get("skipped") else ""
+        self.event(
+            "step",
+            f"step {values['step']}/{steps} {values['phase']}  {'  '.join(shown)}  "
+            f"{values['steps_per_second']:.3g} steps/s, device busy {values['device_share']:.0%}, "
+            f"{duration(seconds_left)} left{skipped}",
+            steps=steps,
+            seconds_left=round(seconds_left, 1),
+            **values,
+        )
+
+    def validation(self, step: int, phase: str, rows: list[dict[str, Any]]) -> None:
+        """Log the scores of every validation set."""
+        for row in rows:
+            self._append({"step": step, "phase": phase, **row})
+            for key in _VALIDATION[2:]:
+                if row.get(key) is not None and math.isfinite(row[key]):
+                    self._board.add_scalar(f"{row['set']}/{key}", row[key], step)
+            gain = row["psnr"] - row["psnr_bicubic"]
+            self.event(
+                "validation",
+                f"step {step}  {row['set']}: PSNR {row['psnr']:.2f} dB ({gain:+.2f} over bicubic), "
+                f"SSIM {row['ssim']:.4f} ({row['ssim'] - row['ssim_bicubic']:+.4f})",
+                step=step,
+                **row,
+            )
+        self._board.flush()
+
+    def close(self) -> None:
+        """Finish the TensorBoard events."""
+        # On a full disk this fails too, and must not hide the sentence that says so.
+        with suppress(OSError):
+            self._board.close()
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
+            writer.writerow({k: _short(v) for k, v in row.items()})
+
+
+_TERMS = ("generator", "pixel", "content", "adversarial", "discriminator", "real", "fake")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a metrics.csv, without a last one that a kill cut short."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    return [row for row in rows if row.get("step", "").isdecimal()]
+
+
+def duration(seconds: float) -> str:
+    """Say a time in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value

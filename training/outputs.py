@@ -1,0 +1,113 @@
+"""What a run leaves behind besides its checkpoint: scores, model files with cards, pictures."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from napari_srgan import __version__
+from napari_srgan.models import SUFFIX, Card, save_model
+from napari_srgan.networks.build import build
+from training.data import Data
+from training.monitor import Monitor
+from training.pictures import draw_curves, draw_previews
+from training.recipe import Recipe
+from training.validation import Row, validate
+
+MODEL = f"generator{SUFFIX}"
+PRETRAINED = f"generator-pretrained{SUFFIX}"
+
+
+@dataclass
+class Outputs:
+    """Judges weights and writes what there is to keep and to see.
+
+    Attributes
+    ----------
+    recipe, data : Recipe, Data
+    folder : Path
+        The run folder.
+    monitor : Monitor
+    device : torch.device
+        Where validation runs, in float32.
+    rows : list
+        The scores of the last validation.
+    """
+
+    recipe: Recipe
+    data: Data
+    folder: Path
+    monitor: Monitor
+    device: torch.device
+    rows: list[Row] = field(default_factory=list)
+
+    def judge(
+        self,
+        weights: dict[str, torch.Tensor],
+        step: int,
+        phase: str,
+        names: Sequence[str] = (MODEL,),
+        vgg: Sequence[nn.Module] = (),
+    ) -> list[Row]:
+        """Validate weights, write them under some names, and draw previews and curves.
+
+        Parameters
+        ----------
+        weights : dict
+            A generator's state.
+        step, phase : int, str
+            At which they were taken.
+        names : sequence of str
+            Files in the run folder that they are written to.
+        vgg : sequence of VGGFeatures
+            For distances of features.
+
+        Returns
+        -------
+        list of Row
+            One for each validation set.
+        """
+        network = build(self.recipe.generator, self.recipe.network_parameters)
+        network.load_state_dict(weights)
+        self.rows, pictures = validate(network, self.data.val, self.recipe, self.device, vgg)
+        card = self._card(step, phase)
+        for name in names:
+            save_model(self.folder / name, network, card)
+        self.monitor.validation(step, phase, self.rows)
+        if names:
+            draw_previews(self.folder, pictures)
+            draw_curves(self.folder)
+        return self.rows
+
+    def _card(self, step: int, phase: str) -> Card:
+        recipe = self.recipe
+        values = recipe.to_dict()
+        measured = any(scan.low is not None for scans in self.data.train for scan in scans.scans)
+        said = ("name", "purpose", "trained_on", "limits", "degradation", "channels", "scale")
+        perceptual = (
+            " Detail is what an adversary took for real: invented where it is not measured."
+        )
+        return Card(
+            name=recipe.name,
+            architecture=recipe.generator,
+            parameters=recipe.network_parameters,
+            channels=recipe.channels,
+            scale=recipe.scale,
+            purpose=recipe.purpose,
+            degradation="measured" if measured else recipe.degradation,
+            trained_on=recipe.trained_on,
+            training={
+                **{k: v for k, v in values.items() if k not in said},
+                "steps_done": step,
+                "phase": phase,
+            },
+            validation=tuple(self.rows),
+            limits=recipe.limits + (perceptual if phase == "adversarial" else ""),
+            date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            tool_version=__version__,
+        )

@@ -1,0 +1,112 @@
+"""Measured pairs: the same places scanned in low and in high resolution.
+
+The layout is that of the published pair sets: `train/high`, `train/low`, `val/high` and `val/low`
+below a folder, files of a pair under the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_srgan.errors import InputError
+from napari_srgan.intensity import measure
+from training.scans import Decoded, Scan, ScanSet, as_channels
+from training.split import find_volumes
+
+Pair = tuple[Decoded, Decoded]
+
+
+def find_pairs(folder: Path, part: str) -> list[tuple[Path, Path]]:
+    """Return the (LR, HR) files below `folder/part`.
+
+    Parameters
+    ----------
+    folder : Path
+    part : str
+        "train" or "val".
+
+    Raises
+    ------
+    InputError
+        If a folder is missing, or a file has no partner.
+    """
+    high, low = folder / part / "high", folder / part / "low"
+    found = [
+        {f.relative_to(side).with_suffix(""): f for v in find_volumes(side) for f in v.files}
+        for side in (high, low)
+    ]
+    for name in sorted(set(found[0]) ^ set(found[1])):
+        here, there = ("high", "low") if name in found[0] else ("low", "high")
+        raise InputError(f"{part}/{here}/{name} has no partner of that name in {part}/{there}.")
+    return [(found[1][name], found[0][name]) for name in sorted(found[0])]
+
+
+def pair_set(
+    name: str,
+    pairs: Sequence[Pair],
+    *,
+    channels: int,
+    scale: tuple[int, int],
+    min_side: int,
+    intensity: str = "auto",
+    transform: str = "none",
+) -> ScanSet:
+    """Make scans of decoded pairs.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    pairs : sequence of (LR, HR)
+        Decoded files.
+    channels : int
+        1 or 3.
+    scale : tuple of int
+        How many times larger HR is along Y and X.
+    min_side : int
+        HR planes smaller than this are refused, px.
+    intensity, transform : str
+        Range of the LR file, which serves the HR file too: when the model is used, LR is all
+        that its range can be taken from.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used or two files do not fit each other: which, and why.
+    """
+    scans: list[Scan] = []
+    for low, high in pairs:
+        for file in (low, high):
+            if channels == 3 and not file.stack.is_rgb:
+                raise InputError(f"{file.path} is grayscale, but an RGB model is to be trained.")
+        wanted = (low.stack.height * scale[0], low.stack.width * scale[1])
+        if (high.stack.height, high.stack.width) != wanted or set(low.planes) != set(high.planes):
+            raise InputError(
+                f"{high.path} has {len(high.planes)} planes of {high.stack.height} x "
+                f"{high.stack.width} px; to its low-resolution partner ({len(low.planes)} of "
+                f"{low.stack.height} x {low.stack.width}) belong {len(low.planes)} of "
+                f"{wanted[0]} x {wanted[1]} px."
+            )
+        if low.stack.dtype != high.stack.dtype:
+            raise InputError(
+                f"{high.path} is {high.stack.dtype} but its low-resolution partner is "
+                f"{low.stack.dtype}; both must have one intensity scale."
+            )
+        if min(wanted) < min_side:
+            raise InputError(
+                f"{high.path} is {wanted[0]} x {wanted[1]} px, smaller than the {min_side} px that "
+                "a crop needs; leave the pair out or make the crop smaller."
+            )
+        unit = measure(low.stack, intensity, transform)
+        scans.extend(
+            Scan(
+                as_channels(plane, high.stack, channels),
+                unit,
+                low.stack.channel_of(index),
+                high.path.name,
+                low=as_channels(low.planes[index], low.stack, channels),
+            )
+            for index, plane in high.planes.items()
+        )
+    return ScanSet(name, tuple(scans))

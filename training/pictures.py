@@ -1,0 +1,127 @@
+"""Pictures of a run: the curves of its log, and previews of what the model makes of a scan."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.checkpoint import replace_file
+from training.monitor import CSV_NAME, read_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SIDE = 160  # HR px of a preview: enough to judge structure by, few enough to see pixels
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Picture:
+    """A validation scan and what was made of it, float32 in [0, 1], (Y, X) or (Y, X, 3).
+
+    Attributes
+    ----------
+    name : str
+        Of the set and the scan.
+    lr, bicubic, sr, hr : ndarray
+        All but `lr` of one shape.
+    """
+
+    name: str
+    lr: NDArray[Any]
+    bicubic: NDArray[Any]
+    sr: NDArray[Any]
+    hr: NDArray[Any]
+
+
+def draw_previews(folder: Path, pictures: Sequence[Picture]) -> None:
+    """Write `preview-NAME.png` for each picture: its liveliest part, LR | bicubic | SR | HR."""
+    from matplotlib.figure import Figure
+
+    for picture in pictures:
+        factor = picture.hr.shape[0] // picture.lr.shape[0]
+        y, x = _liveliest(picture.hr, _SIDE, factor)
+        fine = (slice(y, y + _SIDE), slice(x, x + _SIDE))
+        coarse = tuple(slice(s.start // factor, s.stop // factor) for s in fine)
+        parts = {
+            "LR": picture.lr[coarse],
+            "bicubic": picture.bicubic[fine],
+            "SR": picture.sr[fine],
+            "HR": picture.hr[fine],
+        }
+        # One range for all four, that of HR, or they could not be compared.
+        low, high = float(parts["HR"].min()), float(parts["HR"].max())
+        figure = Figure(figsize=(13.2, 3.6), layout="constrained")
+        for axes, (title, image) in zip(figure.subplots(1, 4), parts.items(), strict=True):
+            shown = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
+            axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set_title(f"{title}, {image.shape[1]} x {image.shape[0]} px", fontsize=10)
+            axes.set_axis_off()
+        figure.suptitle(picture.name, fontsize=10)
+        _save(figure, folder / f"preview-{re.sub(r'[^A-Za-z0-9._-]+', '-', picture.name)}.png")
+
+
+def draw_curves(folder: Path) -> None:
+    """Write `curves.png` from the run's metrics.csv: losses, and PSNR and SSIM over bicubic."""
+    from matplotlib.figure import Figure
+
+    rows = read_rows(folder / CSV_NAME)
+    steps = [r for r in rows if not r["set"]]
+    scores = [r for r in rows if r["set"]]
+    judged = any(r["discriminator"] for r in steps)
+    figure = Figure(figsize=(9, 10 if judged else 7.5), layout="constrained")
+    axes = figure.subplots(4 if judged else 3, 1, sharex=True)
+    for key, label in (("pixel", "pixel"), ("content", "content"), ("generator", "generator")):
+        _line(axes[0], steps, key, label)
+    axes[0].set(yscale="log", ylabel="loss")
+    for i, (key, label) in enumerate((("psnr", "PSNR, dB"), ("ssim", "SSIM")), 1):
+        for name in dict.fromkeys(r["set"] for r in scores):
+            mine = [r for r in scores if r["set"] == name]
+            gain = [float(r[key]) - float(r[f"{key}_bicubic"]) for r in mine]
+            axes[i].plot([int(r["step"]) for r in mine], gain, marker=".", label=name)
+        axes[i].axhline(0, color="gray", linewidth=0.8)
+        axes[i].set_ylabel(f"{label} over bicubic")
+    if judged:
+        for key, label in (("real", "HR taken for real"), ("fake", "SR taken for real")):
+            _line(axes[3], steps, key, label)
+        axes[3].set(ylim=(-0.03, 1.03), ylabel="discriminator, share")
+    begins = next((int(r["step"]) for r in steps if r["phase"] == "adversarial"), None)
+    for axis in axes:
+        if begins is not None:
+            axis.axvline(begins, color="gray", linestyle=":", linewidth=1)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=8)
+        axis.grid(alpha=0.25)
+    axes[-1].set_xlabel("step" + (" (dotted: the adversary enters)" if begins else ""))
+    _save(figure, folder / "curves.png")
+
+
+def _line(axes: Any, rows: list[dict[str, str]], key: str, label: str) -> None:
+    points = [(int(r["step"]), float(r[key])) for r in rows if r[key]]
+    if points:
+        axes.plot(*zip(*points, strict=True), label=label, linewidth=1)
+
+
+def _liveliest(image: NDArray[Any], side: int, step: int) -> tuple[int, int]:
+    """Return where the square of most variance begins, at a multiple of `step`."""
+    gray = image.mean(axis=2) if image.ndim == 3 else image
+    height, width = gray.shape
+    stride = max(side // 4 // step, 1) * step
+    places = [
+        (y, x)
+        for y in range(0, max(height - side, 0) + 1, stride)
+        for x in range(0, max(width - side, 0) + 1, stride)
+    ]
+    return max(places, key=lambda p: float(gray[p[0] : p[0] + side, p[1] : p[1] + side].var()))
+
+
+def _save(figure: Figure, path: Path) -> None:
+    held = io.BytesIO()
+    figure.savefig(held, format="png", dpi=100)
+    replace_file(path, held.getvalue(), "the picture")

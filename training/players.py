@@ -1,0 +1,232 @@
+"""The two players of a training, their optimisers, and one step of each.
+
+What a step may touch is decided here: the generator's step leaves the discriminator as it is, and
+the discriminator's step sends no gradient into the generator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from napari_srgan.networks.build import Generator
+from napari_srgan.networks.rewrite import for_training
+from training.discriminator import Discriminator
+from training.hardware import ready
+from training.losses import (
+    adversarial_loss,
+    content_loss,
+    discriminator_loss,
+    pixel_loss,
+    total_variation,
+)
+from training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Losses = dict[str, torch.Tensor]
+
+# The paper's images are in [-1, 1], where a difference is twice and its square four times that in
+# [0, 1]; in its SRGAN-MSE this pixel loss stands in for the content loss.
+_ON_MINUS_ONE_TO_ONE = {"mse": 4.0, "l1": 2.0, "charbonnier": 2.0}
+
+
+@dataclass
+class Players:
+    """Both networks with all that changes while they learn.
+
+    Attributes
+    ----------
+    generator : Generator
+        As in `napari_srgan.networks`; its `state_dict` is what a model file holds.
+    average : AveragedModel or None
+        Exponential moving average of the generator's weights and buffers.
+    discriminator : Discriminator or None
+        None in a training without a second phase.
+    features : torch.nn.Module or None
+        Frozen VGG19, for the content loss.
+    """
+
+    recipe: Recipe
+    fabric: Fabric
+    generator: Generator
+    features: nn.Module | None = None
+    discriminator: Discriminator | None = None
+    average: AveragedModel | None = None
+    skipped: dict[str, int] = field(default_factory=lambda: {"generator": 0, "discriminator": 0})
+
+    def __post_init__(self) -> None:
+        recipe, fabric = self.recipe, self.fabric
+        self.generator = ready(self.generator, fabric)
+        if recipe.ema:
+            # Buffers too: averaged weights with the last step's batch statistics do not fit.
+            decay = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.generator, multi_avg_fn=decay, use_buffers=True)
+        self._pixel = pixel_loss(recipe.pixel_loss)
+        betas = (recipe.betas[0], recipe.betas[1])
+        adam = torch.optim.Adam(self.generator.parameters(), lr=0.0, betas=betas)
+        self._restore, self._adam = fabric.setup(for_training(self.generator), adam)
+        if self.discriminator is not None:
+            self.discriminator = ready(self.discriminator, fabric)
+            adam = torch.optim.Adam(self.discriminator.parameters(), lr=0.0, betas=betas)
+            self._judge, self._adam_judge = fabric.setup(self.discriminator, adam)
+        if self.features is not None:
+            self.features = self.features.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def pixel_step(self, lr: torch.Tensor, hr: torch.Tensor, rate: float) -> Losses:
+        """Take a step on pixel loss; return the losses, detached."""
+        buffers = self._buffers()
+        loss = self._pixel(self._restore(lr), hr)
+        if not self._update("generator", loss, rate):
+            self._put_back(buffers)
+        return {"pixel": loss.detach(), "generator": loss.detach()}
+
+    def adversarial_step(
+        self, lr: torch.Tensor, hr: torch.Tensor, rate: float, *, judge_learns: bool
+    ) -> Losses:
+        """Let the discriminator learn, if it is its turn, then the generator.
+
+        Returns
+        -------
+        dict of torch.Tensor
+            The loss terms before their weights, both sums, and what share of the HR and of the SR
+            images the discriminator took for real; detached.
+        """
+        buffers = self._buffers()
+        sr = self._restore(lr)
+        losses: Losses = {}
+        finite = True
+        if judge_learns:
+            real, fake = self._judge(hr), self._judge(sr.detach())
+            loss = discriminator_loss(self.recipe.adversarial, real, fake)
+            finite = self._update("discriminator", loss, rate)
+            losses = {
+                "discriminator": loss.detach(),
+                "real": (real > 0).float().mean(),
+                "fake": (fake > 0).float().mean(),
+            }
+        terms = self.terms(sr, hr)
+        weights = self.weights
+        total = torch.stack([weights[key] * term for key, term in terms.items()]).sum()
+        if not (self._update("generator", total, rate) and finite):
+            self._put_back(buffers)
+        return losses | {k: v.detach() for k, v in terms.items()} | {"generator": total.detach()}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each term of the generator's loss in the second phase."""
+        r = self.recipe
+        instead = _ON_MINUS_ONE_TO_ONE[r.pixel_loss] if r.content == "none" else 0.0
+        return {
+            "pixel": r.pixel_weight or instead,
+            "content": r.content_weight,
+            "adversarial": r.adversarial_weight,
+            "tv": r.tv_weight,
+        }
+
+    def terms(self, sr: torch.Tensor, hr: torch.Tensor) -> Losses:
+        """Return the terms of the generator's loss in the second phase that have a weight."""
+        r, judge = self.recipe, self.discriminator
+        assert judge is not None
+        terms: Losses = {}
+        with self.fabric.autocast():
+            if self.weights["pixel"]:
+                terms["pixel"] = self._pixel(sr, hr)
+            if self.features is not None and r.content_weight:
+                terms["content"] = content_loss(self.features, sr, hr)
+            if r.adversarial_weight:
+                # The discriminator judges, and does not learn from it: not the module that
+                # gathers gradients over processes, and no gradients for its weights.
+                judge.requires_grad_(False)
+                with torch.no_grad():
+                    real = judge(hr) if r.adversarial == "relativistic" else None
+                terms["adversarial"] = adversarial_loss(
+                    r.adversarial, None if real is None else real.float(), judge(sr).float()
+                )
+                judge.requires_grad_(True)
+            if r.tv_weight:
+                terms["tv"] = total_variation(sr)
+        return terms
+
+    def _update(self, player: str, loss: torch.Tensor, rate: float) -> bool:
+        """Take the step of one player, unless its loss or gradient is not finite; say if so."""
+        of_generator = player == "generator"
+        module, adam = (
+            (self._restore, self._adam) if of_generator else (self._judge, self._adam_judge)
+        )
+        parameters = list(module.parameters())
+        adam.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        # Gradients were averaged over the processes, so that all come to the same answer here.
+        if not bool(torch.isfinite(norm)):
+            self.skipped[player] += 1
+            return False
+        if self.recipe.clip:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.recipe.clip, norm)
+        for group in adam.param_groups:
+            group["lr"] = rate
+        adam.step()
+        if of_generator and self.average is not None:
+            self.average.update_parameters(self.generator)
+        return True
+
+    def _buffers(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return every buffer of both networks and a copy of it."""
+        networks = [n for n in (self.generator, self.discriminator) if n is not None]
+        return [(b, b.clone()) for n in networks for b in n.buffers()]
+
+    @staticmethod
+    def _put_back(buffers: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Undo what a step that does not count did to the statistics of batch norm."""
+        for buffer, before in buffers:
+            buffer.copy_(before)
+
+    def begin_adversarial(self) -> None:
+        """Forget Adam's moments: they belong to the gradients of another loss."""
+        self._adam.optimizer.state.clear()
+
+    def best(self) -> dict[str, torch.Tensor]:
+        """Return the weights that are kept as the model: the average where there is one."""
+        if self.average is not None and int(self.average.n_averaged):
+            return dict(self.average.module.state_dict())
+        return dict(self.generator.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a training needs to go on."""
+        state: dict[str, Any] = {
+            "generator": self.generator.state_dict(),
+            "adam": self._adam.optimizer.state_dict(),
+            "skipped": dict(self.skipped),
+        }
+        if self.average is not None:
+            state["average"] = self.average.state_dict()
+        if self.discriminator is not None:
+            state["discriminator"] = self.discriminator.state_dict()
+            state["adam_discriminator"] = self._adam_judge.optimizer.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of a checkpoint."""
+        self.generator.load_state_dict(state["generator"])
+        self._adam.optimizer.load_state_dict(state["adam"])
+        self.skipped = dict(state["skipped"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        if self.discriminator is not None:
+            self.discriminator.load_state_dict(state["discriminator"])
+            self._adam_judge.optimizer.load_state_dict(state["adam_discriminator"])
+
+
+def discriminator_for(recipe: Recipe) -> Discriminator | None:
+    """Return an untrained discriminator, or None if the recipe has no second phase."""
+    if not recipe.has_adversary:
+        return None
+    crop = recipe.crop[0] if recipe.discriminator == "dense" else None
+    return Discriminator(recipe.channels, recipe.discriminator_features, crop)

@@ -1,0 +1,140 @@
+"""From a recipe and scans to a training that can begin; and what is said before and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from napari_srgan.commands.terminal import table
+from napari_srgan.errors import InputError
+from napari_srgan.model_file import load_file
+from napari_srgan.networks.build import build
+from napari_srgan.vgg_weights import load_vgg
+from training import checkpoint
+from training.data import Data
+from training.initialise import initialise
+from training.loop import Run
+from training.monitor import CSV_NAME, read_rows
+from training.players import Players, discriminator_for
+from training.recipe import Recipe
+from training.timetable import timetable
+from training.validation import MEASURES, Row
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_IN_THE_TABLE = ("vgg22", "vgg54")
+
+
+def content_features(recipe: Recipe, weights: Path | None) -> nn.Module | None:
+    """Load VGG19 for the content loss, or None if the recipe has none.
+
+    Raises
+    ------
+    InputError
+        If the weights are not to be had or do not reach the layer: never random ones.
+    """
+    if not recipe.needs_vgg:
+        return None
+    return load_vgg(recipe.content, weights, before_activation=recipe.before_activation)
+
+
+def table_features(weights: Path | None) -> list[nn.Module]:
+    """Load VGG19 for the distances in the last table, as deep as the weights at hand reach."""
+    found: list[nn.Module] = []
+    for layer in _IN_THE_TABLE:
+        try:
+            found.append(load_vgg(layer, weights, download=False))
+        except InputError:
+            break  # the table says which distances it has not
+    return found
+
+
+def assemble(
+    recipe: Recipe,
+    data: Data,
+    fabric: Fabric,
+    folder: Path,
+    start_from: Path | None,
+    content: nn.Module | None,
+) -> Run:
+    """Build the networks with their first weights, and put the training together.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        With its channels decided.
+    data : Data
+    fabric : Fabric
+    folder : Path
+        The run folder.
+    start_from : Path or None
+        A model file whose weights are the first.
+    content : torch.nn.Module or None
+        For the content loss.
+    """
+    torch.manual_seed(recipe.seed)
+    generator = build(recipe.generator, recipe.network_parameters)
+    if start_from is None:
+        initialise(generator, recipe.initialisation)
+    else:
+        path = start_from.resolve()
+        generator.load_state_dict(load_file(path, path.stat().st_mtime_ns).network.state_dict())
+    players = Players(recipe, fabric, generator, content, discriminator_for(recipe))
+    steps = timetable(recipe, sum(s.pixels for s in data.train))
+    return Run(steps, data, players, fabric, folder / checkpoint.NAME, outputs=None)
+
+
+def last_table(folder: Path, rows: Sequence[Row], pretrained_at: int) -> str:
+    """Lay out the scores of a run: the model beside bicubic and what it came from.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder; its log has the scores at step 0 (of the model that the run started
+        from, if it did) and at the end of the first phase.
+    rows : sequence of Row
+        The last scores.
+    pretrained_at : int
+        The step at which the second phase began; 0 if there was none.
+    """
+    logged = [r for r in read_rows(folder / CSV_NAME) if r["set"]]
+
+    def at(step: int, name: str) -> Mapping[str, Any]:
+        return next((r for r in logged if int(r["step"]) == step and r["set"] == name), {})
+
+    parts = []
+    for row in rows:
+        columns: dict[str, Mapping[str, Any]] = {
+            "model": row,
+            "bicubic": {k: row.get(f"{k}_bicubic") for k in MEASURES},
+        }
+        if pretrained := at(pretrained_at, row["set"]) if pretrained_at else {}:
+            columns = {"pretrained": pretrained} | columns
+        if before := at(0, row["set"]):
+            columns = {"before": before} | columns
+        body = [
+            (label, *(_cell(key, values.get(key)) for values in columns.values()))
+            for key, label in MEASURES.items()
+            if row.get(key) is not None
+        ]
+        head = (f"{row['set']}, {row['images']} planes", *columns)
+        parts.append(table([head, *body]))
+    missing = [k.upper() for k in _IN_THE_TABLE if rows and rows[0].get(k) is None]
+    if missing:
+        parts.append(
+            f"{' and '.join(missing)} distance not measured: the VGG19 weights at hand do not "
+            "reach that deep (--vgg-weights FILE)."
+        )
+    return "\n\n".join(parts)
+
+
+def _cell(key: str, value: Any) -> str:
+    if value in (None, ""):
+        return ""
+    number = float(value)
+    return f"{number:.2f}" if key == "psnr" else f"{number:.4g}"
