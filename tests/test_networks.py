@@ -261,3 +261,17 @@ def test_an_up_sampling_of_unknown_reach_is_refused(upsample):
 def test_a_module_of_unknown_reach_is_refused():
     with pytest.raises(TypeError, match="halo"):
         halo(nn.Sequential(nn.Conv2d(1, 1, 3), nn.AdaptiveAvgPool2d(1)))
+
+
+@pytest.mark.parametrize("architecture", ["srresnet", "rrdb"])
+def test_mixed_precision_leaves_the_last_convolution_in_float32(architecture):
+    """bfloat16 has 8 bits: an image in it would be quantised to less than 256 grey levels."""
+    torch.manual_seed(0)
+    network = build(architecture, {"channels": 1, "blocks": 1, "features": 4})
+    lr = torch.rand(1, 1, 12, 12)
+    with torch.autocast("cpu", torch.bfloat16):
+        sr = for_training(network)(lr)
+    assert sr.dtype == torch.float32
+    assert not torch.equal(sr, sr.bfloat16().float())
+    sr.mean().backward()
+    assert all(p.grad is not None for p in network.parameters())

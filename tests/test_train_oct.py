@@ -411,3 +411,23 @@ def test_two_processes_with_half_the_batch_each_are_one_process(scans, tmp_path)
     two = weights(tmp_path / "two")
     for key, one in weights(tmp_path / "one").items():
         torch.testing.assert_close(one, two[key], rtol=1e-4, atol=1e-6)
+
+
+def test_a_content_loss_that_drowns_the_adversary_is_told(scans, tmp_path, capsys):
+    """The features of the VGG authors' weights are a hundred times those of torchvision's."""
+    torch.manual_seed(0)
+    state = {}
+    shapes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128)}
+    for index, shape in shapes.items():
+        state[f"features.{index}.weight"] = torch.randn(*shape, 3, 3) * 0.5
+        state[f"features.{index}.bias"] = torch.zeros(shape[0])
+    torch.save(state, tmp_path / "vgg.pth")
+    options = ["--content", "vgg22", "--vgg-weights", tmp_path / "vgg.pth", *ADVERSARY]
+    assert run(scans, tmp_path / "run", *options, "--log-every", 1) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("next to no say") == 1
+    assert "VGG22" in printed
+    weight = printed.split("--content-weight ")[1].split()[0]
+    quiet = [*options, "--content-weight", weight, "--log-every", 1]
+    assert run(scans, tmp_path / "quiet", *quiet) == 0
+    assert "next to no say" not in capsys.readouterr().out

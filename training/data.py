@@ -99,14 +99,17 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
     recipe = settle(recipe.channels or channels_of(_flat(decoded.values())))
     how: dict[str, Any] = {"channels": recipe.channels} | _range(recipe)
     smallest = max(recipe.crop)
-    sets = [scan_set(_name(d), f, min_side=smallest, **how) for d, f in decoded.items()]
+    names = _names([*files]) | _names([*val_files])
+    sets = [scan_set(names[d], f, min_side=smallest, **how) for d, f in decoded.items()]
     # For validation a plane is restored whole; 8 LR px are the least that the engine takes.
     val_sets = [
-        scan_set(_name(d), list(map(decode, f)), min_side=8 * recipe.scale, **how)
+        scan_set(names[d], list(map(decode, f)), min_side=8 * recipe.scale, **how)
         for d, f in val_files.items()
     ]
     counts = [sum(map(len, sides.values())) for sides in (train, val)]
-    return recipe, _data(sets, val_sets, recipe, f"{counts[0]} volumes", f"{counts[1]} volumes")
+    return recipe, _data(
+        sets, val_sets, recipe, _count(counts[0], "volume"), _count(counts[1], "volume")
+    )
 
 
 def _load_pairs(
@@ -130,12 +133,15 @@ def _load_pairs(
     refuse_leaks(*([h.path for _, h in _flat(part.values())] for part in (train, val)))
     recipe = settle(recipe.channels or channels_of([h for _, h in _flat(train.values())]))
     how: dict[str, Any] = {"channels": recipe.channels, "scale": recipe.factors} | _range(recipe)
+    names = _names(sources.data)
     sets, val_sets = (
-        [pair_set(_name(d), pairs, min_side=smallest, **how) for d, pairs in part.items()]
+        [pair_set(names[d], pairs, min_side=smallest, **how) for d, pairs in part.items()]
         for part, smallest in ((train, max(recipe.crop)), (val, 8 * recipe.scale))
     )
     counts = [sum(map(len, part.values())) for part in (train, val)]
-    return recipe, _data(sets, val_sets, recipe, f"{counts[0]} pairs", f"{counts[1]} pairs")
+    return recipe, _data(
+        sets, val_sets, recipe, _count(counts[0], "pair"), _count(counts[1], "pair")
+    )
 
 
 def _data(
@@ -154,8 +160,8 @@ def _data(
     less = f", {used} of them used" if used < planes[1] else ""
     kind = {1: "grayscale", 3: "RGB"}[recipe.channels]
     summary = (
-        f"{kind}: {trained} ({planes[0]} planes) to train on, {kept} ({planes[1]} planes{less}) "
-        "to validate on"
+        f"{kind}: {trained} ({_count(planes[0], 'plane')}) to train on, {kept} "
+        f"({_count(planes[1], 'plane')}{less}) to validate on"
     )
     return Data(train, val, digest.hexdigest(), summary)
 
@@ -164,8 +170,17 @@ def _range(recipe: Recipe) -> dict[str, Any]:
     return {"intensity": recipe.intensity, "transform": recipe.transform}
 
 
-def _name(folder: Path) -> str:
-    return folder.resolve().name
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _names(folders: Sequence[Path]) -> dict[Path, str]:
+    """Name sets by their folder, or by the whole path where two folders have one name."""
+    short = [f.resolve().name for f in folders]
+    return {
+        f: name if short.count(name) == 1 else str(f)
+        for f, name in zip(folders, short, strict=True)
+    }
 
 
 def _flat(lists: Iterable[Sequence[Any]]) -> list[Any]:

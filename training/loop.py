@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from napari_srgan.errors import InputError
+from napari_srgan.networks.vgg import VGGFeatures
 from training import checkpoint
 from training.crops import Crops, loader
 from training.data import Data
@@ -24,6 +24,9 @@ from training.validation import Row
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+_OUTWEIGHED = 100.0  # times the adversarial loss: too much for the content loss
+_FAIR = 5.0
 
 
 class Stopped(Exception):
@@ -50,6 +53,8 @@ class Run:
         Steps that are done.
     seconds : float
         That they took.
+    weighed : bool
+        Whether the user knows how the terms of the adversarial phase compare.
     """
 
     timetable: Timetable
@@ -61,6 +66,7 @@ class Run:
     workers: int = 0
     step: int = 0
     seconds: float = 0.0
+    weighed: bool = False
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -87,7 +93,9 @@ class Run:
         self.step, self.seconds = state["step"], state["seconds"]
 
 
-def train(run: Run, asked_to_stop: Callable[[], bool], vgg: Sequence[nn.Module] = ()) -> list[Row]:
+def train(
+    run: Run, asked_to_stop: Callable[[], bool], vgg: Sequence[VGGFeatures] = ()
+) -> list[Row]:
     """Train from the step where the run stands to the end.
 
     Parameters
@@ -208,6 +216,30 @@ def _log(run: Run, pace: _Pace) -> None:
         }
         left = (table.total - run.step) / values["steps_per_second"]
         run.outputs.monitor.step(values, table.total, left)
+        if "adversarial" in values and not run.weighed:
+            run.weighed = True
+            if sentence := _imbalance(run.players.weights, values):
+                run.outputs.monitor.event("warning", sentence)
+
+
+def _imbalance(weights: Mapping[str, float], values: Mapping[str, float]) -> str:
+    """Say so if the content loss leaves the adversary no say; else return an empty string.
+
+    Features differ in size by orders of magnitude between layers, and between the weights that
+    the VGG authors and torchvision published, so that no one weight suits all.
+    """
+    if "content" not in values:
+        return ""
+    content = weights["content"] * values["content"]
+    adversarial = weights["adversarial"] * values["adversarial"]
+    if content <= _OUTWEIGHED * adversarial:
+        return ""
+    better = weights["content"] * _FAIR * adversarial / content
+    return (
+        f"Warning: weighted, the content loss is {content / adversarial:.0f} times the adversarial "
+        f"loss, so the discriminator has next to no say; with these VGG19 weights and this layer "
+        f"--content-weight {better:.1g} would balance them."
+    )
 
 
 class _Pace:

@@ -20,7 +20,7 @@ _STEP = (
 )  # fmt: skip
 _VALIDATION = (
     "set", "images", "psnr", "psnr_bicubic", "ssim", "ssim_bicubic", "ms_ssim", "ms_ssim_bicubic",
-    "mse", "mse_bicubic", "mae", "mae_bicubic",
+    "mse", "mse_bicubic", "mae", "mae_bicubic", "vgg22", "vgg22_bicubic", "vgg54", "vgg54_bicubic",
 )  # fmt: skip
 COLUMNS = _STEP + _VALIDATION
 
@@ -59,9 +59,8 @@ class Monitor:
     def event(self, kind: str, sentence: str = "", **values: Any) -> None:
         """Tell something that is in no log: {"event": kind, ...} or the sentence."""
         if self._as_json:
-            self._say(
-                json.dumps({"event": kind, **({"text": sentence} if sentence else {})} | values)
-            )
+            told = {"event": kind} | ({"text": sentence} if sentence else {}) | values
+            self._say(json.dumps(_finite(told), allow_nan=False))
         elif sentence:
             self._say(sentence)
 
@@ -130,6 +129,15 @@ def duration(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def _finite(value: Any) -> Any:
+    """Replace what JSON has no word for by null."""
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(value: Any) -> Any:

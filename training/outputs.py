@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from napari_srgan import __version__
 from napari_srgan.models import SUFFIX, Card, save_model
 from napari_srgan.networks.build import build
+from napari_srgan.networks.vgg import VGGFeatures
 from training.data import Data
 from training.monitor import Monitor
 from training.pictures import draw_curves, draw_previews
@@ -52,7 +52,7 @@ class Outputs:
         step: int,
         phase: str,
         names: Sequence[str] = (MODEL,),
-        vgg: Sequence[nn.Module] = (),
+        vgg: Sequence[VGGFeatures] = (),
     ) -> list[Row]:
         """Validate weights, write them under some names, and draw previews and curves.
 

@@ -77,8 +77,9 @@ def draw_curves(folder: Path) -> None:
     judged = any(r["discriminator"] for r in steps)
     figure = Figure(figsize=(9, 10 if judged else 7.5), layout="constrained")
     axes = figure.subplots(4 if judged else 3, 1, sharex=True)
-    for key, label in (("pixel", "pixel"), ("content", "content"), ("generator", "generator")):
-        _line(axes[0], steps, key, label)
+    for key in ("pixel", "content"):
+        _line(axes[0], steps, key, key)
+    _line(axes[0], [r for r in steps if r["phase"] == "adversarial"], "generator", "weighted sum")
     axes[0].set(yscale="log", ylabel="loss")
     for i, (key, label) in enumerate((("psnr", "PSNR, dB"), ("ssim", "SSIM")), 1):
         for name in dict.fromkeys(r["set"] for r in scores):

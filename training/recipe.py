@@ -122,7 +122,10 @@ class Recipe:
     drop_factor: float = _of(0.1, "step schedule: what the rate drops to", above=0, most=1)
     clip: float = _of(0.0, "largest norm of a gradient, 0: any", least=0)
     ema: float = _of(
-        0.999, "decay of the averaged weights that are kept as the model, 0: none", least=0, most=1
+        0.999,
+        "decay, after a rise, of the averaged weights that are kept as the model; 0: none",
+        least=0,
+        most=1,
     )
 
     # Data.

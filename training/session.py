@@ -13,6 +13,7 @@ from napari_srgan.commands.terminal import table
 from napari_srgan.errors import InputError
 from napari_srgan.model_file import load_file
 from napari_srgan.networks.build import build
+from napari_srgan.networks.vgg import VGGFeatures
 from napari_srgan.vgg_weights import load_vgg
 from training import checkpoint
 from training.data import Data
@@ -43,12 +44,12 @@ def content_features(recipe: Recipe, weights: Path | None) -> nn.Module | None:
     return load_vgg(recipe.content, weights, before_activation=recipe.before_activation)
 
 
-def table_features(weights: Path | None) -> list[nn.Module]:
+def table_features(weights: Path | None, device: torch.device) -> list[VGGFeatures]:
     """Load VGG19 for the distances in the last table, as deep as the weights at hand reach."""
-    found: list[nn.Module] = []
+    found: list[VGGFeatures] = []
     for layer in _IN_THE_TABLE:
         try:
-            found.append(load_vgg(layer, weights, download=False))
+            found.append(load_vgg(layer, weights, download=False).to(device))
         except InputError:
             break  # the table says which distances it has not
     return found
@@ -122,7 +123,7 @@ def last_table(folder: Path, rows: Sequence[Row], pretrained_at: int) -> str:
             for key, label in MEASURES.items()
             if row.get(key) is not None
         ]
-        head = (f"{row['set']}, {row['images']} planes", *columns)
+        head = (f"{row['set']} ({row['images']})", *columns)
         parts.append(table([head, *body]))
     missing = [k.upper() for k in _IN_THE_TABLE if rows and rows[0].get(k) is None]
     if missing:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.errors import InputError
+from training import checkpoint
 from training.checkpoint import replace_file
 from training.command_line import parser
 from training.data import Data, Sources, load
@@ -147,12 +148,13 @@ def _run(request: Request, signals: Signals) -> int:
             "--batch that can."
         )
     content = content_features(recipe, request.vgg_weights)
+    goes_on = request.resumed and (folder / checkpoint.NAME).exists()
     start_from: Path | None = None
 
     def settle(channels: int) -> Recipe:
         nonlocal start_from
         whole = replace(recipe, channels=channels)
-        if whole.init:
+        if whole.init and not goes_on:
             whole, start_from = with_init(whole, channels, request.by_hand)
         return whole
 
@@ -163,14 +165,16 @@ def _run(request: Request, signals: Signals) -> int:
         _open_folder(request, recipe)
     run = assemble(recipe, data, fabric, folder, start_from, content)
     run.workers = workers(request.hardware, fabric)
-    if request.resumed and run.checkpoint.exists():
+    if goes_on:
         run.resume()
     monitor = Monitor(folder, run.step, request.as_json) if first else None
     try:
         if monitor:
             run.outputs = Outputs(recipe, data, folder, monitor, fabric.device)
             _begin(run, data)
-        rows = train(run, lambda: bool(signals.came), table_features(request.vgg_weights))
+        rows = train(
+            run, lambda: bool(signals.came), table_features(request.vgg_weights, fabric.device)
+        )
     except Stopped:
         if monitor:
             monitor.event(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from napari_srgan.degradation import aligned_pair
 from napari_srgan.errors import InputError
-from napari_srgan.metrics import psnr, ssim
+from napari_srgan.evaluation import degraded_plane, score
 from napari_srgan.networks.build import Generator
 from napari_srgan.networks.rewrite import for_inference
+from napari_srgan.networks.vgg import VGGFeatures
 from napari_srgan.resampling import bicubic_enlarge
+from napari_srgan.scores import summary
 from training.pictures import Picture
 from training.recipe import Recipe
 from training.scans import Scan, ScanSet
@@ -30,25 +30,13 @@ MEASURES = {
     "ms_ssim": "MS-SSIM",
     "mse": "MSE",
     "mae": "MAE",
-    "vgg22": "VGG22",
-    "vgg54": "VGG54",
+    "vgg22": "VGG22 distance",
+    "vgg54": "VGG54 distance",
 }
 """What the last table shows, by key."""
 
 _PREVIEWS = 2  # pictures a set
-
-
-def _planes(scan: Scan, recipe: Recipe, number: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    height, width = (n - n % s for n, s in zip(scan.pixels.shape[:2], recipe.factors, strict=True))
-    hr = scan.crop(slice(height), slice(width))[None]
-    if scan.low is not None:
-        lr, target = scan.crop_low()[None], hr
-    else:
-        lr, target = aligned_pair(
-            recipe.operator, hr, recipe.factors, np.random.default_rng((recipe.seed, number))
-        )
-    a, b = (t[0].permute(1, 2, 0).numpy() for t in (lr, target))
-    return (a.squeeze(2), b.squeeze(2)) if a.shape[2] == 1 else (a, b)
+_DIGITS = 6  # significant ones, of what a card keeps
 
 
 def validate(
@@ -56,34 +44,83 @@ def validate(
     sets: Sequence[ScanSet],
     recipe: Recipe,
     device: torch.device,
-    vgg: Sequence[nn.Module] = (),
+    vgg: Sequence[VGGFeatures] = (),
 ) -> tuple[list[Row], list[Picture]]:
-    model = for_inference(network).to(device)
-    rows, pictures = [], []
-    for scan_set in sets:
+    """Degrade, restore and measure every scan of every set.
+
+    Parameters
+    ----------
+    network : Generator
+        With the weights to be judged.
+    sets : sequence of ScanSet
+    recipe : Recipe
+        Says how LR is made; what is drawn for it is the same at every validation.
+    device : torch.device
+        Where to compute, in float32.
+    vgg : sequence of VGGFeatures
+        Layers whose distances are wanted too.
+
+    Returns
+    -------
+    rows : list of Row
+        One for each set: means over its scans, range 1, both candidates clipped to [0, 1]. RGB is
+        measured over all three samples, without a border crop. Constant scans are left out.
+    pictures : list of Picture
+        Of the first scans of each set.
+
+    Raises
+    ------
+    InputError
+        If all scans of a set are constant.
+    """
+    restore = _restorer(network, device)
+    rows: list[Row] = []
+    pictures: list[Picture] = []
+    for scans in sets:
         scores = []
-        for number, scan in enumerate(scan_set.scans):
-            lr, hr = _planes(scan, recipe, number)
-            if hr.min() == hr.max():
-                continue
-            x = torch.from_numpy(lr.reshape(*lr.shape[:2], -1)).permute(2, 0, 1)[None]
-            with torch.inference_mode():
-                y = model(x.to(device))[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
-            sr = y.reshape(hr.shape)
-            bicubic = bicubic_enlarge(lr, recipe.scale).clip(0, 1)
-            row = {}
-            for suffix, image in (("", sr), ("_bicubic", bicubic)):
-                row |= {
-                    f"psnr{suffix}": psnr(hr, image, 1.0),
-                    f"ssim{suffix}": ssim(hr, image, 1.0),
-                    f"mse{suffix}": float(np.square(hr - image).mean()),
-                    f"mae{suffix}": float(np.abs(hr - image).mean()),
-                }
-            scores.append(row)
+        for number, scan in enumerate(scans.scans):
+            lr, hr = _pair(scan, recipe, number)
+            sr, bicubic = restore(lr), bicubic_enlarge(lr, recipe.scale).clip(0, 1)
+            scores.append(score(hr, sr, bicubic, scan.name, vgg))
             if number < _PREVIEWS:
-                pictures.append(Picture(f"{scan_set.name} {scan.name}", lr, bicubic, sr, hr))
-        if not scores:
-            raise InputError(f"All scans of {scan_set.name} are constant: nothing to measure.")
-        means = {k: round(float(np.mean([s[k] for s in scores])), 6) for k in scores[0]}
-        rows.append({"set": scan_set.name, "images": len(scores), **means})
+                name = f"{scans.name} {number + 1}, {scan.name}"
+                pictures.append(Picture(name, lr, bicubic, sr.clip(0, 1), hr))
+        found = summary(scores)
+        if found.mean is None:
+            raise InputError(f"All scans of {scans.name} are constant: nothing to measure.")
+        means = {k: v and float(f"{v:.{_DIGITS}g}") for k, v in found.mean.row().items()}
+        rows.append({"set": scans.name, "images": found.images, **means})
     return rows, pictures
+
+
+def _pair(
+    scan: Scan, recipe: Recipe, number: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return LR and what a model should make of it."""
+    if scan.low is not None:
+        return _plane(scan.crop_low()), _plane(scan.crop())
+    height, width = (n - n % s for n, s in zip(scan.pixels.shape[:2], recipe.factors, strict=True))
+    random = np.random.default_rng((recipe.seed, number))
+    return degraded_plane(
+        _plane(scan.crop(slice(height), slice(width))), recipe.operator, recipe.scale, random
+    )
+
+
+def _restorer(
+    network: Generator, device: torch.device
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    model = for_inference(network).to(device)
+
+    def restore(lr: NDArray[np.float32]) -> NDArray[np.float32]:
+        samples = torch.from_numpy(np.ascontiguousarray(lr.reshape(*lr.shape[:2], -1)))
+        with torch.inference_mode():
+            sr = model(samples.permute(2, 0, 1)[None].to(device))[0]
+        return _plane(sr.float().cpu())
+
+    return restore
+
+
+def _plane(image: torch.Tensor) -> NDArray[np.float32]:
+    """(C, Y, X) -> (Y, X) or (Y, X, 3)."""
+    array: NDArray[np.float32] = image.permute(1, 2, 0).numpy()
+    return array[..., 0] if array.shape[2] == 1 else array

@@ -217,18 +217,28 @@ class _ForTraining(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         network = self.network
-        if not isinstance(network, SRResNet):
-            return cast(torch.Tensor, network(x))
         x = network.head(x)
         x = x + network.body(x)
+        if isinstance(network, RRDBNet):
+            *before, final_layer = network.tail
+            last = cast(nn.Conv2d, final_layer)
+            x = nn.Sequential(network.upsample, *before)(x)
+            with _float32(x):
+                return cast(torch.Tensor, last(x.to(last.weight)))
         *stages, final = cast("list[nn.Sequential]", list(network.upsample))
         for stage in stages:
             x = stage(x)
         convolution, shuffle, prelu = final
         x = functional.prelu(convolution(x), _early_slopes(cast(nn.PReLU, prelu)))
         weight, bias = _early_weights(network.tail)
-        x = functional.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+        with _float32(x):
+            x = functional.conv2d(x.to(weight), weight, bias, padding=weight.shape[-1] // 2)
         return cast(torch.Tensor, shuffle(x))
+
+
+def _float32(x: torch.Tensor) -> torch.autocast:
+    """Leave mixed precision for the last convolution: 16 bits hold too few grey levels."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def _late_shuffle(stage: nn.Sequential, tail: nn.Conv2d) -> RowStrips:
