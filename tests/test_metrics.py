@@ -1,4 +1,4 @@
-"""The measures against worked figures, an independent SSIM, and the answers to bad input."""
+"""The measures against worked figures, independent SSIMs, and the answers to bad input."""
 
 import math
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import convolve
+from scipy.ndimage import convolve, gaussian_filter
 
 from napari_srgan.errors import InputError
-from napari_srgan.metrics import data_range, psnr, ssim
+from napari_srgan.metrics import data_range, mae, mse, psnr, ssim
+from napari_srgan.msssim import MS_SSIM_SIDE, ms_ssim
 
 
 def texture(shape=(40, 52), seed=0):
@@ -63,6 +64,62 @@ def test_rgb_ssim_is_the_mean_over_the_samples():
     assert np.std(single) > 1e-4
 
 
+def smooth_pair(height, width, seed):
+    """Two alike images in [0, 1] with structure at all scales."""
+    random = np.random.default_rng(seed)
+    pair = []
+    for _ in range(2):
+        layers = [gaussian_filter(random.normal(size=(height, width)), s) * s for s in (1, 4, 16)]
+        pair.append(np.sum(layers, axis=0))
+    mixed = 0.8 * pair[0] + 0.2 * pair[1]
+    low, span = min(pair[0].min(), mixed.min()), max(np.ptp(pair[0]), np.ptp(mixed)) * 1.1
+    return (pair[0] - low) / span, (mixed - low) / span
+
+
+@pytest.mark.parametrize("shape", [(448, 450), (401, 467)])
+def test_ms_ssim_agrees_with_torchmetrics_where_the_border_hardly_counts(shape):
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchmetrics.functional.image")
+    for seed in range(2):
+        x, y = smooth_pair(*shape, seed)
+        theirs = functional.multiscale_structural_similarity_index_measure(
+            torch.tensor(y)[None, None], torch.tensor(x)[None, None], data_range=1.0
+        )
+        assert ms_ssim(x, y, 1) == pytest.approx(float(theirs), abs=1e-3)
+        assert ms_ssim(x, y, 1) < 0.99
+
+
+def test_ms_ssim_of_whole_windows_only_is_assembled_from_torchmetrics_parts():
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchmetrics.functional.image")
+    measure = functional.structural_similarity_index_measure
+    x, y = smooth_pair(182, 200, 5)
+    a, b = torch.tensor(x)[None, None], torch.tensor(y)[None, None]
+    product = 1.0
+    for weight in (0.0448, 0.2856, 0.3001, 0.2363):
+        _, contrast = measure(b, a, data_range=1.0, return_contrast_sensitivity=True)
+        product *= float(contrast) ** weight
+        a, b = (torch.nn.functional.avg_pool2d(image, 2) for image in (a, b))
+    _, whole = measure(b, a, data_range=1.0, return_full_image=True)
+    product *= float(whole[..., 5:-5, 5:-5].mean()) ** 0.1333
+    assert ms_ssim(x, y, 1) == pytest.approx(product, abs=1e-9)
+
+
+def test_ms_ssim_of_equal_of_opposed_and_of_rgb_images():
+    x, y = smooth_pair(180, 190, 1)
+    assert ms_ssim(x, x.copy(), 1) == pytest.approx(1)
+    assert ms_ssim(x, 1 - x, 1) == 0
+    rgb = np.stack([x, y, x], axis=-1), np.stack([y, y, x], axis=-1)
+    assert ms_ssim(*rgb, 1) == pytest.approx((ms_ssim(x, y, 1) + 2) / 3)
+
+
+def test_errors_of_a_known_difference():
+    low, high = np.full((12, 12), 10, np.uint16), np.full((12, 12), 13, np.uint16)
+    high[:6] = 9
+    assert mse(low, high) == mse(high, low) == pytest.approx((9 + 1) / 2)
+    assert mae(low, high) == mae(high, low) == pytest.approx((3 + 1) / 2)
+
+
 @given(gain=st.floats(1e-3, 1e3), seed=st.integers(0, 99))
 def test_the_unit_of_the_data_does_not_matter(gain, seed):
     x, y = texture((16, 18), seed), texture((16, 18), seed + 100)
@@ -90,6 +147,10 @@ def test_the_range_is_255_for_bytes_and_the_stored_range_otherwise():
         (lambda a: ssim(a[None], a[None], 255), "plane by plane"),
         (lambda a: psnr(a[:0], a[:0], 255), "empty"),
         (lambda a: psnr(a + 1j, a, 255), "complex128"),
+        (lambda a: mse(a, a[:-1]), "different shapes"),
+        (lambda a: mae(a, np.where(a > 250, np.nan, a)), "candidate holds .* NaN"),
+        (lambda a: ms_ssim(a, a, 255), "MS-SSIM needs at least 176 x 176 px.*40 x 52"),
+        (lambda a: ms_ssim(np.ones((MS_SSIM_SIDE - 1, 200)), np.ones((175, 200)), 1), "175 x 200"),
         (lambda a: data_range(np.full(9, 2.5)), r"constant \(2.5"),
         (lambda a: data_range(np.array([0, np.nan])), "NaN"),
     ],

@@ -121,8 +121,17 @@ def test_a_former_run_is_never_overwritten(scans, tmp_path, monkeypatch, capsys)
 )
 def test_a_run_that_is_cut_and_resumed_equals_one_that_was_not(scans, tmp_path, kind):
     """40 steps at once, and 20 steps, a kill in between checkpoints, and the rest."""
-    steps = "--pretrain-steps 24 --adversarial-steps 16 --checkpoint-every 10".split()
-    augmented = "--rotation 3 --contrast 0.1 --degradation blur-noise --clip 1".split()
+    steps = ["--pretrain-steps", "24", "--adversarial-steps", "16", "--checkpoint-every", "10"]
+    augmented = [
+        "--rotation",
+        "3",
+        "--contrast",
+        "0.1",
+        "--degradation",
+        "blur-noise",
+        "--clip",
+        "1",
+    ]
     options = [*kind, *steps, *augmented]
     assert run(scans, tmp_path / "whole", *options) == 0
 
@@ -231,7 +240,16 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(scans, tmp_path, monkeypatc
 
 
 def test_a_run_of_infinite_losses_stops_with_a_sentence(scans, tmp_path, capsys):
-    options = "--pretrain-steps 200 --learning-rate 1e30 --bad-steps 5 --pixel-loss mse".split()
+    options = [
+        "--pretrain-steps",
+        "200",
+        "--learning-rate",
+        "1e30",
+        "--bad-steps",
+        "5",
+        "--pixel-loss",
+        "mse",
+    ]
     assert run(scans, tmp_path / "run", *options) == 2
     error = capsys.readouterr().err
     assert "not finite in 5 steps in a row" in error
@@ -301,7 +319,7 @@ def test_a_training_starts_from_a_model_and_shows_before_and_after(scans, tmp_pa
 def test_the_quick_preset_trains_on_two_files(tmp_path, capsys):
     scans = write_scans(tmp_path / "scans", 2)
     out = tmp_path / "run"
-    less = "--pretrain-steps 2 --adversarial-steps 2".split()
+    less = ["--pretrain-steps", "2", "--adversarial-steps", "2"]
     assert main(["--data", str(scans), "--out", str(out), "--preset", "quick", *less]) == 0
     assert load_model(out / "generator.safetensors").card.scale == 4
 

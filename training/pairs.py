@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_srgan.colour import as_channels
 from napari_srgan.errors import InputError
 from napari_srgan.intensity import measure
-from training.scans import Decoded, Scan, ScanSet, as_channels
+from training.scans import Decoded, Scan, ScanSet
 from training.split import find_volumes
 
 Pair = tuple[Decoded, Decoded]
@@ -101,11 +102,11 @@ def pair_set(
         unit = measure(low.stack, intensity, transform)
         scans.extend(
             Scan(
-                as_channels(plane, high.stack, channels),
+                as_channels(plane, channels),
                 unit,
                 low.stack.channel_of(index),
                 high.path.name,
-                low=as_channels(low.planes[index], low.stack, channels),
+                low=as_channels(low.planes[index], channels),
             )
             for index, plane in high.planes.items()
         )

@@ -70,15 +70,22 @@ class Players:
                 self.generator, multi_avg_fn=_rising_average(recipe.ema), use_buffers=True
             )
         self._pixel = pixel_loss(recipe.pixel_loss)
-        betas = (recipe.betas[0], recipe.betas[1])
-        adam = torch.optim.Adam(self.generator.parameters(), lr=0.0, betas=betas)
-        self._restore, self._adam = fabric.setup(for_training(self.generator), adam)
+        self._restore, self._adam = fabric.setup(
+            for_training(self.generator), self._new_adam(self.generator)
+        )
         if self.discriminator is not None:
             self.discriminator = ready(self.discriminator, fabric)
-            adam = torch.optim.Adam(self.discriminator.parameters(), lr=0.0, betas=betas)
-            self._judge, self._adam_judge = fabric.setup(self.discriminator, adam)
+            self._judge, self._adam_judge = fabric.setup(
+                self.discriminator, self._new_adam(self.discriminator)
+            )
         if self.features is not None:
             self.features = self.features.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _new_adam(self, network: nn.Module) -> torch.optim.Adam:
+        betas = (self.recipe.betas[0], self.recipe.betas[1])
+        fused = self.fabric.device.type in ("cpu", "cuda")
+        # The rate is set at every step, by the timetable.
+        return torch.optim.Adam(network.parameters(), lr=0.0, betas=betas, fused=fused)
 
     def pixel_step(self, lr: torch.Tensor, hr: torch.Tensor, rate: float) -> Losses:
         """Take a step on pixel loss; return the losses, detached."""

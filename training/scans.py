@@ -12,12 +12,12 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
+from napari_srgan.colour import as_channels
 from napari_srgan.errors import InputError
 from napari_srgan.files import open_stack
 from napari_srgan.intensity import Intensity, measure
 from napari_srgan.stack import Stack
 
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 _MEMORY_SHARE = 0.8  # of what is free; the network and the system need some too
 
 
@@ -164,21 +164,10 @@ def scan_set(
             raise InputError(f"{path.name} is grayscale, but an RGB model is to be trained.")
         scale = measure(stack, intensity, transform)
         scans.extend(
-            Scan(as_channels(plane, stack, channels), scale, stack.channel_of(index), path.name)
+            Scan(as_channels(plane, channels), scale, stack.channel_of(index), path.name)
             for index, plane in file.planes.items()
         )
     return ScanSet(name, tuple(scans))
-
-
-def as_channels(plane: NDArray[Any], stack: Stack, channels: int) -> NDArray[Any]:
-    """Return a plane without alpha, and in gray if `channels` is 1, in the dtype it has."""
-    if not stack.is_rgb:
-        return plane
-    colours = plane[..., :3]
-    if channels == 3:
-        return colours
-    luma = colours.astype(np.float32) @ _LUMA
-    return np.rint(luma).astype(stack.dtype) if stack.dtype.kind in "iu" else luma
 
 
 def thinned(scans: ScanSet, most: int) -> ScanSet:

@@ -1,7 +1,7 @@
 """The command line: what may be typed, and how errors become one sentence and an exit code.
 
-The work itself is in `batch` (files), `demo` and `models`. Nothing heavy is imported before
-the arguments are understood, so that help and mistakes are answered at once.
+The work itself is in `batch` (files), `evaluate`, `demo` and `models`. Nothing heavy is imported
+before the arguments are understood, so that help and mistakes are answered at once.
 """
 
 from __future__ import annotations
@@ -113,6 +113,26 @@ def _upscale(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from napari_srgan.commands import evaluate
+
+    ranges = {key: getattr(arguments, key) for key in ("blur", "speckle", "noise")}
+    request = evaluate.Request(
+        model=arguments.model,
+        protocol=arguments.protocol,
+        degradation=arguments.degradation,
+        ranges={key: value for key, value in ranges.items() if value is not None},
+        intensity=arguments.intensity,
+        transform=arguments.transform,
+        device=arguments.device,
+        vgg_weights=arguments.vgg_weights,
+    )
+    failed = evaluate.evaluate(
+        arguments.paths, request, arguments.csv, arguments.overwrite, arguments.json
+    )
+    return EXIT_INPUT if failed else EXIT_OK
+
+
 def _models(arguments: argparse.Namespace) -> int:
     from napari_srgan.models import add_model, list_models
 
@@ -180,6 +200,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "upscale": _upscale,
+    "evaluate": _evaluate,
     "models": _models,
     "sample-data": _sample_data,
     "demo": _demo,

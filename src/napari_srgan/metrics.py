@@ -1,8 +1,8 @@
-"""How alike two images are: PSNR and SSIM as the super-resolution literature defines them.
+"""How alike two images are: PSNR, SSIM, MSE and MAE as the literature defines them.
 
 The measures work on plain arrays of the same shape and know nothing of models or files. The
-range of the data is always stated by the caller, because both measures depend on it: a PSNR
-without its range cannot be compared with another.
+range of the data is stated by the caller where a measure depends on it: a PSNR without its range
+cannot be compared with another. MS-SSIM is in `msssim`.
 """
 
 import math
@@ -16,11 +16,11 @@ from napari_srgan.errors import InputError
 
 # Wang et al. 2004, "Image quality assessment": an 11 x 11 Gaussian window of 1.5 px, K1, K2, and
 # the covariance divided by N. scikit-image's own defaults are a uniform 7 x 7 window and N - 1.
-_SSIM_SIGMA = 1.5
-_SSIM_TRUNCATE = 3.5  # with sigma 1.5: a radius of 5 px, the 11 x 11 window
-_SSIM_WINDOW = 11
-_SSIM_K1 = 0.01
-_SSIM_K2 = 0.03
+SSIM_SIGMA = 1.5
+SSIM_TRUNCATE = 3.5  # with sigma 1.5: a radius of 5 px, the 11 x 11 window
+SSIM_WINDOW = 11
+SSIM_K1 = 0.01
+SSIM_K2 = 0.03
 
 _SAMPLE_COUNTS = (3, 4)  # RGB and RGBA
 
@@ -80,11 +80,39 @@ def psnr(reference: Any, candidate: Any, data_range: float) -> float:
     InputError
         If the shapes differ, a pixel is NaN or infinite, or the range is not above 0.
     """
-    first, second = _pair(reference, candidate, data_range)
-    error = float(np.mean(np.square(first - second)))
+    check_range(data_range)
+    error = mse(reference, candidate)
     if error == 0.0:
         return math.inf
     return 20.0 * math.log10(data_range) - 10.0 * math.log10(error)
+
+
+def mse(reference: Any, candidate: Any) -> float:
+    """Mean squared error.
+
+    Parameters
+    ----------
+    reference, candidate : array, the same shape, real dtype
+        A plane, an RGB image or a whole stack; all pixels count alike.
+
+    Returns
+    -------
+    float
+        In the square of the pixels' unit.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, or a pixel is NaN or infinite.
+    """
+    first, second = checked_pair(reference, candidate)
+    return float(np.mean(np.square(first - second)))
+
+
+def mae(reference: Any, candidate: Any) -> float:
+    """Mean absolute error, in the pixels' unit; parameters and errors are those of `mse`."""
+    first, second = checked_pair(reference, candidate)
+    return float(np.mean(np.abs(first - second)))
 
 
 def ssim(reference: Any, candidate: Any, data_range: float) -> float:
@@ -110,31 +138,20 @@ def ssim(reference: Any, candidate: Any, data_range: float) -> float:
         If the shapes differ, the array is not a plane or has fewer than 11 px on a side, a pixel
         is NaN or infinite, or the range is not above 0.
     """
-    first, second = _pair(reference, candidate, data_range)
-    has_samples = first.ndim == 3 and first.shape[-1] in _SAMPLE_COUNTS
-    if not has_samples and first.ndim != 2:
-        raise InputError(
-            f"SSIM compares single planes (Y, X) or (Y, X, S), and these arrays have the shape "
-            f"{first.shape}: compare them plane by plane."
-        )
-    height, width = first.shape[:2]
-    if min(height, width) < _SSIM_WINDOW:
-        raise InputError(
-            f"SSIM needs at least {_SSIM_WINDOW} x {_SSIM_WINDOW} px, and these images have "
-            f"{height} x {width} px."
-        )
+    check_range(data_range)
+    first, second = checked_planes(reference, candidate, SSIM_WINDOW, "SSIM")
     return float(
         structural_similarity(
             first,
             second,
             data_range=data_range,
-            channel_axis=-1 if has_samples else None,
+            channel_axis=-1 if first.ndim == 3 else None,
             gaussian_weights=True,
-            sigma=_SSIM_SIGMA,
-            truncate=_SSIM_TRUNCATE,
+            sigma=SSIM_SIGMA,
+            truncate=SSIM_TRUNCATE,
             use_sample_covariance=False,
-            K1=_SSIM_K1,
-            K2=_SSIM_K2,
+            K1=SSIM_K1,
+            K2=SSIM_K2,
         )
     )
 
@@ -151,18 +168,22 @@ def _real(array: Any, what: str) -> NDArray[Any]:
     return values
 
 
-def _pair(reference: Any, candidate: Any, data_range: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Check both images and the range; float64, so that squares of 16-bit differences are exact."""
+def check_range(data_range: float) -> None:
+    """Refuse a range that is not a number above 0."""
+    if not (math.isfinite(data_range) and data_range > 0):
+        raise InputError(
+            f"The range of the data has to be a number above 0, and it is {data_range:g}."
+        )
+
+
+def checked_pair(reference: Any, candidate: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Check both images; float64, so that squares of 16-bit differences are exact."""
     first = _real(reference, "the reference")
     second = _real(candidate, "the candidate")
     if first.shape != second.shape:
         raise InputError(
             f"The images have different shapes, reference {first.shape} and candidate "
             f"{second.shape}: only images on the same pixel grid can be compared."
-        )
-    if not (math.isfinite(data_range) and data_range > 0):
-        raise InputError(
-            f"The range of the data has to be a number above 0, and it is {data_range:g}."
         )
     pair = first.astype(np.float64), second.astype(np.float64)
     for values, what in zip(pair, ("reference", "candidate"), strict=True):
@@ -172,3 +193,23 @@ def _pair(reference: Any, candidate: Any, data_range: float) -> tuple[NDArray[An
                 f"The {what} holds {bad} NaN or infinite pixels: fill or crop them first."
             )
     return pair
+
+
+def checked_planes(
+    reference: Any, candidate: Any, smallest: int, measure: str
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Check two planes (Y, X) or (Y, X, S) of at least `smallest` px a side; float64."""
+    first, second = checked_pair(reference, candidate)
+    has_samples = first.ndim == 3 and first.shape[-1] in _SAMPLE_COUNTS
+    if not has_samples and first.ndim != 2:
+        raise InputError(
+            f"{measure} compares single planes (Y, X) or (Y, X, S), and these arrays have the "
+            f"shape {first.shape}: compare them plane by plane."
+        )
+    height, width = first.shape[:2]
+    if min(height, width) < smallest:
+        raise InputError(
+            f"{measure} needs at least {smallest} x {smallest} px, and these images have "
+            f"{height} x {width} px."
+        )
+    return first, second

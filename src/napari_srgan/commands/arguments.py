@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from napari_srgan import __version__
+from napari_srgan.commands.evaluate_arguments import add_evaluate
 from napari_srgan.commands.terminal import say
 
 EXIT_INPUT = 2
@@ -22,6 +23,7 @@ examples:
   napari-srgan upscale scan.tif scan_4x.tif
   napari-srgan upscale scan.tif fovea.tif --slices 40:60 --roi 0:256,100:356
   napari-srgan upscale volumes/*.tif --out-dir restored --device cuda
+  napari-srgan evaluate references --model srresnet-gray
 
 Fine detail in the results is estimated by a neural network, not measured. For research use.
 """
@@ -61,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"napari-srgan {__version__}")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_upscale(commands)
+    add_evaluate(commands)
 
     models = commands.add_parser("models", help="list the models that are installed, or add one")
     models.add_argument("--json", action="store_true", help="print one JSON line per model")

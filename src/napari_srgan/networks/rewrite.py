@@ -20,7 +20,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_srgan.networks.build import Generator
 from napari_srgan.networks.receptive_field import halo
 from napari_srgan.networks.rrdbnet import RRDBNet
-from napari_srgan.networks.srresnet import SRResNet
 
 # Rows of the last stage's input that are evaluated together. Small enough that the widest
 # features of a 256 px slice stay near 50 MB, large enough that the 6 rows that neighbouring

@@ -1,6 +1,6 @@
 """Training steps per second beside a plain loop, as published SRGAN code writes it.
 
-    python benchmarks/training.py [--blocks 16] [--features 64] [--rounds 3]
+    python benchmarks/train_steps.py [--blocks 16] [--features 64] [--rounds 3]
 
 Both train the same network from the same images, in turn in one process, so that a busy machine
 slows both. The plain loop decodes, crops and shrinks image files at every step, keeps the default
@@ -11,7 +11,6 @@ counted as three times those of the generator's forward pass.
 """
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -169,17 +168,23 @@ def main() -> None:
     print(f"{'phase':<12} {'plain s':>8} {'ours s':>8} {'ratio':>6} {'of ceiling':>11}")
     with tempfile.TemporaryDirectory() as folder:
         paths = write_images(Path(folder))
-        for phase, plain in (("pixel", plain_pixel), ("adversarial", plain_adversarial)):
+        whole = np.zeros(2)
+        for phase, plain, steps in (
+            ("pixel", plain_pixel, recipe.pretrain_steps),
+            ("adversarial", plain_adversarial, recipe.adversarial_steps),
+        ):
             loops = [plain(recipe, paths), ours(recipe, paths, fabric, phase == "adversarial")]
             for loop in loops:
                 next(loop)
-            pairs = [
-                [timed(lambda loop=loop: next(loop)) for loop in loops]
-                for _ in range(options.rounds)
-            ]
-            before, after = (statistics.median(c) for c in zip(*pairs, strict=True))
-            share = f"{3 * operations(recipe) / after / top:>10.0%}" if phase == "pixel" else "-"
+            times = [[timed(loop.__next__) for loop in loops] for _ in range(options.rounds)]
+            before, after = np.median(times, axis=0)
+            whole += steps * np.array([before, after])
+            share = f"{3 * operations(recipe) / after / top:.0%}" if phase == "pixel" else ""
             print(f"{phase:<12} {before:8.2f} {after:8.2f} {before / after:6.2f} {share:>11}")
+    print(
+        f"default preset, {recipe.pretrain_steps} + {recipe.adversarial_steps} steps: ratio "
+        f"{whole[0] / whole[1]:.2f}, {whole[1] / 86400:.1f} days here"
+    )
 
 
 if __name__ == "__main__":
