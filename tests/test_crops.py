@@ -158,7 +158,7 @@ def test_warps_move_pixels_as_far_as_was_asked_for_and_no_farther(field):
 
 
 def test_a_small_rotation_follows_the_structure():
-    y, x = np.mgrid[:200, :200]
+    y, _ = np.mgrid[:200, :200]
     stripes = (0.5 + 0.4 * np.sin(y / 5)).astype(np.float32)
     source = crops([scan_set_of(stripes, 0.0, 1.0)], rotation=5.0)
     tilts = []
