@@ -4,27 +4,10 @@ import numpy as np
 import tifffile
 
 TINY = [
-    "--blocks",
-    "1",
-    "--features",
-    "4",
-    "--crop",
-    "32",
-    "--batch",
-    "4",
-    "--seed",
-    "3",
-    "--warmup",
-    "0",
-    "--val-planes",
-    "2",
-    "--discriminator-features",
-    "2",
-    "--content",
-    "none",
-    "--adversarial-steps",
-    "0",
-]
+    "--blocks", "1", "--features", "4", "--crop", "32", "--batch", "4", "--seed", "3",
+    "--warmup", "0", "--val-planes", "2", "--discriminator-features", "2",
+    "--content", "none", "--adversarial-steps", "0",
+]  # fmt: skip
 """Options of a training that takes seconds: pixel loss only unless told otherwise."""
 
 

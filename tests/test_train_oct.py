@@ -449,3 +449,24 @@ def test_a_content_loss_that_drowns_the_adversary_is_told(scans, tmp_path, capsy
     quiet = [*options, "--content-weight", weight, "--log-every", 1]
     assert run(scans, tmp_path / "quiet", *quiet) == 0
     assert "next to no say" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_gpu_trains_with_workers_and_mixed_precision(scans, tmp_path, capsys):
+    options = ["--device", "cuda", "--precision", "bfloat16", "--workers", "2", "--batch-norm"]
+    assert run(scans, tmp_path / "run", *options, *ADVERSARY) == 0
+    assert "bfloat16" in capsys.readouterr().out
+    assert run(scans, tmp_path / "cpu", "--device", "cpu", "--batch-norm", *ADVERSARY) == 0
+    gpu, cpu = (float(log(tmp_path / out)[-1]["psnr"]) for out in ("run", "cpu"))
+    assert gpu == pytest.approx(cpu, abs=0.2)
+
+
+def test_bfloat16_learns_as_much_as_float32(scans, tmp_path):
+    """On a CPU without it bfloat16 is emulated: slow, but with the same numbers."""
+    options = ["--pretrain-steps", 60, "--learning-rate", "3e-3"]
+    for precision in ("float32", "bfloat16"):
+        chosen = [*options, "--precision", precision]
+        assert run(scans, tmp_path / precision, *chosen) == 0
+    one, other = (float(log(tmp_path / p)[-1]["psnr"]) for p in ("float32", "bfloat16"))
+    assert other == pytest.approx(one, abs=0.05)
+    assert other != one

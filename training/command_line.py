@@ -20,35 +20,59 @@ examples:
   torchrun --nproc-per-node 4 -m training.train_oct --data scans/
 """
 
+# Where the parts of a recipe begin.
+_PARTS = {
+    "name": "the card",
+    "generator": "the generator",
+    "discriminator": "the discriminator",
+    "pretrain_steps": "first phase, on pixel loss",
+    "adversarial_steps": "second phase, against the discriminator",
+    "batch": "both phases",
+    "intensity": "scans, degradation and augmentation",
+    "validate_every": "the run",
+}
+_WORDS = {int: "N", float: "X", str: "TEXT"}
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser: data, run, hardware, and every field of the recipe."""
     command = argparse.ArgumentParser(
         prog="python -m training.train_oct",
-        description="Train a super-resolution generator on high-resolution scans.",
+        usage="python -m training.train_oct --data DIR [DIR ...] [options]\n"
+        "       python -m training.train_oct --resume RUN",
+        description="Train a super-resolution generator on high-resolution scans: on pixel loss "
+        "(SRResNet), then against a discriminator (SRGAN). Every option under 'recipe' is also a "
+        "key of a recipe file.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_data(command.add_argument_group("scans"))
     _add_run(command.add_argument_group("run"))
     _add_hardware(command.add_argument_group("hardware"))
-    recipe = command.add_argument_group("recipe", "each also a key of a recipe file")
+    _add_recipe(command)
+    return command
+
+
+def _add_recipe(command: argparse.ArgumentParser) -> None:
     kinds = field_kinds()
+    group: Any = None
     for f in fields(Recipe):
-        how: dict[str, Any] = {"type": kinds[f.name], "metavar": kinds[f.name].__name__.upper()}
+        if f.name in _PARTS:
+            group = command.add_argument_group(f"recipe: {_PARTS[f.name]}")
+        how: dict[str, Any] = {"type": kinds[f.name], "metavar": _WORDS.get(kinds[f.name])}
         if isinstance(f.default, bool):
             how = {"action": argparse.BooleanOptionalAction}
         elif isinstance(f.default, tuple):
-            how["nargs"] = "+"
-        if "choices" in f.metadata and "choices" not in f.metadata["help"]:
+            how["nargs"] = f.metadata.get("count", "+")
+        if "choices" in f.metadata:
             how["metavar"] = "{" + ",".join(map(str, f.metadata["choices"])) + "}"
-        recipe.add_argument(
+        default = f" (default: {_shown(f.default)})" if f.default not in ("", ()) else ""
+        group.add_argument(
             f"--{f.name.replace('_', '-')}",
             default=argparse.SUPPRESS,  # told from a value that a preset or a file may set
-            help=f"{f.metadata['help']} (default: {_shown(f.default)})".replace("%", "%%"),
+            help=f"{f.metadata['help']}{default}".replace("%", "%%"),
             **how,
         )
-    return command
 
 
 def _add_data(group: Any) -> None:
@@ -123,6 +147,8 @@ def _add_hardware(group: Any) -> None:
 
 
 def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else "no"
     if isinstance(default, tuple):
-        return " ".join(map(str, default)) or "empty"
-    return str(default) if default != "" else "empty"
+        return " ".join(map(str, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)

@@ -78,7 +78,11 @@ class Recipe:
 
     # First phase: pixel loss only (SRResNet).
     pretrain_steps: int = _of(20_000, "steps on pixel loss (paper: 1e6)", least=0)
-    pretrain_epochs: float = _of(0.0, "instead of steps: times that crops cover all scans", least=0)
+    pretrain_epochs: float = _of(
+        0.0,
+        "instead of steps: how many times crops cover all scans",
+        least=0,
+    )
     learning_rate: float = _of(2e-4, "of Adam on pixel loss (paper: 1e-4)", above=0)
     schedule: str = _of("cosine", "of that rate (paper: constant)", choices=_SCHEDULES)
     pixel_loss: str = _of("l1", "pixel loss of both phases (paper: mse)", choices=PIXEL_LOSSES)
@@ -87,7 +91,7 @@ class Recipe:
     adversarial_steps: int = _of(
         10_000, "steps against the discriminator (paper: 2e5); 0: a fidelity model", least=0
     )
-    adversarial_epochs: float = _of(0.0, "instead of steps, as pretrain_epochs", least=0)
+    adversarial_epochs: float = _of(0.0, "instead of steps, as --pretrain-epochs", least=0)
     adversarial_learning_rate: float = _of(1e-4, "of both networks' Adam (paper: 1e-4)", above=0)
     adversarial_schedule: str = _of("step", "of that rate (paper: step)", choices=_SCHEDULES)
     generator_steps: int = _of(1, "generator steps per discriminator step (paper: 1)", least=1)
