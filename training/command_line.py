@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from training.hardware import PRECISIONS
 from training.presets import PRESETS
@@ -34,9 +34,16 @@ _PARTS = {
 _WORDS = {int: "N", float: "X", str: "TEXT"}
 
 
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that answers a mistake with one sentence instead of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"train_oct: {message[:1].upper()}{message[1:]}; see --help.\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser: data, run, hardware, and every field of the recipe."""
-    command = argparse.ArgumentParser(
+    command = _Parser(
         prog="python -m training.train_oct",
         usage="python -m training.train_oct --data DIR [DIR ...] [options]\n"
         "       python -m training.train_oct --resume RUN",

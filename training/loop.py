@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,6 +15,7 @@ from training import checkpoint
 from training.crops import Crops, loader
 from training.data import Data
 from training.outputs import MODEL, PRETRAINED, Outputs
+from training.pace import Pace
 from training.players import Players
 from training.timetable import Timetable
 from training.validation import Row
@@ -123,7 +121,7 @@ def train(
     if run.step == 0:
         run.save()  # from now on a run that is killed can be resumed
     bad = 0
-    pace = _Pace()
+    pace = Pace()
     for lr, hr in _batches(run, pace):
         step = run.step + 1
         skipped = sum(players.skipped.values())
@@ -158,7 +156,7 @@ def train(
     return outputs.judge(players.best(), run.step, table.phase(run.step), names, vgg)
 
 
-def _batches(run: Run, pace: _Pace) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(run: Run, pace: Pace) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield the batches that are left, on the device, and time the waits for them."""
     fabric = run.fabric
     steps = range(run.step + 1, run.timetable.total + 1)
@@ -202,7 +200,7 @@ def _any_asked(fabric: Fabric, asked: bool) -> bool:
     return bool(fabric.all_reduce(flag, reduce_op="sum") > 0)
 
 
-def _log(run: Run, pace: _Pace) -> None:
+def _log(run: Run, pace: Pace) -> None:
     table = run.timetable
     values = pace.take()
     run.seconds += values.pop("seconds")
@@ -240,47 +238,3 @@ def _imbalance(weights: Mapping[str, float], values: Mapping[str, float]) -> str
         f"loss, so the discriminator has next to no say; with these VGG19 weights and this layer "
         f"--content-weight {better:.1g} would balance them."
     )
-
-
-class _Pace:
-    """Means of losses, steps per second and the device's share of the time, between two logs."""
-
-    def __init__(self) -> None:
-        self._reset()
-        self._since = time.monotonic()
-
-    def _reset(self) -> None:
-        self._losses: dict[str, list[torch.Tensor]] = defaultdict(list)
-        self._steps, self._waited, self._paused = 0, 0.0, 0.0
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Time a wait for crops."""
-        start = time.monotonic()
-        yield
-        self._waited += time.monotonic() - start
-
-    def add(self, losses: dict[str, torch.Tensor]) -> None:
-        """Count a step. The losses stay on the device: reading them would make it wait."""
-        self._steps += 1
-        for key, value in losses.items():
-            self._losses[key].append(value)
-        self._worked = time.monotonic()
-
-    def pause(self) -> None:
-        """Leave out of the pace what was done since the last step: a validation."""
-        self._paused += time.monotonic() - self._worked
-
-    def take(self) -> dict[str, Any]:
-        """Return what has been gathered, and begin anew."""
-        now = time.monotonic()
-        seconds = max(now - self._since - self._paused, 1e-9)
-        values = {k: float(torch.stack(v).mean()) for k, v in self._losses.items()}
-        values |= {
-            "seconds": seconds,
-            "steps_per_second": self._steps / seconds,
-            "device_share": max(0.0, 1 - self._waited / seconds),
-        }
-        self._reset()
-        self._since = now
-        return values
