@@ -35,6 +35,13 @@ ROOT = Path(__file__).parents[1]
         ("ema", 1.0),
         ("content", "vgg99"),
         ("val_fraction", 1.0),
+        ("learning_rate", float("inf")),
+        ("crop", ()),
+        ("seed", 2**64),
+        ("blur", (3.0, 1.0)),
+        ("name", "my retina"),
+        ("name", "auto"),
+        ("name", ""),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(field, value):
@@ -48,6 +55,7 @@ def test_a_recipe_that_makes_no_sense_is_refused(field, value):
         ({"pretrain_steps": 0, "adversarial_steps": 0}, "nothing to train"),
         ({"discriminator": "dense", "crop": (64, 96)}, "one crop size"),
         ({"content_weight": 0.0}, "tie the result"),
+        ({"scale": 2, "crop": (16,)}, "halves crops"),
     ],
 )
 def test_contradictions_are_refused(values, message):
@@ -57,14 +65,14 @@ def test_contradictions_are_refused(values, message):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_recipes(name):
-    recipe = compose(name, None, {})
+    recipe = compose(name, {})
     assert recipe.scale == 4
     assert set(PRESETS[name]) <= set(recipe.to_dict())
 
 
 def test_the_paper_preset_has_the_papers_values():
     """Ledig et al., arXiv 1609.04802v5, section 3.2, as a reader of the paper would list them."""
-    r = compose("paper", None, {})
+    r = compose("paper", {})
     assert (r.blocks, r.features, r.batch_norm, r.generator) == (16, 64, True, "srresnet")
     assert (r.batch, r.crop, r.betas[0], r.degradation) == (16, (96,), 0.9, "bicubic")
     assert (r.pixel_loss, r.pretrain_steps, r.learning_rate) == ("mse", 10**6, 1e-4)
@@ -79,7 +87,7 @@ def test_the_paper_preset_has_the_papers_values():
 def test_a_file_goes_over_the_preset_and_options_over_both(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text('name = "from-file"\nblocks = 3\ncrop = 64\nbetas = [0.5, 0.9]\n')
-    recipe = compose("quick", path, {"blocks": 5})
+    recipe = compose("quick", read_recipe(path) | {"blocks": 5})
     assert (recipe.name, recipe.blocks, recipe.crop) == ("from-file", 5, (64,))
     assert recipe.betas == (0.5, 0.9)
     assert recipe.features == PRESETS["quick"]["features"]

@@ -55,6 +55,47 @@ def test_the_slices_of_a_folder_stay_together(tmp_path):
     assert sides[1]
 
 
+def test_all_below_a_folder_stays_together_and_what_is_no_scan_is_passed_over(tmp_path):
+    places = ("eye0/visit0", "eye0/visit1", "eye1/visit0", ".ipynb_checkpoints", "runs/first")
+    for i, place in enumerate(places):
+        folder = tmp_path / "data" / place
+        folder.mkdir(parents=True)
+        tifffile.imwrite(folder / "x.tif", picture(i))
+    for name in ("recipe.json", "run.json"):
+        (tmp_path / "data/runs/first" / name).write_text("{}")
+    (tmp_path / "data/eye2").symlink_to(tmp_path / "data/eye1", target_is_directory=True)
+    found = {v.name: len(v.files) for v in find_volumes(tmp_path / "data")}
+    assert found == {"eye0": 2, "eye1": 1, "eye2": 1}
+    # A folder that holds all there is groups nothing.
+    assert {v.name for v in find_volumes(tmp_path)} == {"eye0", "eye1", "eye2"}
+
+
+def test_equal_pixels_on_both_sides_are_refused(tmp_path):
+    for folder, names in (("a", "xy"), ("b", "zw")):
+        (tmp_path / folder).mkdir()
+        for i, name in enumerate(names):
+            tifffile.imwrite(tmp_path / folder / f"{name}.tif", picture(i))
+    recipe, settle = asked()
+    with pytest.raises(InputError, match="same pixels") as error:
+        load(Sources((tmp_path / "a",), (tmp_path / "b",)), recipe, settle)
+    assert "a/x.tif" in str(error.value) or "a/y.tif" in str(error.value)
+
+
+def test_slices_that_lie_loose_are_told(tmp_path):
+    for i in range(8):
+        tifffile.imwrite(tmp_path / f"slice{i:03}.tif", picture(i))
+    recipe, settle = asked()
+    assert "slices of one volume" in load(Sources((tmp_path,)), recipe, settle)[1].summary
+    (tmp_path / "slice003.tif").rename(tmp_path / "slice033.tif")
+    assert "slices of one" not in load(Sources((tmp_path,)), recipe, settle)[1].summary
+
+
+def test_scans_that_are_constant_within_the_range_are_refused_before_a_step(scans):
+    recipe, settle = asked(intensity="1000:2000")
+    with pytest.raises(InputError, match="constant within"):
+        load(Sources((scans,)), recipe, settle)
+
+
 def test_a_stack_gives_all_its_planes_with_one_range(tmp_path):
     stack = np.stack([picture(0), picture(1) // 4]).astype(np.uint16) * 16
     tifffile.imwrite(tmp_path / "s.tif", stack, imagej=True, metadata={"axes": "ZYX"})
@@ -160,6 +201,10 @@ def test_pairs_are_matched_by_name(pairs):
             ),
             "one intensity scale",
         ),
+        (
+            lambda p: tifffile.imwrite(p / "train/high/1.png.tif", picture(1, 64, 72)),
+            "no partner",
+        ),
     ],
 )
 def test_pairs_that_do_not_fit_are_named(pairs, spoil, message):
@@ -167,6 +212,22 @@ def test_pairs_that_do_not_fit_are_named(pairs, spoil, message):
     recipe, settle = asked()
     with pytest.raises(InputError, match=message):
         load(Sources((pairs,), paired=True), recipe, settle)
+
+
+def test_pairs_of_other_gain_are_refused(tmp_path):
+    for part, seeds in (("train", (0, 1)), ("val", (2,))):
+        for seed in seeds:
+            high = picture(seed, 64, 72).astype(np.uint16) * 200
+            for side, image in (("high", high), ("low", high[::4, ::4] // 2)):
+                folder = tmp_path / part / side
+                folder.mkdir(parents=True, exist_ok=True)
+                tifffile.imwrite(folder / f"{seed}.tif", image)
+    recipe, settle = asked()
+    with pytest.raises(InputError, match="gain or offset differs"):
+        load(Sources((tmp_path,), paired=True), recipe, settle)
+    recipe, settle = asked(degradation="area")
+    with pytest.raises(InputError, match="own degradation"):
+        load(Sources((tmp_path,), paired=True), recipe, settle)
 
 
 def test_the_digest_tells_whether_the_scans_are_the_same(scans):

@@ -112,14 +112,34 @@ def test_a_former_run_is_never_overwritten(scans, tmp_path, monkeypatch, capsys)
     assert len(list(tmp_path.glob("runs/mine-*/generator.safetensors"))) == 1
 
 
+class Killed(BaseException):
+    """No exception that a program would catch."""
+
+
+def cut(out, at, begin):
+    """Begin or resume a run and kill it before it takes step `at`."""
+    from training import loop
+
+    def take(run, step, lr, hr, take=loop._take):
+        if step == at:
+            raise Killed
+        return take(run, step, lr, hr)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(loop, "_take", take)
+        resumed = (out / "recipe.json").exists()
+        main(["--resume", str(out)] if resumed else [*map(str, begin)])
+
+
 @pytest.mark.parametrize(
-    "kind",
+    ("at", "kind"),
     [
-        ["--generator", "srresnet", "--batch-norm"],
-        ["--generator", "rrdb", "--growth", "2", "--adversarial", "relativistic"],
+        (26, ["--generator", "srresnet", "--batch-norm", "--generator-steps", "2", "--ema", "0"]),
+        (25, ["--generator", "rrdb", "--growth", "2", "--adversarial", "relativistic"]),
+        (7, ["--crop", "32", "64"]),
     ],
 )
-def test_a_run_that_is_cut_and_resumed_equals_one_that_was_not(scans, tmp_path, kind):
+def test_a_run_that_is_cut_and_resumed_equals_one_that_was_not(scans, tmp_path, at, kind):
     """40 steps at once, and 20 steps, a kill in between checkpoints, and the rest."""
     steps = ["--pretrain-steps", "24", "--adversarial-steps", "16", "--checkpoint-every", "10"]
     augmented = [
@@ -135,32 +155,15 @@ def test_a_run_that_is_cut_and_resumed_equals_one_that_was_not(scans, tmp_path, 
     options = [*kind, *steps, *augmented]
     assert run(scans, tmp_path / "whole", *options) == 0
 
-    class Killed(BaseException):
-        pass
-
-    def cut(out, at):
-        from training import loop
-
-        def take(run, step, lr, hr, take=loop._take):
-            if step == at:
-                raise Killed
-            return take(run, step, lr, hr)
-
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(loop, "_take", take)
-            if (out / "recipe.json").exists():
-                main(["--resume", str(out)])
-            else:
-                run(scans, out, *options)
-
-    cut(tmp_path / "cut", 26)  # in the second phase, after the checkpoint at its beginning
-    cut(tmp_path / "cut", 33)
+    begin = ["--data", scans, "--out", tmp_path / "cut", *TINY, *options]
+    cut(tmp_path / "cut", at, begin)
+    cut(tmp_path / "cut", 33, begin)
     assert main(["--resume", str(tmp_path / "cut")]) == 0
     for name in ("generator.safetensors", "generator-pretrained.safetensors"):
         whole, resumed = (weights(tmp_path / out, name) for out in ("whole", "cut"))
         assert all(torch.equal(v, resumed[k]) for k, v in whole.items())
     whole, resumed = (checkpoint.read(tmp_path / out / "checkpoint.pt") for out in ("whole", "cut"))
-    for key in ("generator", "discriminator", "average"):
+    for key in whole.keys() & {"generator", "discriminator", "average"}:
         assert all(torch.equal(v, resumed[key][k]) for k, v in whole[key].items())
     steps = [r["step"] for r in log(tmp_path / "cut") if not r["set"]]
     assert steps == sorted(set(steps), key=int)
@@ -184,7 +187,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(scans, tmp_path):
     assert run(scans, out, "--pretrain-steps", 4) == 0
     wanted = weights(out)
     for path in out.iterdir():
-        if path.name not in ("recipe.json", "sources.json", "tensorboard"):
+        if path.name not in ("recipe.json", "run.json", "tensorboard"):
             path.unlink()
     assert main(["--resume", str(out)]) == 0
     assert all(torch.equal(v, wanted[k]) for k, v in weights(out).items())
@@ -268,13 +271,15 @@ def test_scans_that_changed_are_not_resumed_on(scans, tmp_path, capsys):
     ("options", "message"),
     [
         (["--resume", "{run}", "--blocks", "2"], "--blocks cannot be set"),
-        (["--resume", "{run}", "--data", "."], "--data cannot be set"),
+        (["--resume", "{run}", "--out", "."], "--out cannot be set"),
+        (["--resume", "{run}", "--data", "{run}/../other"], "not those"),
         (["--resume", "{absent}"], "holds no run"),
         ([], "--data DIR"),
     ],
 )
 def test_resuming_takes_no_other_recipe(scans, tmp_path, capsys, options, message):
     assert run(scans, tmp_path / "run", "--pretrain-steps", 1) == 0
+    write_scans(tmp_path / "other", 3)
     places = {"run": tmp_path / "run", "absent": tmp_path / "absent"}
     assert main([o.format(**places) for o in options]) == 2
     assert message in capsys.readouterr().err
@@ -324,7 +329,7 @@ def test_the_quick_preset_trains_on_two_files(tmp_path, capsys):
     assert load_model(out / "generator.safetensors").card.scale == 4
 
 
-def test_measured_pairs_are_trained_on(tmp_path):
+def test_measured_pairs_are_trained_on(tmp_path, capsys):
     for part, seeds in (("train", (0, 1)), ("val", (2,))):
         for seed in seeds:
             high = picture(seed, 64, 72)
@@ -336,6 +341,7 @@ def test_measured_pairs_are_trained_on(tmp_path):
     card = load_model(tmp_path / "run/generator.safetensors").card
     assert card.degradation == "measured"
     assert run(tmp_path / "pairs", tmp_path / "r", "--paired", "--rotation", 2) == 2
+    assert "measured pair" in capsys.readouterr().err
 
 
 def test_rgb_scans_train_an_rgb_model(tmp_path):
@@ -363,7 +369,10 @@ def test_progress_for_a_program_is_one_object_a_line(scans, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--val", "{scans}"], "both"),
+        (["--val", "{scans}"], "both trained on and validated on"),
+        (["--vgg-weights", "{absent}"], "absent"),
+        (["--name", "my retina"], "cannot be listed"),
+        (["--blur", "3", "1", "--degradation", "blur-noise"], "blur"),
         (["--data", "{scans}/eye0.tif"], "only volume"),
         (["--data", "{empty}"], "no scans"),
         (["--data", "{absent}"], "no folder"),
@@ -470,3 +479,80 @@ def test_bfloat16_learns_as_much_as_float32(scans, tmp_path):
     one, other = (float(log(tmp_path / p)[-1]["psnr"]) for p in ("float32", "bfloat16"))
     assert other == pytest.approx(one, abs=0.05)
     assert other != one
+
+
+def test_a_run_is_resumed_in_its_precision(scans, tmp_path):
+    options = ["--pretrain-steps", 8, "--checkpoint-every", 4, "--precision", "bfloat16"]
+    assert run(scans, tmp_path / "whole", *options) == 0
+    cut(tmp_path / "cut", 6, ["--data", scans, "--out", tmp_path / "cut", *TINY, *options])
+    assert main(["--resume", str(tmp_path / "cut")]) == 0
+    whole, resumed = (weights(tmp_path / out) for out in ("whole", "cut"))
+    assert all(torch.equal(v, resumed[k]) for k, v in whole.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("recipe.json", lambda b: b"{}", "damaged"),
+        ("recipe.json", lambda b: b.replace(b'"ema": 0.999', b'"ema": 0.5'), "not the one"),
+        ("run.json", lambda b: b.replace(b"vgg_weights", b"vgg_wights"), "damaged"),
+        ("checkpoint.pt", lambda b: b[:-100], "damaged"),
+        ("checkpoint.pt", lambda b: flipped_in_the_middle(b), "damaged"),
+    ],
+)
+def test_a_damaged_run_is_not_resumed(scans, tmp_path, capsys, name, spoil, message):
+    out = tmp_path / "run"
+    assert run(scans, out, "--pretrain-steps", 1) == 0
+    before = (out / name).read_bytes()
+    (out / name).write_bytes(spoil(before))
+    assert (out / name).read_bytes() != before
+    assert main(["--resume", str(out)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def flipped_in_the_middle(content):
+    """Flip bits of a weight, which torch reads without looking at its checksum."""
+    at = len(content) // 2
+    return content[:at] + bytes(b ^ 0x40 for b in content[at : at + 16]) + content[at + 16 :]
+
+
+def test_a_garbled_log_is_put_right(scans, tmp_path):
+    out = tmp_path / "run"
+    assert run(scans, out, "--pretrain-steps", 4, "--log-every", 1) == 0
+    rows = (out / "metrics.csv").read_bytes()
+    (out / "metrics.csv").write_bytes(rows.replace(b"pixel", b"pi\xff\x00xel", 1) + b"5,pixel,1")
+    assert main(["--resume", str(out)]) == 0
+    assert [r["step"] for r in log(out) if r["set"]] == ["4"]
+
+
+def test_a_run_in_the_folder_of_its_scans_is_resumed_and_not_trained_on(scans, capsys):
+    assert run(scans, scans / "run", "--pretrain-steps", 1) == 0
+    assert main(["--resume", str(scans / "run")]) == 0
+    capsys.readouterr()
+    assert run(scans, scans / "again", "--pretrain-steps", 1) == 0
+    assert "3 volumes (3 planes) to train on" in capsys.readouterr().out
+
+
+def test_too_little_memory_is_one_sentence(scans, tmp_path, capsys, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr("training.players.Players.pixel_step", full)
+    assert run(scans, tmp_path / "run", "--pretrain-steps", 2) == 2
+    assert "--batch" in capsys.readouterr().err
+
+
+def test_validation_in_tiles_is_validation_of_the_whole(tmp_path, monkeypatch):
+    from training import validation
+    from training.recipe import Recipe
+    from training.scans import decode, scan_set
+
+    tifffile.imwrite(tmp_path / "x.tif", picture(0, 200, 260))
+    sets = [scan_set("x", [decode(tmp_path / "x.tif")], channels=1, min_side=32)]
+    recipe = Recipe(channels=1, blocks=1, features=4)
+    torch.manual_seed(0)
+    network = validation.Generator.__args__[0](**recipe.network_parameters)
+    whole, _ = validation.validate(network, sets, recipe, torch.device("cpu"))
+    monkeypatch.setattr(validation, "auto_tile", lambda *_: 16)
+    tiled, _ = validation.validate(network, sets, recipe, torch.device("cpu"))
+    assert tiled[0] == pytest.approx(whole[0], rel=1e-4)

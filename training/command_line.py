@@ -85,7 +85,7 @@ def _add_recipe(command: argparse.ArgumentParser) -> None:
 def _add_data(group: Any) -> None:
     group.add_argument(
         "--data",
-        type=Path,
+        type=_path,
         nargs="+",
         default=[],
         metavar="DIR",
@@ -94,7 +94,7 @@ def _add_data(group: Any) -> None:
     )
     group.add_argument(
         "--val",
-        type=Path,
+        type=_path,
         nargs="+",
         default=[],
         metavar="DIR",
@@ -117,7 +117,7 @@ def _add_data(group: Any) -> None:
 def _add_run(group: Any) -> None:
     group.add_argument(
         "--out",
-        type=Path,
+        type=_path,
         metavar="RUN",
         help="run folder, a new one (default: runs/ and the name, date and time)",
     )
@@ -146,11 +146,23 @@ def _add_hardware(group: Any) -> None:
     )
     group.add_argument(
         "--workers",
-        type=int,
+        type=_workers,
         default=-1,
         metavar="N",
         help="processes that prepare crops (default: -1: none on a CPU, up to 8 for a GPU)",
     )
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name is no folder")
+    return Path(text)
+
+
+def _workers(text: str) -> int:
+    if not text.lstrip("-").isdecimal() or int(text) < -1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not -1 or a number of processes")
+    return int(text)
 
 
 def _shown(default: Any) -> str:

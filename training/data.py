@@ -12,7 +12,7 @@ from napari_srgan.errors import InputError
 from training.pairs import Pair, find_pairs, pair_set
 from training.recipe import Recipe
 from training.scans import ScanSet, channels_of, decode, scan_set, thinned
-from training.split import find_volumes, refuse_leaks, split
+from training.split import Volume, find_volumes, look_like_slices, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,6 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
             train[folder], val[folder] = split(found, recipe.val_fraction)
     files = {d: [f for v in volumes for f in v.files] for d, volumes in train.items()}
     val_files = {d: [f for v in volumes for f in v.files] for d, volumes in val.items()}
-    refuse_leaks(_flat(files.values()), _flat(val_files.values()))
     decoded = {d: list(map(decode, found)) for d, found in files.items()}
     recipe = settle(recipe.channels or channels_of(_flat(decoded.values())))
     how: dict[str, Any] = {"channels": recipe.channels} | _range(recipe)
@@ -117,6 +116,8 @@ def _load_pairs(
 ) -> tuple[Recipe, Data]:
     if sources.val:
         raise InputError("With --paired the folder val/ beside train/ is used; leave --val out.")
+    if recipe.degradation != "bicubic":
+        raise InputError("Measured pairs have their own degradation; leave --degradation out.")
     if recipe.rotation or recipe.affine or recipe.homography:
         raise InputError(
             "Rotation, affine and homography would resample both images of a measured pair, so "
@@ -130,7 +131,6 @@ def _load_pairs(
         }
 
     train, val = decoded("train"), decoded("val")
-    refuse_leaks(*([h.path for _, h in _flat(part.values())] for part in (train, val)))
     recipe = settle(recipe.channels or channels_of([h for _, h in _flat(train.values())]))
     how: dict[str, Any] = {"channels": recipe.channels, "scale": recipe.factors} | _range(recipe)
     names = _names(sources.data)
@@ -145,25 +145,75 @@ def _load_pairs(
 
 
 def _data(
-    train: list[ScanSet], val: list[ScanSet], recipe: Recipe, trained: str, kept: str
+    train: list[ScanSet],
+    val: list[ScanSet],
+    recipe: Recipe,
+    trained: str,
+    kept: str,
+    doubts: str = "",
 ) -> Data:
     digest = hashlib.sha256()
-    for scans in (*train, *val):
-        for scan in scans.scans:
-            digest.update(f"{scan.name} {scan.pixels.shape} {scan.pixels.dtype}".encode())
-            digest.update(scan.pixels.tobytes())
-            if scan.low is not None:
-                digest.update(scan.low.tobytes())
+    sides: list[dict[bytes, str]] = []
+    for sets in (train, val):
+        sides.append({})
+        for scan in (scan for scans in sets for scan in scans.scans):
+            for pixels in (scan.pixels, scan.low):
+                if pixels is not None:
+                    fingerprint = hashlib.sha256(f"{pixels.shape} {pixels.dtype}".encode())
+                    fingerprint.update(pixels.tobytes())
+                    digest.update(fingerprint.digest())
+                    # Empty slices are alike everywhere and give nothing away.
+                    if pixels.min() != pixels.max():
+                        sides[-1][fingerprint.digest()] = scan.name
+    for same in sides[0].keys() & sides[1].keys():
+        names = dict.fromkeys((sides[0][same], sides[1][same]))
+        raise InputError(
+            f"{' and '.join(names)} would be both trained on and validated on (the same pixels), "
+            "so the score would mislead; take one of them away."
+        )
     planes = [sum(len(s.scans) for s in sets) for sets in (train, val)]
-    val = [thinned(s, recipe.val_planes) for s in val]
+    for scans in train:
+        _lively(scans)
+    val = [thinned(_lively(scans), recipe.val_planes) for scans in val]
     used = sum(len(s.scans) for s in val)
     less = f", {used} of them used" if used < planes[1] else ""
     kind = {1: "grayscale", 3: "RGB"}[recipe.channels]
     summary = (
         f"{kind}: {trained} ({_count(planes[0], 'plane')}) to train on, {kept} "
-        f"({_count(planes[1], 'plane')}{less}) to validate on"
+        f"({_count(planes[1], 'plane')}{less}) to validate on{doubts}"
     )
     return Data(train, val, digest.hexdigest(), summary)
+
+
+def _lively(scans: ScanSet) -> ScanSet:
+    """Return a set without planes that are constant in the range that is trained on.
+
+    Raises
+    ------
+    InputError
+        If none is left.
+    """
+    kept = tuple(s for s in scans.scans if (unit := s.crop()).min() < unit.max())
+    if not kept:
+        raise InputError(
+            f"All planes of {scans.name} are constant within the intensity range, so there is "
+            "nothing to learn or to measure; see --intensity."
+        )
+    return ScanSet(scans.name, kept)
+
+
+def _doubts(train: Mapping[Path, Sequence[Volume]], val: Mapping[Path, Sequence[Volume]]) -> str:
+    """Say what about a split that was made here should be looked at."""
+    doubts = ""
+    for folder in train:
+        together = sorted([*train[folder], *val[folder]], key=lambda v: v.name)
+        if look_like_slices(together):
+            doubts += (
+                f". Warning: the files in {folder} look like the slices of one volume; "
+                "if they are, neighbours lie on both sides of the split and the score "
+                "will mislead: put each volume into a folder of its own"
+            )
+    return doubts
 
 
 def _range(recipe: Recipe) -> dict[str, Any]:

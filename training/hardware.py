@@ -47,7 +47,11 @@ class Hardware:
 
 def processes() -> int:
     """Return how many processes torchrun started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ["WORLD_SIZE"]) if _by_torchrun() else 1
+
+
+def _by_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def start(hardware: Hardware) -> Fabric:
@@ -59,6 +63,10 @@ def start(hardware: Hardware) -> Fabric:
         If the device is not present or the precision unknown.
     """
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import (
+        LightningEnvironment,
+        TorchElasticEnvironment,
+    )
     from lightning_fabric.strategies import DDPStrategy
 
     device = resolve_device(hardware.device)
@@ -69,7 +77,7 @@ def start(hardware: Hardware) -> Fabric:
     if precision not in PRECISIONS:
         raise InputError(f"The precision {precision!r} is not known; give {', '.join(PRECISIONS)}.")
     count = processes()
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    local = int(os.environ["LOCAL_WORLD_SIZE"]) if count > 1 else 1
     strategy: Any = "auto"
     if count > 1:
         # Buffers are equal by construction with SyncBatchNorm; broadcasting them between the two
@@ -81,6 +89,8 @@ def start(hardware: Hardware) -> Fabric:
         devices=local if count > 1 or device.type == "cpu" else [device.index or 0],
         num_nodes=max(count // local, 1),
         precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+        # Processes are torchrun's; a batch system's variables alone start none.
+        plugins=[TorchElasticEnvironment() if _by_torchrun() else LightningEnvironment()],
     )
     fabric.launch()
     # Crops of a phase have one size, for which the fastest algorithm is worth a search.
@@ -106,14 +116,22 @@ def ready(network: Network, fabric: Fabric) -> Network:
     return network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
+def settled(fabric: Fabric) -> dict[str, str]:
+    """Return what a resumed run must use to go on as it began: device and precision."""
+    return {"device": fabric.device.type, "precision": _number_format(fabric)}
+
+
+def _number_format(fabric: Fabric) -> str:
+    return "bfloat16" if "bf16" in str(fabric._precision.precision) else "float32"
+
+
 def describe(fabric: Fabric) -> str:
     """Say in a few words what the training runs on."""
     device = fabric.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
     if device.type == "cpu":
         name += f", {torch.get_num_threads()} threads"
-    number = "bfloat16" if "bf16" in str(fabric._precision.precision) else "float32"
     several = f", {fabric.world_size} processes" if fabric.world_size > 1 else ""
     unused = torch.cuda.device_count() if device.type == "cuda" and not several else 0
     hint = f"; torchrun --nproc-per-node {unused} would use all {unused}" if unused > 1 else ""
-    return f"{name}, {number}{several}{hint}"
+    return f"{name}, {_number_format(fabric)}{several}{hint}"

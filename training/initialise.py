@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from napari_srgan.networks.build import Generator
-from napari_srgan.networks.rrdbnet import RRDBNet
+from napari_srgan.networks.rrdbnet import DenseBlock, RRDBNet
+from napari_srgan.networks.srresnet import ResidualBlock
 
 # Quadratic (three-point Lagrange) interpolation at a quarter pixel to the left and to the
 # right of the middle one: where the pixels of a 2x finer grid lie.
@@ -45,12 +46,16 @@ def he_at_start(network: nn.Module) -> None:
 
     ICNR (Aitken et al., arXiv 1707.02937) gives the channels that become the sub-pixels of one
     pixel the same weights, so that the untrained network repeats pixels and draws no checkerboard.
-    Residual branches of an RRDBNet start at a tenth, as in ESRGAN (arXiv 1809.00219, section 3.1).
+    Residual branches without batch norm start at a tenth, as in ESRGAN (arXiv 1809.00219, section
+    3.1): at full size every block would double the variance of the signal.
     """
-    smaller = 0.1 if isinstance(network, RRDBNet) else 1.0
-    for convolution in (m for m in network.modules() if isinstance(m, nn.Conv2d)):
+    blocks = [m for m in network.modules() if isinstance(m, DenseBlock | ResidualBlock)]
+    branches = {c for block in blocks for c in _convolutions(block)}
+    normalised = any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+    for convolution in _convolutions(network):
         nn.init.kaiming_normal_(convolution.weight)
-        convolution.weight *= smaller
+        if convolution in branches and not normalised:
+            convolution.weight *= 0.1
         if convolution.bias is not None:
             nn.init.zeros_(convolution.bias)
     for stage in (m for m in network.modules() if isinstance(m, nn.Sequential)):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,6 +18,7 @@ from training.data import Data
 from training.outputs import MODEL, PRETRAINED, Outputs
 from training.pace import Pace
 from training.players import Players
+from training.recipe import Recipe
 from training.timetable import Timetable
 from training.validation import Row
 
@@ -69,7 +71,12 @@ class Run:
     def save(self) -> None:
         """Write the checkpoint."""
         if self.outputs:
-            state = {"step": self.step, "seconds": self.seconds, "digest": self.data.digest}
+            state = {
+                "step": self.step,
+                "seconds": self.seconds,
+                "digest": self.data.digest,
+                "recipe": _as_text(self.timetable.recipe),
+            }
             checkpoint.write(self.checkpoint, state | self.players.state_dict())
 
     def resume(self) -> None:
@@ -81,14 +88,28 @@ class Run:
             If there is none, it is damaged, or the scans are not those that it was trained on.
         """
         state = checkpoint.read(self.checkpoint)
-        if state["digest"] != self.data.digest:
+        if state.get("recipe") != _as_text(self.timetable.recipe):
+            raise InputError(
+                f"The recipe in {self.checkpoint.parent} is not the one that the run was begun "
+                "with; put it back, or start a new run from its model with --init."
+            )
+        if state.get("digest") != self.data.digest:
             raise InputError(
                 f"The scans are not those that {self.checkpoint.parent} was trained on (added, "
                 "removed or changed since), so the run cannot go on as it began; put them back, "
                 "or start a new run from its model with --init."
             )
-        self.players.load_state_dict(state)
-        self.step, self.seconds = state["step"], state["seconds"]
+        try:
+            self.players.load_state_dict(state)
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise InputError(
+                f"{self.checkpoint} is damaged or does not belong to its recipe."
+            ) from error
+
+
+def _as_text(recipe: Recipe) -> str:
+    return json.dumps(recipe.to_dict(), sort_keys=True)
 
 
 def train(
@@ -140,10 +161,16 @@ def train(
         phase_ends = step == table.pretrain and not last
         if step % recipe.log_every == 0 or stop or last:
             _log(run, pace)
+        if stop and not (last or phase_ends):
+            # At once: a cluster that asks does not wait long, and a validation can be long.
+            run.save()
+            raise Stopped
         if phase_ends or (step % recipe.validate_every == 0 and not last):
             if outputs:
                 names = (MODEL, PRETRAINED) if phase_ends else (MODEL,)
-                outputs.judge(players.best(), step, table.phase(step), names)
+                outputs.judge(
+                    players.kept(), step, table.phase(step), names, vgg if phase_ends else ()
+                )
             run.fabric.barrier()
             pace.pause()
         if step % recipe.checkpoint_every == 0 or phase_ends or stop or last:
@@ -153,7 +180,7 @@ def train(
     if not outputs:
         return []
     names = (MODEL,) if table.adversarial else (MODEL, PRETRAINED)
-    return outputs.judge(players.best(), run.step, table.phase(run.step), names, vgg)
+    return outputs.judge(players.kept(), run.step, table.phase(run.step), names, vgg)
 
 
 def _batches(run: Run, pace: Pace) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -202,8 +229,9 @@ def _any_asked(fabric: Fabric, asked: bool) -> bool:
 
 def _log(run: Run, pace: Pace) -> None:
     table = run.timetable
-    values = pace.take()
-    run.seconds += values.pop("seconds")
+    means = pace.take()
+    run.seconds += means.pop("seconds")
+    values: dict[str, Any] = {**_over_processes(run.fabric, means)}
     if run.outputs:
         values |= {
             "step": run.step,
@@ -220,6 +248,15 @@ def _log(run: Run, pace: Pace) -> None:
                 run.outputs.monitor.event("warning", sentence)
 
 
+def _over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
+    """Return the means over all processes: each has seen its own share of the crops."""
+    if fabric.world_size == 1:
+        return values
+    mine = torch.tensor(list(values.values()), dtype=torch.float64, device=fabric.device)
+    means = fabric.all_reduce(mine, reduce_op="mean").tolist()
+    return dict(zip(values, means, strict=True))
+
+
 def _imbalance(weights: Mapping[str, float], values: Mapping[str, float]) -> str:
     """Say so if the content loss leaves the adversary no say; else return an empty string.
 
@@ -230,7 +267,7 @@ def _imbalance(weights: Mapping[str, float], values: Mapping[str, float]) -> str
         return ""
     content = weights["content"] * values["content"]
     adversarial = weights["adversarial"] * values["adversarial"]
-    if content <= _OUTWEIGHED * adversarial:
+    if not 0 < adversarial * _OUTWEIGHED < content:
         return ""
     better = weights["content"] * _FAIR * adversarial / content
     return (

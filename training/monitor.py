@@ -49,6 +49,7 @@ class Monitor:
         self._path = folder / CSV_NAME
         self._as_json, self._say = as_json, say
         rows = [row for row in read_rows(self._path) if int(row["step"]) <= after]
+        self._judged = {(int(row["step"]), row["set"]) for row in rows if row["set"]}
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore")
         writer.writeheader()
@@ -84,7 +85,9 @@ class Monitor:
     def validation(self, step: int, phase: str, rows: list[dict[str, Any]]) -> None:
         """Log the scores of every validation set."""
         for row in rows:
-            self._append({"step": step, "phase": phase, **row})
+            # A run that is resumed at its end is judged again, and the same.
+            if (step, row["set"]) not in self._judged:
+                self._append({"step": step, "phase": phase, **row})
             for key in _VALIDATION[2:]:
                 if row.get(key) is not None and math.isfinite(row[key]):
                     self._board.add_scalar(f"{row['set']}/{key}", row[key], step)
@@ -114,12 +117,25 @@ _TERMS = ("generator", "pixel", "content", "adversarial", "discriminator", "real
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a metrics.csv, without a last one that a kill cut short."""
+    """Return the rows of a metrics.csv that are whole: a kill may have cut the last one short."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    return [row for row in rows if row.get("step", "").isdecimal()]
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        try:
+            return [row for row in csv.DictReader(file) if _is_whole(row)]
+        except csv.Error:
+            return []
+
+
+def _is_whole(row: Mapping[str | None, Any]) -> bool:
+    if set(row) != set(COLUMNS) or None in row.values() or not row["step"].isdecimal():
+        return False
+    try:
+        for key in set(COLUMNS) - {"phase", "set"}:
+            float(row[key] or 0)
+    except ValueError:
+        return False
+    return True
 
 
 def duration(seconds: float) -> str:

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from napari_srgan.colour import as_channels
 from napari_srgan.errors import InputError
-from napari_srgan.intensity import measure
-from training.scans import Decoded, Scan, ScanSet
+from napari_srgan.intensity import Intensity, measure
+from training.scans import Decoded, Scan, ScanSet, short_name
 from training.split import find_volumes
 
 Pair = tuple[Decoded, Decoded]
+
+_CLIPPED = 0.05  # of the HR pixels: sharper peaks go beyond the LR range, but not many
 
 
 def find_pairs(folder: Path, part: str) -> list[tuple[Path, Path]]:
@@ -32,15 +36,24 @@ def find_pairs(folder: Path, part: str) -> list[tuple[Path, Path]]:
     InputError
         If a folder is missing, or a file has no partner.
     """
-    high, low = folder / part / "high", folder / part / "low"
-    found = [
-        {f.relative_to(side).with_suffix(""): f for v in find_volumes(side) for f in v.files}
-        for side in (high, low)
-    ]
-    for name in sorted(set(found[0]) ^ set(found[1])):
-        here, there = ("high", "low") if name in found[0] else ("low", "high")
+    high, low = (_by_name(folder / part / side) for side in ("high", "low"))
+    for name in sorted(set(high) ^ set(low)):
+        here, there = ("high", "low") if name in high else ("low", "high")
         raise InputError(f"{part}/{here}/{name} has no partner of that name in {part}/{there}.")
-    return [(found[1][name], found[0][name]) for name in sorted(found[0])]
+    return [(low[name], high[name]) for name in sorted(high)]
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for volume in find_volumes(folder):
+        for path in volume.files:
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            if name in found:
+                raise InputError(
+                    f"{found[name]} and {path} have one name, so their partner is unclear."
+                )
+            found[name] = path
+    return found
 
 
 def pair_set(
@@ -80,7 +93,10 @@ def pair_set(
     for low, high in pairs:
         for file in (low, high):
             if channels == 3 and not file.stack.is_rgb:
-                raise InputError(f"{file.path} is grayscale, but an RGB model is to be trained.")
+                raise InputError(
+                    f"{file.path} is grayscale and cannot be part of an RGB training; leave the "
+                    "pair out, or train on gray with --channels 1."
+                )
         wanted = (low.stack.height * scale[0], low.stack.width * scale[1])
         if (high.stack.height, high.stack.width) != wanted or set(low.planes) != set(high.planes):
             raise InputError(
@@ -100,14 +116,30 @@ def pair_set(
                 "a crop needs; leave the pair out or make the crop smaller."
             )
         unit = measure(low.stack, intensity, transform)
+        _refuse_other_gain(low, high, unit)
         scans.extend(
             Scan(
                 as_channels(plane, channels),
                 unit,
                 low.stack.channel_of(index),
-                high.path.name,
+                short_name(high.path),
                 low=as_channels(low.planes[index], channels),
             )
             for index, plane in high.planes.items()
         )
     return ScanSet(name, tuple(scans))
+
+
+def _refuse_other_gain(low: Decoded, high: Decoded, unit: Intensity) -> None:
+    """Refuse a pair whose HR image does not fit into the range of its LR image."""
+    beyond, pixels = 0, 0
+    for index, plane in high.planes.items():
+        values = unit.to_unit(plane, high.stack.channel_of(index))
+        beyond += int(np.count_nonzero((values < 0) | (values > 1)))
+        pixels += values.size
+    if beyond > _CLIPPED * pixels:
+        raise InputError(
+            f"{beyond / pixels:.0%} of {high.path} lie beyond the intensity range of its "
+            f"low-resolution partner {low.path.name}: their gain or offset differs; fit one to the "
+            "other first, or give a range for both with --intensity LO:HI."
+        )

@@ -77,10 +77,13 @@ def draw_curves(folder: Path) -> None:
     judged = any(r["discriminator"] for r in steps)
     figure = Figure(figsize=(9, 10 if judged else 7.5), layout="constrained")
     axes = figure.subplots(4 if judged else 3, 1, sharex=True)
-    for key in ("pixel", "content"):
-        _line(axes[0], steps, key, key)
-    _line(axes[0], [r for r in steps if r["phase"] == "adversarial"], "generator", "weighted sum")
-    axes[0].set(yscale="log", ylabel="loss")
+    # Each beside its own first value: features and pixels differ by orders of magnitude.
+    for key in ("pixel", "content", "adversarial"):
+        values = [float(r[key]) for r in steps if r[key]]
+        if values and values[0] > 0:
+            at = [int(r["step"]) for r in steps if r[key]]
+            axes[0].plot(at, [v / values[0] for v in values], label=key, linewidth=1)
+    axes[0].set(yscale="log", ylabel="loss, of its first value")
     for i, (key, label) in enumerate((("psnr", "PSNR, dB"), ("ssim", "SSIM")), 1):
         for name in dict.fromkeys(r["set"] for r in scores):
             mine = [r for r in scores if r["set"] == name]

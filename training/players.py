@@ -114,10 +114,12 @@ class Players:
             real, fake = self._judge(hr), self._judge(sr.detach())
             loss = discriminator_loss(self.recipe.adversarial, real, fake)
             finite = self._update("discriminator", loss, rate)
+            # A relativistic logit means something only beside those of the other side.
+            relative = self.recipe.adversarial == "relativistic"
             losses = {
                 "discriminator": loss.detach(),
-                "real": (real > 0).float().mean(),
-                "fake": (fake > 0).float().mean(),
+                "real": (real > (fake.mean() if relative else 0)).float().mean(),
+                "fake": (fake > (real.mean() if relative else 0)).float().mean(),
             }
         terms = self.terms(sr, hr)
         weights = self.weights
@@ -173,8 +175,13 @@ class Players:
         self.fabric.backward(loss)
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        # Gradients were averaged over the processes, so that all come to the same answer here.
-        if not bool(torch.isfinite(norm)):
+        # An infinite loss can have a finite gradient: that of L1 is a sign.
+        finite = torch.isfinite(norm) & torch.isfinite(loss.detach())
+        if self.fabric.world_size > 1:
+            finite = self.fabric.all_reduce(finite.float(), reduce_op="sum") == (
+                self.fabric.world_size
+            )
+        if not bool(finite):
             self.skipped[player] += 1
             return False
         if self.recipe.clip:
@@ -201,7 +208,7 @@ class Players:
         """Forget Adam's moments: they belong to the gradients of another loss."""
         self._adam.optimizer.state.clear()
 
-    def best(self) -> dict[str, torch.Tensor]:
+    def kept(self) -> dict[str, torch.Tensor]:
         """Return the weights that are kept as the model: the average where there is one."""
         if self.average is not None and int(self.average.n_averaged):
             return dict(self.average.module.state_dict())

@@ -1,4 +1,4 @@
-"""Where a recipe comes from: a preset, a file, and what is set by hand, each over the former."""
+"""Where a recipe comes from: a preset, and a file or options over it."""
 
 from __future__ import annotations
 
@@ -94,17 +94,17 @@ def from_plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return turned
 
 
-def compose(preset: str, path: Path | None, by_hand: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of a preset, a recipe file over it, and options over both.
+def compose(preset: str, by_hand: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of a preset, and what a recipe file or options set over it.
 
     Raises
     ------
     InputError
-        If the preset or the file does not exist, or the whole makes no sense.
+        If there is no such preset, or the whole makes no sense.
     """
     if preset not in PRESETS:
         raise InputError(f"There is no preset '{preset}'; known are {', '.join(PRESETS)}.")
-    return Recipe(**{**PRESETS[preset], **(read_recipe(path) if path else {}), **by_hand})
+    return Recipe(**{**PRESETS[preset], **by_hand})
 
 
 def with_init(values: Recipe, channels: int, by_hand: Mapping[str, Any]) -> tuple[Recipe, Path]:
@@ -141,8 +141,8 @@ def with_init(values: Recipe, channels: int, by_hand: Mapping[str, Any]) -> tupl
     for key, value in own.items():
         if by_hand.get(key, value) != value:
             raise InputError(
-                f"--init {info.card.name} has {key} {value}, not {by_hand[key]}; leave the option "
-                "out, or start without --init."
+                f"--init {info.card.name} has {key} {value}, not {by_hand[key]}; leave that out of "
+                "options and recipe file, or start without --init."
             )
     # As a run that is resumed before its first checkpoint finds it from any folder.
     init = str(info.path.resolve()) if Path(values.init).is_file() else info.card.name

@@ -6,6 +6,7 @@ from that. What a run is made of besides (folders, devices) is no part of the re
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
@@ -15,9 +16,11 @@ from napari_srgan.degradation import NAMES as DEGRADATIONS
 from napari_srgan.degradation import BlurNoise, Degradation
 from napari_srgan.degradation import degradation as operator_named
 from napari_srgan.errors import InputError
+from napari_srgan.models import check_name
 
 PIXEL_LOSSES = ("mse", "l1", "charbonnier")
 CONTENT_LAYERS = ("vgg22", "vgg34", "vgg44", "vgg54")
+_SMALLEST_JUDGED = 32  # px; below, batch norm may be left with a single value
 _SCHEDULES = ("constant", "step", "cosine")
 
 
@@ -57,7 +60,7 @@ class Recipe:
     channels: int = _of(0, "1 for grayscale, 3 for RGB, 0: as the scans are", choices=(0, 1, 3))
     scale: int = _of(4, "how many times Y and X grow", choices=(2, 4, 8))
     blocks: int = _of(16, "residual blocks (paper: 16, ESRGAN: 23)", least=1)
-    features: int = _of(64, "feature channels (paper: 64)", least=1)
+    features: int = _of(64, "feature channels (paper: 64)", least=4)
     growth: int = _of(32, "rrdb: feature channels that a dense layer adds (ESRGAN: 32)", least=1)
     batch_norm: bool = _of(False, "srresnet: batch norm in the blocks (paper: yes)")
     initialisation: str = _of(
@@ -168,7 +171,7 @@ class Recipe:
     checkpoint_every: int = _of(500, "steps between checkpoints", least=1)
     log_every: int = _of(50, "steps between lines of the log", least=1)
     bad_steps: int = _of(20, "stop after so many steps in a row without a finite loss", least=1)
-    seed: int = _of(0, "of weights, crops and whatever else is drawn", least=0)
+    seed: int = _of(0, "of weights, crops and whatever else is drawn", least=0, most=2**63 - 1)
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -179,6 +182,13 @@ class Recipe:
                     f"crop must be a multiple of the scale and at least {8 * self.scale} px at "
                     f"{self.scale}x, not {side}."
                 )
+        check_name(self.name)
+        _ = self.operator  # its ranges are checked where it is made
+        if self.has_adversary and min(self.crop) < _SMALLEST_JUDGED:
+            raise InputError(
+                f"The discriminator halves crops four times, so they must have {_SMALLEST_JUDGED} "
+                f"px a side, not {min(self.crop)}."
+            )
         if max(self.betas) >= 1:
             raise InputError(f"betas must be below 1, not {max(self.betas)}.")
         if self.ema == 1:
@@ -246,6 +256,10 @@ def _check(name: str, value: Any, default: Any, rule: dict[str, Any]) -> None:
     ):
         wanted = f"list of {kind.__name__}" if isinstance(default, tuple) else kind.__name__
         raise InputError(f"{name} must be of the type {wanted}, not {value!r}.")
+    if isinstance(default, tuple) and default and not values:
+        raise InputError(f"{name} must not be empty.")
+    if not all(math.isfinite(v) for v in values if kind is float):
+        raise InputError(f"{name} must be a finite number, not {value}.")
     if "count" in rule and len(values) != rule["count"]:
         raise InputError(f"{name} must be {rule['count']} numbers, not {len(values)}.")
     if "choices" in rule and value not in rule["choices"]:

@@ -99,19 +99,23 @@ def decode(path: Path) -> Decoded:
         If the file cannot be read, is constant, holds NaN or infinities, or does not fit into
         memory.
     """
-    stack = open_stack(path)
+    try:
+        stack = open_stack(path)
+    except InputError as error:
+        # Of many scans that have one name, the folder tells which it is.
+        raise InputError(f"{path}: {error}") from error
     free = psutil.virtual_memory().available
     if stack.nbytes > _MEMORY_SHARE * free:
         raise InputError(
-            f"{path.name} takes {stack.nbytes / 1e9:.1f} GB of memory when decoded, and "
+            f"{path} takes {stack.nbytes / 1e9:.1f} GB of memory when decoded, and "
             f"{free / 1e9:.1f} GB are left; train on fewer or smaller scans."
         )
     planes = {index: np.asarray(stack.read(index)) for index in stack.plane_indices()}
     if all(plane.min() == plane.max() for plane in planes.values()):
-        raise InputError(f"{path.name} is constant, so nothing can be learned from it.")
+        raise InputError(f"{path} is constant, so nothing can be learned from it.")
     if not all(np.isfinite(plane).all() for plane in planes.values()):
         raise InputError(
-            f"{path.name} holds NaN or infinite values, from which nothing can be learned; "
+            f"{path} holds NaN or infinite values, from which nothing can be learned; "
             "fill them first or leave the file out."
         )
     return Decoded(path, stack, planes)
@@ -157,17 +161,25 @@ def scan_set(
         stack, path = file.stack, file.path
         if min(stack.height, stack.width) < min_side:
             raise InputError(
-                f"{path.name} is {stack.height} x {stack.width} px, smaller than the {min_side} px "
+                f"{path} is {stack.height} x {stack.width} px, smaller than the {min_side} px "
                 "that a crop needs; leave it out or make the crop smaller."
             )
         if channels == 3 and not stack.is_rgb:
-            raise InputError(f"{path.name} is grayscale, but an RGB model is to be trained.")
+            raise InputError(
+                f"{path} is grayscale and cannot be part of an RGB training; leave it out, or "
+                "train on gray with --channels 1."
+            )
         scale = measure(stack, intensity, transform)
         scans.extend(
-            Scan(as_channels(plane, channels), scale, stack.channel_of(index), path.name)
+            Scan(as_channels(plane, channels), scale, stack.channel_of(index), short_name(path))
             for index, plane in file.planes.items()
         )
     return ScanSet(name, tuple(scans))
+
+
+def short_name(path: Path) -> str:
+    """Name a file with its folder: scans of many eyes may all be called average.tif."""
+    return "/".join(path.parts[-2:])
 
 
 def thinned(scans: ScanSet, most: int) -> ScanSet:

@@ -44,13 +44,21 @@ def content_features(recipe: Recipe, weights: Path | None) -> nn.Module | None:
     return load_vgg(recipe.content, weights, before_activation=recipe.before_activation)
 
 
-def table_features(weights: Path | None, device: torch.device) -> list[VGGFeatures]:
-    """Load VGG19 for the distances in the last table, as deep as the weights at hand reach."""
+def table_features(weights: Path | None) -> list[VGGFeatures]:
+    """Load VGG19 for the distances in the last table, as deep as the weights at hand reach.
+
+    Raises
+    ------
+    InputError
+        If a file was given that does not even reach the first of them.
+    """
     found: list[VGGFeatures] = []
     for layer in _IN_THE_TABLE:
         try:
-            found.append(load_vgg(layer, weights, download=False).to(device))
+            found.append(load_vgg(layer, weights, download=False))
         except InputError:
+            if weights is not None and not found:
+                raise
             break  # the table says which distances it has not
     return found
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_srgan.errors import InputError
 from napari_srgan.files import READABLE_SUFFIXES
+
+RECIPE, SOURCES = "recipe.json", "run.json"
+RUN_FILES = {RECIPE, SOURCES}
+"""What tells a run folder from a folder of scans: its pictures must not be trained on."""
+
+_SERIES = 8  # files; fewer may be numbered by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +37,11 @@ class Volume:
 def find_volumes(folder: Path) -> list[Volume]:
     """Return the volumes below a folder, sorted by path.
 
-    A file that lies in the folder itself is a volume. The files of a folder below it are one:
-    slices of a volume, or scans of an eye, look alike, and a score on one whose neighbour was
-    trained on would be too good (Tampu et al., Sci. Data 9:580 (2022)).
+    A file that lies in the folder itself is a volume. All that lies in one folder below it,
+    however deep, is one: slices of a volume, visits of a patient and scans of an eye look
+    alike, and a score on one whose neighbour was trained on would be too good (Tampu et al., Sci.
+    Data 9:580 (2022)). Links are followed; hidden files and folders and the run folders of
+    trainings are passed over.
 
     Parameters
     ----------
@@ -47,18 +57,52 @@ def find_volumes(folder: Path) -> list[Volume]:
         return [Volume(folder.name, (folder,))]
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder} with scans.")
-    files = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in READABLE_SUFFIXES and not p.name.startswith(".") and p.is_file()
-    )
+    files = sorted(_scans_below(folder))
     if not files:
         known = ", ".join(sorted(READABLE_SUFFIXES))
         raise InputError(f"The folder {folder} holds no scans ({known}).")
-    grouped: dict[Path, list[Path]] = {}
+    # What all files have in common says nothing about which of them belong together.
+    while len({f.relative_to(folder).parts[0] for f in files}) == 1 and files[0].parent != folder:
+        folder = folder / files[0].relative_to(folder).parts[0]
+    grouped: dict[str, list[Path]] = {}
     for path in files:
-        grouped.setdefault(path if path.parent == folder else path.parent, []).append(path)
-    return [Volume(str(k.relative_to(folder)), tuple(v)) for k, v in sorted(grouped.items())]
+        grouped.setdefault(path.relative_to(folder).parts[0], []).append(path)
+    return [Volume(name, tuple(found)) for name, found in grouped.items()]
+
+
+def _scans_below(folder: Path) -> Iterator[Path]:
+    for here, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not _names_in(Path(here) / name) >= RUN_FILES
+        ]
+        for name in names:
+            path = Path(here) / name
+            if path.suffix.lower() in READABLE_SUFFIXES and name[0] != "." and path.is_file():
+                yield path
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+
+
+def look_like_slices(volumes: Sequence[Volume]) -> bool:
+    """Say whether single files look like the slices of one volume: a series without a gap."""
+    names = [v.files[0].stem for v in volumes if len(v.files) == 1]
+    if len(names) < _SERIES or len(names) < len(volumes):
+        return False
+    numbers = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
+    found = [(m[1], int(m[2])) for m in numbers if m]
+    counted = {n for _, n in found}
+    return (
+        len(found) == len(counted) == len(names)
+        and len({stem for stem, _ in found}) == 1
+        and max(counted) - min(counted) + 1 == len(counted)
+    )
 
 
 def split(volumes: Sequence[Volume], fraction: float) -> tuple[list[Volume], list[Volume]]:
@@ -87,11 +131,3 @@ def split(volumes: Sequence[Volume], fraction: float) -> tuple[list[Volume], lis
     chosen = {round((i + 0.5) * len(volumes) / count - 0.5) for i in range(count)}
     train = [v for i, v in enumerate(volumes) if i not in chosen]
     return train, [v for i, v in enumerate(volumes) if i in chosen]
-
-
-def refuse_leaks(train: Sequence[Path], val: Sequence[Path]) -> None:
-    """Raise InputError if a file is on both sides."""
-    known = {path.resolve() for path in train}
-    for path in val:
-        if path.resolve() in known:
-            raise InputError(f"{path} is in both --data and --val, so its score would mislead.")

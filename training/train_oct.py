@@ -11,21 +11,22 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from napari_srgan.devices import is_out_of_memory
 from napari_srgan.errors import InputError
+from napari_srgan.networks.vgg import VGGFeatures
 from training import checkpoint
 from training.checkpoint import replace_file
 from training.command_line import parser
 from training.data import Data, Sources, load
-from training.hardware import Hardware, describe, processes, start, workers
+from training.hardware import Hardware, describe, processes, settled, start, workers
 from training.loop import Run, Stopped, train
 from training.monitor import Monitor
 from training.outputs import MODEL, Outputs
-from training.presets import compose, from_plain, with_init
+from training.presets import compose, from_plain, read_recipe, with_init
 from training.recipe import Recipe
 from training.session import assemble, content_features, last_table, table_features
 from training.signals import Signals
-
-RECIPE, SOURCES = "recipe.json", "sources.json"
+from training.split import RECIPE, SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Request:
     recipe : Recipe
         Before the scans have been seen.
     by_hand : dict
-        The fields of the recipe that were set as options.
+        The fields of the recipe that were set, by options or a recipe file.
     sources : Sources
     vgg_weights : Path or None
     hardware : Hardware
@@ -75,6 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error), as_json)
     except OSError as error:
         _complain(f"{error.filename or 'The system'}: {error.strerror or error}.", as_json)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        _complain(
+            "The memory is not enough; give a smaller --batch or --crop, or fewer --features. The "
+            "last checkpoint, if there is one, is whole.",
+            as_json,
+        )
     except KeyboardInterrupt:
         _complain("Stopped at once; the last checkpoint is whole.", as_json)
         return signals.exit_code
@@ -90,12 +99,12 @@ def _complain(sentence: str, as_json: bool) -> None:
 def _request(options: argparse.Namespace) -> Request:
     given = vars(options)
     by_hand = from_plain({f.name: given[f.name] for f in fields(Recipe) if f.name in given})
-    hardware = Hardware(options.device, options.precision, options.workers)
     if options.resume:
-        return _resumed(options, by_hand, hardware)
+        return _resumed(options, by_hand)
     if not options.data:
         raise InputError("Name the folder of scans with --data DIR, or a run with --resume RUN.")
-    recipe = compose(options.preset or "default", options.recipe, by_hand)
+    by_hand = (read_recipe(options.recipe) if options.recipe else {}) | by_hand
+    recipe = compose(options.preset or "default", by_hand)
     name = f"{recipe.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     return Request(
         options.out or Path("runs") / name,
@@ -103,16 +112,16 @@ def _request(options: argparse.Namespace) -> Request:
         by_hand,
         Sources(tuple(options.data), tuple(options.val), options.paired),
         options.vgg_weights,
-        hardware,
+        Hardware(options.device, options.precision, options.workers),
         resumed=False,
         as_json=options.json_progress,
     )
 
 
-def _resumed(options: argparse.Namespace, by_hand: dict[str, Any], hardware: Hardware) -> Request:
+def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
     set_again = [
         f"--{key.replace('_', '-')}"
-        for key in ("data", "val", "paired", "out", "preset", "recipe", *by_hand)
+        for key in ("paired", "out", "preset", "recipe", *by_hand)
         if key in by_hand or getattr(options, key)
     ]
     if set_again:
@@ -122,18 +131,34 @@ def _resumed(options: argparse.Namespace, by_hand: dict[str, Any], hardware: Har
         )
     folder = options.resume
     try:
-        recipe = Recipe(**from_plain(json.loads((folder / RECIPE).read_text(encoding="utf-8"))))
+        values = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
+        if set(values) != {f.name for f in fields(Recipe)}:
+            raise ValueError(f"{RECIPE} has not the fields of a recipe")
+        recipe = Recipe(**from_plain(values))
         kept = json.loads((folder / SOURCES).read_text(encoding="utf-8"))
         sources = Sources.from_dict(kept)
+        weights = kept["vgg_weights"] and Path(kept["vgg_weights"])
+        device, precision = kept["device"], kept["precision"]
     except FileNotFoundError as error:
         raise InputError(f"{folder} holds no run that could be resumed.") from error
     except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"The run in {folder} is damaged: {error}.") from error
-    weights = options.vgg_weights or (Path(kept["vgg_weights"]) if kept["vgg_weights"] else None)
+    if options.data:  # moved since; their pixels are compared with those that were trained on
+        sources = replace(sources, data=tuple(options.data), val=tuple(options.val))
+    hardware = Hardware(
+        device if options.device == "auto" else options.device,
+        precision if options.precision == "auto" else options.precision,
+        options.workers,
+    )
     return Request(
-        folder, recipe, {}, sources, weights, hardware, resumed=True, as_json=options.json_progress
+        folder,
+        recipe,
+        {},
+        sources,
+        options.vgg_weights or weights,
+        hardware,
+        resumed=True,
+        as_json=options.json_progress,
     )
 
 
@@ -148,6 +173,7 @@ def _run(request: Request, signals: Signals) -> int:
             "--batch that can."
         )
     content = content_features(recipe, request.vgg_weights)
+    vgg = table_features(request.vgg_weights)
     goes_on = request.resumed and (folder / checkpoint.NAME).exists()
     start_from: Path | None = None
 
@@ -162,8 +188,9 @@ def _run(request: Request, signals: Signals) -> int:
     fabric = start(request.hardware)
     first = fabric.is_global_zero
     if first and not request.resumed:
-        _open_folder(request, recipe)
+        _open_folder(request, recipe, settled(fabric))
     run = assemble(recipe, data, fabric, folder, start_from, content)
+    vgg = [features.to(fabric.device) for features in vgg]
     run.workers = workers(request.hardware, fabric)
     if goes_on:
         run.resume()
@@ -171,10 +198,8 @@ def _run(request: Request, signals: Signals) -> int:
     try:
         if monitor:
             run.outputs = Outputs(recipe, data, folder, monitor, fabric.device)
-            _begin(run, data)
-        rows = train(
-            run, lambda: bool(signals.came), table_features(request.vgg_weights, fabric.device)
-        )
+            _begin(run, data, vgg)
+        rows = train(run, lambda: bool(signals.came), vgg)
     except Stopped:
         if monitor:
             monitor.event(
@@ -200,7 +225,7 @@ def _run(request: Request, signals: Signals) -> int:
     return 0
 
 
-def _open_folder(request: Request, recipe: Recipe) -> None:
+def _open_folder(request: Request, recipe: Recipe, on: dict[str, str]) -> None:
     """Make the run folder and write what a resumption reads; the recipe last, as the mark."""
     folder = request.folder
     try:
@@ -208,12 +233,13 @@ def _open_folder(request: Request, recipe: Recipe) -> None:
     except OSError as error:
         raise InputError(f"The run folder {folder} cannot be made: {error.strerror}.") from error
     weights = request.vgg_weights
-    kept = request.sources.to_dict() | {"vgg_weights": weights and str(weights.resolve())}
+    kept = request.sources.to_dict() | on
+    kept["vgg_weights"] = weights and str(weights.resolve())
     for name, values in ((SOURCES, kept), (RECIPE, recipe.to_dict())):
         replace_file(folder / name, (json.dumps(values, indent=2) + "\n").encode(), "the recipe")
 
 
-def _begin(run: Run, data: Data) -> None:
+def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
     """Say what is going to happen; judge the model that the training starts from."""
     outputs, table = run.outputs, run.timetable
     assert outputs is not None
@@ -235,7 +261,7 @@ def _begin(run: Run, data: Data) -> None:
     if run.step:
         monitor.event("resumed", f"Resumed after step {run.step}.", step=run.step)
     elif recipe.init:
-        outputs.judge(run.players.best(), 0, "before", names=())
+        outputs.judge(run.players.kept(), 0, "before", (), vgg)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_srgan.engine.tilesize import auto_tile
+from napari_srgan.engine.window import bytes_per_pixel
 from napari_srgan.errors import InputError
 from napari_srgan.evaluation import degraded_plane, score
 from napari_srgan.networks.build import Generator
+from napari_srgan.networks.receptive_field import halo
 from napari_srgan.networks.rewrite import for_inference
 from napari_srgan.networks.vgg import VGGFeatures
 from napari_srgan.resampling import bicubic_enlarge
 from napari_srgan.scores import summary
+from napari_srgan.tiling import plan_tiles
 from training.pictures import Picture
 from training.recipe import Recipe
 from training.scans import Scan, ScanSet
@@ -110,12 +114,22 @@ def _restorer(
     network: Generator, device: torch.device
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     model = for_inference(network).to(device)
+    around, per_pixel, scale = halo(model), bytes_per_pixel(model), network.scale
 
     def restore(lr: NDArray[np.float32]) -> NDArray[np.float32]:
         samples = torch.from_numpy(np.ascontiguousarray(lr.reshape(*lr.shape[:2], -1)))
-        with torch.inference_mode():
-            sr = model(samples.permute(2, 0, 1)[None].to(device))[0]
-        return _plane(sr.float().cpu())
+        image = samples.permute(2, 0, 1)[None]
+        height, width = lr.shape[:2]
+        sr = torch.empty(image.shape[1], scale * height, scale * width)
+        side = auto_tile(device, per_pixel, around, height, width)
+        for tile in plan_tiles(height, width, side, around):
+            window = image[..., tile.ry0 : tile.ry1, tile.rx0 : tile.rx1].to(device)
+            with torch.inference_mode():
+                seen = model(window)[0].float().cpu()
+            rows, cols = tile.crop(scale)
+            inside = seen[:, rows, cols]
+            sr[:, scale * tile.y0 : scale * tile.y1, scale * tile.x0 : scale * tile.x1] = inside
+        return _plane(sr)
 
     return restore
 

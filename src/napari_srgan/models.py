@@ -18,6 +18,7 @@ __all__ = [
     "Model",
     "ModelInfo",
     "add_model",
+    "check_name",
     "find_model",
     "list_models",
     "load_model",
@@ -93,10 +94,7 @@ def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
         raise InputError(f"There is no file {source}.")
     name = read_card(source).name
     load_file(source.resolve(), source.stat().st_mtime_ns)  # a damaged one is not worth keeping
-    if not re.fullmatch(r"\w[\w.+-]*", name):
-        raise InputError(
-            f"The model's name {name!r} is no file name; give it letters, digits and . _ + - only."
-        )
+    check_name(name)
     known = {info.card.name: info for info in list_models()}.get(name)
     if known is not None and known.bundled:
         raise InputError(f"{name} is the name of a bundled model; train yours with another --name.")
@@ -108,6 +106,15 @@ def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
     shutil.copyfile(source, partial)
     partial.replace(target)
     return ModelInfo(read_card(target), target, bundled=False)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name by which a model could not be listed, with InputError."""
+    if not re.fullmatch(r"\w[\w.+-]*", name) or name == "auto":
+        raise InputError(
+            f"The model's name {name!r} cannot be listed; give it letters, digits and . _ + - "
+            "only, and not 'auto'."
+        )
 
 
 def find_model(name_or_path: str | Path) -> ModelInfo:
