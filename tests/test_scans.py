@@ -34,11 +34,11 @@ def test_a_split_keeps_every_volume_on_one_side(count, fraction):
 
 
 def test_the_slices_of_a_folder_stay_together(tmp_path):
-    for eye in ("eye1", "eye2", "eye3"):
+    for n, eye in enumerate(("eye1", "eye2", "eye3")):
         (tmp_path / eye).mkdir()
         for i in range(3):
-            tifffile.imwrite(tmp_path / eye / f"{i}.tif", picture(i))
-    tifffile.imwrite(tmp_path / "alone.tif", picture(9))
+            tifffile.imwrite(tmp_path / eye / f"{i}.tif", picture(10 * n + i))
+    tifffile.imwrite(tmp_path / "alone.tif", picture(99))
     (tmp_path / ".hidden.tif").write_bytes(b"")
     volumes = find_volumes(tmp_path)
     assert [(v.name, len(v.files)) for v in volumes] == [

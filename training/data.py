@@ -105,10 +105,9 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
         scan_set(names[d], list(map(decode, f)), min_side=8 * recipe.scale, **how)
         for d, f in val_files.items()
     ]
-    counts = [sum(map(len, sides.values())) for sides in (train, val)]
-    return recipe, _data(
-        sets, val_sets, recipe, _count(counts[0], "volume"), _count(counts[1], "volume")
-    )
+    trained, kept = (_count(sum(map(len, side.values())), "volume") for side in (train, val))
+    doubts = "" if sources.val else _doubts(train, val)
+    return recipe, _data(sets, val_sets, recipe, trained, kept, doubts)
 
 
 def _load_pairs(
@@ -138,10 +137,8 @@ def _load_pairs(
         [pair_set(names[d], pairs, min_side=smallest, **how) for d, pairs in part.items()]
         for part, smallest in ((train, max(recipe.crop)), (val, 8 * recipe.scale))
     )
-    counts = [sum(map(len, part.values())) for part in (train, val)]
-    return recipe, _data(
-        sets, val_sets, recipe, _count(counts[0], "pair"), _count(counts[1], "pair")
-    )
+    trained, kept = (_count(sum(map(len, part.values())), "pair") for part in (train, val))
+    return recipe, _data(sets, val_sets, recipe, trained, kept)
 
 
 def _data(

@@ -183,7 +183,7 @@ class Recipe:
                     f"{self.scale}x, not {side}."
                 )
         check_name(self.name)
-        _ = self.operator  # its ranges are checked where it is made
+        BlurNoise(*(tuple(getattr(self, key)) for key in ("blur", "speckle", "noise")))  # checks
         if self.has_adversary and min(self.crop) < _SMALLEST_JUDGED:
             raise InputError(
                 f"The discriminator halves crops four times, so they must have {_SMALLEST_JUDGED} "
