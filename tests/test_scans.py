@@ -70,6 +70,12 @@ def test_all_below_a_folder_stays_together_and_what_is_no_scan_is_passed_over(tm
     assert {v.name for v in find_volumes(tmp_path)} == {"eye0", "eye1", "eye2"}
 
 
+def test_files_named_one_by_one_are_a_set_together(scans):
+    recipe, settle = asked(val_fraction=0.25)
+    _, data = load(Sources(tuple(sorted(scans.glob("*.tif")))), recipe, settle)
+    assert [len(s.scans) for s in (*data.train, *data.val)] == [3, 1]
+
+
 def test_equal_pixels_on_both_sides_are_refused(tmp_path):
     for folder, names in (("a", "xy"), ("b", "zw")):
         (tmp_path / folder).mkdir()

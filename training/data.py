@@ -87,8 +87,7 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
     """
     if sources.paired:
         return _load_pairs(sources, recipe, settle)
-    train = {d: find_volumes(d) for d in sources.data}
-    val = {d: find_volumes(d) for d in sources.val}
+    train, val = _volumes(sources.data), _volumes(sources.val)
     if not val:
         for folder, found in train.items():
             train[folder], val[folder] = split(found, recipe.val_fraction)
@@ -108,6 +107,15 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
     trained, kept = (_count(sum(map(len, side.values())), "volume") for side in (train, val))
     doubts = "" if sources.val else _doubts(train, val)
     return recipe, _data(sets, val_sets, recipe, trained, kept, doubts)
+
+
+def _volumes(paths: Sequence[Path]) -> dict[Path, list[Volume]]:
+    """Find volumes: a folder is a set, files that were named one by one are a set together."""
+    found = {path: find_volumes(path) for path in paths if not path.is_file()}
+    for path in paths:
+        if path.is_file():
+            found.setdefault(path.parent, []).extend(find_volumes(path))
+    return found
 
 
 def _load_pairs(
