@@ -83,7 +83,7 @@ def draw_curves(folder: Path) -> None:
         if values and values[0] > 0:
             at = [int(r["step"]) for r in steps if r[key]]
             axes[0].plot(at, [v / values[0] for v in values], label=key, linewidth=1)
-    axes[0].set(yscale="log", ylabel="loss, of its first value")
+    axes[0].set(ylim=(0, None), ylabel="loss, of its first value")
     for i, (key, label) in enumerate((("psnr", "PSNR, dB"), ("ssim", "SSIM")), 1):
         for name in dict.fromkeys(r["set"] for r in scores):
             mine = [r for r in scores if r["set"] == name]
