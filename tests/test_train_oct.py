@@ -340,6 +340,7 @@ def test_measured_pairs_are_trained_on(tmp_path, capsys):
     assert run(tmp_path / "pairs", tmp_path / "run", "--paired", "--pretrain-steps", 2) == 0
     card = load_model(tmp_path / "run/generator.safetensors").card
     assert card.degradation == "measured"
+    assert "4x, measured" in capsys.readouterr().out
     assert run(tmp_path / "pairs", tmp_path / "r", "--paired", "--rotation", 2) == 2
     assert "measured pair" in capsys.readouterr().err
 

@@ -63,6 +63,11 @@ class Data:
     digest: str
     summary: str
 
+    @property
+    def measured(self) -> bool:
+        """Whether LR was measured too, not made from HR."""
+        return self.train[0].scans[0].low is not None
+
 
 def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> tuple[Recipe, Data]:
     """Find, split, decode and check the scans.

@@ -87,7 +87,6 @@ class Outputs:
     def _card(self, step: int, phase: str) -> Card:
         recipe = self.recipe
         values = recipe.to_dict()
-        measured = any(scan.low is not None for scans in self.data.train for scan in scans.scans)
         said = ("name", "purpose", "trained_on", "limits", "degradation", "channels", "scale")
         perceptual = (
             " Detail is what an adversary took for real: invented where it is not measured."
@@ -99,7 +98,7 @@ class Outputs:
             channels=recipe.channels,
             scale=recipe.scale,
             purpose=recipe.purpose,
-            degradation="measured" if measured else recipe.degradation,
+            degradation="measured" if self.data.measured else recipe.degradation,
             trained_on=recipe.trained_on,
             training={
                 **{k: v for k, v in values.items() if k not in said},
