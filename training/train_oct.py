@@ -250,7 +250,8 @@ def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
         "start",
         f"{recipe.generator} {recipe.blocks} x {recipe.features} "
         f"({size / 1e6:.2f} million weights), "
-        f"{recipe.scale}x, {'measured' if data.measured else recipe.degradation}; {table.pretrain} steps on pixel loss, "
+        f"{recipe.scale}x, {'measured' if data.measured else recipe.degradation}; "
+        f"{table.pretrain} steps on pixel loss, "
         f"{table.adversarial} against the discriminator; {describe(run.fabric)}.",
         folder=str(outputs.folder),
         step=run.step,
