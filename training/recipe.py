@@ -183,7 +183,8 @@ class Recipe:
                     f"{self.scale}x, not {side}."
                 )
         check_name(self.name)
-        BlurNoise(*(tuple(getattr(self, key)) for key in ("blur", "speckle", "noise")))  # checks
+        # Raises if a range is none, whether or not this recipe draws from it.
+        BlurNoise(*(tuple(getattr(self, key)) for key in ("blur", "speckle", "noise")))
         if self.has_adversary and min(self.crop) < _SMALLEST_JUDGED:
             raise InputError(
                 f"The discriminator halves crops four times, so they must have {_SMALLEST_JUDGED} "
