@@ -260,8 +260,8 @@ def _over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, float
 def _imbalance(weights: Mapping[str, float], values: Mapping[str, float]) -> str:
     """Say so if the content loss leaves the adversary no say; else return an empty string.
 
-    Features differ in size by orders of magnitude between layers, and between the weights that
-    the VGG authors and torchvision published, so that no one weight suits all.
+    Features differ in size by orders of magnitude between layers, and with how the weights were
+    normalised, so that no one weight suits all.
     """
     if "content" not in values:
         return ""
