@@ -442,7 +442,7 @@ def test_two_processes_with_half_the_batch_each_are_one_process(scans, tmp_path)
 
 
 def test_a_content_loss_that_drowns_the_adversary_is_told(scans, tmp_path, capsys):
-    """Weights that were made for pixels up to 255 give features far larger than those for 0 to 1."""
+    """Weights that were made for pixels up to 255 give very large features."""
     torch.manual_seed(0)
     state = {}
     shapes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128)}
