@@ -183,7 +183,7 @@ def _data(
         )
     planes = [sum(len(s.scans) for s in sets) for sets in (train, val)]
     for scans in train:
-        _lively(scans)
+        _lively(scans)  # only that there is something to learn: empty slices belong to a volume
     val = [thinned(_lively(scans), recipe.val_planes) for scans in val]
     used = sum(len(s.scans) for s in val)
     less = f", {used} of them used" if used < planes[1] else ""
