@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
+import skimage.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import convolve, gaussian_filter
 
 from napari_srgan.errors import InputError
-from napari_srgan.metrics import data_range, mae, mse, psnr, ssim
+from napari_srgan.metrics import data_range, mae, mse, pearson, psnr, rmse, ssim
 from napari_srgan.msssim import MS_SSIM_SIDE, ms_ssim
 
 
@@ -113,6 +114,57 @@ def test_ms_ssim_of_equal_of_opposed_and_of_rgb_images():
     assert ms_ssim(*rgb, 1) == pytest.approx((ms_ssim(x, y, 1) + 2) / 3)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(11, 11), (74, 40), (75, 33), (203, 60), (90, 41, 3)])
+def test_all_measures_agree_with_scikit_image_and_torchmetrics(shape, dtype):
+    torch = pytest.importorskip("torch")
+    image = pytest.importorskip("torchmetrics.functional.image")
+    general = pytest.importorskip("torchmetrics.functional")
+    x = texture(shape, 7).astype(dtype)
+    y = (0.7 * x + 0.3 * texture(shape, 8)).astype(dtype)
+    a, b = (torch.tensor(v.astype(np.float64)) for v in (x, y))
+    if a.ndim == 2:
+        planes = a[None, None], b[None, None]
+    else:
+        planes = a.permute(2, 0, 1)[None], b.permute(2, 0, 1)[None]
+    wide = x.astype(float), y.astype(float)
+    assert mse(x, y) == pytest.approx(skimage.metrics.mean_squared_error(*wide))
+    assert mse(x, y) == pytest.approx(float(general.mean_squared_error(b, a)))
+    assert rmse(x, y) == pytest.approx(float(general.mean_squared_error(b, a, squared=False)))
+    assert mae(x, y) == pytest.approx(float(general.mean_absolute_error(b, a)))
+    expected = skimage.metrics.peak_signal_noise_ratio(*wide, data_range=255)
+    assert psnr(x, y, 255) == pytest.approx(expected)
+    expected = float(image.peak_signal_noise_ratio(b, a, data_range=255.0))
+    assert psnr(x, y, 255) == pytest.approx(expected, abs=1e-4)
+    correlation = float(general.pearson_corrcoef(b.flatten(), a.flatten()))
+    assert pearson(x, y) == pytest.approx(correlation)
+    assert pearson(x, y) == pytest.approx(np.corrcoef(wide[0].ravel(), wide[1].ravel())[0, 1])
+    expected = skimage.metrics.structural_similarity(
+        *wide,
+        data_range=255,
+        channel_axis=2 if x.ndim == 3 else None,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
+    assert ssim(x, y, 255) == pytest.approx(expected, abs=1e-10)
+    _, whole = image.structural_similarity_index_measure(
+        *planes[::-1], data_range=255.0, return_full_image=True
+    )
+    # torchmetrics mirrors the border, whole windows begin 5 px within it.
+    assert ssim(x, y, 255) == pytest.approx(float(whole[..., 5:-5, 5:-5].mean()), abs=1e-6)
+
+
+def test_pearson_is_blind_to_gain_and_offset_and_undefined_for_constants():
+    x = texture()
+    assert pearson(x, 3 * x - 7) == pytest.approx(1)
+    assert pearson(x, -0.1 * x) == pytest.approx(-1)
+    assert abs(pearson(x, texture(seed=9))) < 0.1
+    assert pearson(x, np.full_like(x, 0.1)) is None
+    assert pearson(np.full_like(x, 0.1), x) is None
+    assert pearson(x * 1e-200, x * 1e200) == pytest.approx(1)
+
+
 def test_errors_of_a_known_difference():
     low, high = np.full((12, 12), 10, np.uint16), np.full((12, 12), 13, np.uint16)
     high[:6] = 9
@@ -148,6 +200,8 @@ def test_the_range_is_255_for_bytes_and_the_stored_range_otherwise():
         (lambda a: psnr(a[:0], a[:0], 255), "empty"),
         (lambda a: psnr(a + 1j, a, 255), "complex128"),
         (lambda a: mse(a, a[:-1]), "different shapes"),
+        (lambda a: pearson(a, a[:-1]), "different shapes"),
+        (lambda a: rmse(np.where(a > 250, np.nan, a), a), "reference holds .* NaN"),
         (lambda a: mae(a, np.where(a > 250, np.nan, a)), "candidate holds .* NaN"),
         (lambda a: ms_ssim(a, a, 255), "MS-SSIM needs at least 176 x 176 px.*40 x 52"),
         (lambda a: ms_ssim(np.ones((MS_SSIM_SIDE - 1, 200)), np.ones((175, 200)), 1), "175 x 200"),

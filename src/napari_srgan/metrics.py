@@ -1,4 +1,4 @@
-"""How alike two images are: PSNR, SSIM, MSE and MAE as the literature defines them.
+"""How alike two images are: PSNR, SSIM, MSE, RMSE, MAE and Pearson, as the literature has them.
 
 The measures work on plain arrays of the same shape and know nothing of models or files. The
 range of the data is stated by the caller where a measure depends on it: a PSNR without its range
@@ -6,6 +6,7 @@ cannot be compared with another. MS-SSIM is in `msssim`.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from napari_srgan.errors import InputError
+from napari_srgan.measurable import check_range, checked_pair, checked_planes, real_array
 
 # Wang et al. 2004, "Image quality assessment": an 11 x 11 Gaussian window of 1.5 px, K1, K2, and
 # the covariance divided by N. scikit-image's own defaults are a uniform 7 x 7 window and N - 1.
@@ -22,7 +24,9 @@ SSIM_WINDOW = 11
 SSIM_K1 = 0.01
 SSIM_K2 = 0.03
 
-_SAMPLE_COUNTS = (3, 4)  # RGB and RGBA
+# Work is done in blocks that fit the processor's cache, each in float64.
+_BLOCK = 2**16  # values
+_BAND = 64  # rows
 
 
 def data_range(array: Any) -> float:
@@ -44,7 +48,7 @@ def data_range(array: Any) -> float:
     InputError
         If the array is empty, not real, holds NaN or infinity, or is constant (and not uint8).
     """
-    values = _real(array, "the image")
+    values = real_array(array, "the image")
     if values.dtype == np.uint8:
         return 255.0
     low, high = float(values.min()), float(values.max())
@@ -106,13 +110,52 @@ def mse(reference: Any, candidate: Any) -> float:
         If the shapes differ, or a pixel is NaN or infinite.
     """
     first, second = checked_pair(reference, candidate)
-    return float(np.mean(np.square(first - second)))
+    return sum(float(np.vdot(d, d)) for d in _differences(first, second)) / first.size
 
 
 def mae(reference: Any, candidate: Any) -> float:
     """Mean absolute error, in the pixels' unit; parameters and errors are those of `mse`."""
     first, second = checked_pair(reference, candidate)
-    return float(np.mean(np.abs(first - second)))
+    return sum(float(np.abs(d).sum()) for d in _differences(first, second)) / first.size
+
+
+def rmse(reference: Any, candidate: Any) -> float:
+    """Root of the mean squared error, in the pixels' unit; see `mse`."""
+    return math.sqrt(mse(reference, candidate))
+
+
+def pearson(reference: Any, candidate: Any) -> float | None:
+    """Pearson's correlation coefficient of the pixels.
+
+    Parameters
+    ----------
+    reference, candidate : array, the same shape, real dtype
+        A plane, an RGB image or a whole stack; all pixels count alike.
+
+    Returns
+    -------
+    float or None
+        From -1 to 1; blind to a gain above 0 and to an offset. None if one of the images is
+        constant: there is nothing that could vary together.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, or a pixel is NaN or infinite.
+
+    Notes
+    -----
+    Covariance by the product of the standard deviations (Pearson, Proc. R. Soc. Lond. 58:240
+    (1895)).
+    """
+    first, second = (image.astype(np.float64) for image in checked_pair(reference, candidate))
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    for values in (first, second):
+        values -= values.mean()
+        values /= np.abs(values).max()  # so that no square overflows or vanishes
+    norm = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
+    return float(np.clip(np.vdot(first, second) / norm, -1.0, 1.0))
 
 
 def ssim(reference: Any, candidate: Any, data_range: float) -> float:
@@ -140,10 +183,14 @@ def ssim(reference: Any, candidate: Any, data_range: float) -> float:
     """
     check_range(data_range)
     first, second = checked_planes(reference, candidate, SSIM_WINDOW, "SSIM")
-    return float(
-        structural_similarity(
-            first,
-            second,
+    inside = slice(SSIM_WINDOW // 2, -(SSIM_WINDOW // 2))
+    total, count = 0.0, 0
+    for start in range(0, first.shape[0] - SSIM_WINDOW + 1, _BAND):
+        # A band and the rows around it that its windows reach.
+        rows = slice(start, start + _BAND + SSIM_WINDOW - 1)
+        _, local = structural_similarity(
+            first[rows].astype(np.float64),
+            second[rows].astype(np.float64),
             data_range=data_range,
             channel_axis=-1 if first.ndim == 3 else None,
             gaussian_weights=True,
@@ -152,64 +199,17 @@ def ssim(reference: Any, candidate: Any, data_range: float) -> float:
             use_sample_covariance=False,
             K1=SSIM_K1,
             K2=SSIM_K2,
+            full=True,
         )
-    )
+        total += float(local[inside, inside].sum())
+        count += local[inside, inside].size
+    return total / count
 
 
-def _real(array: Any, what: str) -> NDArray[Any]:
-    """Give the array as numpy, or say why it is no image."""
-    values = np.asarray(array)
-    if values.size == 0:
-        raise InputError(f"There is nothing to measure: {what} is empty (shape {values.shape}).")
-    if values.dtype.kind not in "buif":
-        raise InputError(
-            f"PSNR and SSIM are defined for real numbers, and {what} is of the type {values.dtype}."
-        )
-    return values
-
-
-def check_range(data_range: float) -> None:
-    """Refuse a range that is not a number above 0."""
-    if not (math.isfinite(data_range) and data_range > 0):
-        raise InputError(
-            f"The range of the data has to be a number above 0, and it is {data_range:g}."
-        )
-
-
-def checked_pair(reference: Any, candidate: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Check both images; float64, so that squares of 16-bit differences are exact."""
-    first = _real(reference, "the reference")
-    second = _real(candidate, "the candidate")
-    if first.shape != second.shape:
-        raise InputError(
-            f"The images have different shapes, reference {first.shape} and candidate "
-            f"{second.shape}: only images on the same pixel grid can be compared."
-        )
-    pair = first.astype(np.float64), second.astype(np.float64)
-    for values, what in zip(pair, ("reference", "candidate"), strict=True):
-        bad = int(np.count_nonzero(~np.isfinite(values)))
-        if bad:
-            raise InputError(
-                f"The {what} holds {bad} NaN or infinite pixels: fill or crop them first."
-            )
-    return pair
-
-
-def checked_planes(
-    reference: Any, candidate: Any, smallest: int, measure: str
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Check two planes (Y, X) or (Y, X, S) of at least `smallest` px a side; float64."""
-    first, second = checked_pair(reference, candidate)
-    has_samples = first.ndim == 3 and first.shape[-1] in _SAMPLE_COUNTS
-    if not has_samples and first.ndim != 2:
-        raise InputError(
-            f"{measure} compares single planes (Y, X) or (Y, X, S), and these arrays have the "
-            f"shape {first.shape}: compare them plane by plane."
-        )
-    height, width = first.shape[:2]
-    if min(height, width) < smallest:
-        raise InputError(
-            f"{measure} needs at least {smallest} x {smallest} px, and these images have "
-            f"{height} x {width} px."
-        )
-    return first, second
+def _differences(first: NDArray[Any], second: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
+    """Give the differences of all pixels in blocks; squares of 16-bit ones are exact in float64."""
+    first, second = first.reshape(-1), second.reshape(-1)
+    for start in range(0, first.size, _BLOCK):
+        difference = first[start : start + _BLOCK].astype(np.float64)
+        difference -= second[start : start + _BLOCK]
+        yield difference

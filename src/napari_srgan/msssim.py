@@ -8,15 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_srgan.metrics import (
-    SSIM_K1,
-    SSIM_K2,
-    SSIM_SIGMA,
-    SSIM_TRUNCATE,
-    SSIM_WINDOW,
-    check_range,
-    checked_planes,
-)
+from napari_srgan.measurable import check_range, checked_planes
+from napari_srgan.metrics import SSIM_K1, SSIM_K2, SSIM_SIGMA, SSIM_TRUNCATE, SSIM_WINDOW
 
 # Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment",
 # Asilomar 2003, section 3.2: the weights of the scales, the finest first.
@@ -59,7 +52,7 @@ def ms_ssim(reference: Any, candidate: Any, data_range: float) -> float:
     """
     check_range(data_range)
     first, second = checked_planes(reference, candidate, MS_SSIM_SIDE, "MS-SSIM")
-    flat = first.reshape(*first.shape[:2], -1), second.reshape(*first.shape[:2], -1)
+    flat = [a.reshape(*a.shape[:2], -1).astype(np.float64) for a in (first, second)]
     planes = zip(*(np.moveaxis(image, 2, 0) for image in flat), strict=True)
     return float(np.mean([_of_plane(x, y, data_range) for x, y in planes]))
 
