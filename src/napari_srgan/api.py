@@ -22,6 +22,7 @@ def upscale(
     tile: str | int = "auto",
     intensity: str = "auto",
     transform: str = "none",
+    back_project: bool = False,
     progress: Callable[[Progress], object] | None = None,
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
@@ -46,6 +47,9 @@ def upscale(
         "auto", "minmax", "dtype", "percentile:A,B" or "LO:HI": what maps to the network's 0..1.
     transform : str
         "none", "log" or "power:P", for data linear in intensity.
+    back_project : bool
+        Change the result as little as makes it, shrunk again, equal the image; for models of the
+        degradations "area" (exactly) and "bicubic".
     progress : callable, optional
         Called with a `Progress` after every tile.
 
@@ -73,6 +77,7 @@ def upscale(
         tile=tile,
         intensity=intensity,
         transform=transform,
+        back_project=back_project,
     )
     return finish(run_job(_as_stack(image, axes), job), progress)
 

@@ -23,6 +23,8 @@ from napari_srgan.models import Model, load_model, model_for
 from napari_srgan.output import OutputSpec
 from napari_srgan.stack import Region, Stack, check_region
 from napari_srgan.tiling import Tile, plan_tiles
+from napari_srgan.trust.back_projection import check_back_projection
+from napari_srgan.trust.operators import operator_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,8 @@ class Job:
         The part to restore, in pixels of the input; axes left out are whole.
     anonymise : bool
         Keep the input's name and metadata out of the result.
+    back_project : bool
+        Make the result reproduce the measured data; see `trust.back_projection`.
     """
 
     model: str | Path = "auto"
@@ -58,6 +62,7 @@ class Job:
     nan: Literal["refuse", "fill"] = "refuse"
     region: Region | None = None
     anonymise: bool = False
+    back_project: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +140,10 @@ def plan(stack: Stack, job: Job) -> Plan:
         raise InputError(f"The choice {job.nan!r} for NaN is not known; give refuse or fill.")
     wanted_tile = checked_tile(job.tile)
     precision = check_precision(job.precision)
-    model = load_model(model_for(job.model, stack.is_rgb).path)
+    info = model_for(job.model, stack.is_rgb)
+    if job.back_project:
+        check_back_projection(info.card, _transform(job))
+    model = load_model(info.path)
     device = resolve_device(job.device)
     intensity = _intensity(stack, job)
     halo, per_pixel = needs(model)
@@ -145,6 +153,10 @@ def plan(stack: Stack, job: Job) -> Plan:
     largest = max(t.read_pixels for t in tiles)
     plane = min(stack.height * stack.width, sum(t.read_pixels for t in tiles))
     warnings = _warnings(stack, intensity)
+    try:
+        operator_of(model.card)
+    except InputError as error:
+        warnings.append(str(error))
     if precision not in ("auto", "float32", native_low_precision(device)):
         warnings.append(f"{precision} is not native to {device}, so it may be slower than float32.")
     return Plan(
@@ -159,9 +171,26 @@ def plan(stack: Stack, job: Job) -> Plan:
         intensity=intensity,
         output=_output(stack, job, region, model),
         factor=model.card.scale,
-        memory=largest * per_pixel + 2 * plane * stack.samples * stack.dtype.itemsize,
+        memory=largest * per_pixel
+        + 2 * plane * stack.samples * stack.dtype.itemsize
+        + _projection_memory(stack, job, region, model.card.scale),
         warnings=tuple(warnings),
     )
+
+
+def _transform(job: Job) -> str:
+    """Name the transform that a job will use."""
+    return job.intensity.transform if isinstance(job.intensity, Intensity) else job.transform
+
+
+def _projection_memory(
+    stack: Stack, job: Job, region: Mapping[str, tuple[int, int]], factor: int
+) -> int:
+    """Estimate what back-projection holds: a plane of the result twice, and some of the input."""
+    if not job.back_project:
+        return 0
+    pixels = math.prod(region[a][1] - region[a][0] for a in "YX") * stack.samples
+    return pixels * (2 * factor**2 * stack.dtype.itemsize + 6 * 8)
 
 
 def _intensity(stack: Stack, job: Job) -> Intensity:

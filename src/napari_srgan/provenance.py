@@ -74,6 +74,8 @@ def build(
     scale_factor: int,
     region: Mapping[str, tuple[int, int]] | None = None,
     anonymise: bool = False,
+    consistency: Mapping[str, Any] | None = None,
+    back_projection: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Make the record of one result.
 
@@ -98,6 +100,8 @@ def build(
         The part that was restored, in pixels of the input; None if it is the whole.
     anonymise : bool
         Hide the input's name whatever it is.
+    consistency, back_projection : mapping, optional
+        What `trust.meter` measured of the network's result, and what the projection left of it.
 
     Returns
     -------
@@ -120,6 +124,8 @@ def build(
         "tile": int(tile),
         "scale_factor": int(scale_factor),
         "region": None if region is None else {k: [int(a), int(b)] for k, (a, b) in region.items()},
+        "consistency": None if consistency is None else dict(consistency),
+        "back_projection": None if back_projection is None else dict(back_projection),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "notice": RESEARCH_USE,
     }
@@ -170,10 +176,30 @@ def methods_text(record: Mapping[str, Any]) -> str:
             f" The network was evaluated in {record['precision']} arithmetic, in tiles that "
             "overlap by its receptive field, so that tiling does not alter the result."
         )
+    text += _trust_text(record)
     return (
         f"{text} Fine detail in super-resolved images is estimated by a neural network and not "
         "measured; quantitative findings should be confirmed on the original data."
     )
+
+
+def _trust_text(record: Mapping[str, Any]) -> str:
+    """Say how far the result is from the measured data, and whether it was brought back to them."""
+    found, projected = record.get("consistency"), record.get("back_projection")
+    text = ""
+    if isinstance(found, Mapping) and found.get("rmse_percent") is not None:
+        how = found.get("degradation")
+        shrunk = "with a cubic kernel" if how == "measured" else f"by the model's {how} degradation"
+        text = (
+            f" Shrunk again {shrunk}, the network's output differed from the input by a root mean "
+            f"square of {found['rmse_percent']:.2g} % of that range."
+        )
+    if isinstance(projected, Mapping) and projected.get("rmse_percent") is not None:
+        text += (
+            " It was then changed by as little as makes it reproduce the input under that "
+            f"degradation (back-projection), up to {projected['rmse_percent']:.2g} % of the range."
+        )
+    return text
 
 
 @cache

@@ -56,6 +56,11 @@ class Advanced(QWidget):
         )
         self.anonymise = QCheckBox("hide the name")
         self.anonymise.setToolTip("Record the input as scan-<hash>, not by its name")
+        self.back_project = QCheckBox("reproduce the measured data")
+        self.back_project.setToolTip(
+            "Change the result as little as is needed so that, shrunk again, it equals the input; "
+            "for models trained on area or bicubic shrinking"
+        )
         self.place = Choice(
             ("automatic", "auto"),
             ("in memory", "memory"),
@@ -82,6 +87,7 @@ class Advanced(QWidget):
             ("Intensity", self.intensity),
             ("Transform", self.transform),
             ("NaN", self.nan),
+            ("Back-project", self.back_project),
             ("Anonymise", self.anonymise),
             ("Output", self.place),
             ("File", self._file),
@@ -90,6 +96,7 @@ class Advanced(QWidget):
         self._layout = layout
         for choice in (self.device, self.precision, self.tile, self.nan, self.place):
             choice.currentIndexChanged.connect(lambda _index: self._on_change())
+        self.back_project.toggled.connect(lambda _on: self._on_change())
         for edit in (self.intensity, self.transform, self.path):
             edit.editingFinished.connect(self._on_change)
         self._on_change()
@@ -112,6 +119,7 @@ class Advanced(QWidget):
         self.transform.setText("none")
         self.path.setText("")
         self.anonymise.setChecked(False)
+        self.back_project.setChecked(False)
 
     def job(self) -> dict[str, Any]:
         """The settings as keyword arguments of `upscaler.Job`."""
@@ -123,6 +131,7 @@ class Advanced(QWidget):
             "transform": self.transform.text().strip() or "none",
             "nan": self.nan.value(),
             "anonymise": self.anonymise.isChecked(),
+            "back_project": self.back_project.isChecked(),
         }
 
     def file(self) -> Path | None:

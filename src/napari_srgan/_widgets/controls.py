@@ -18,6 +18,7 @@ from napari_srgan._widgets.model_choice import ModelChoice, PreviewButton
 from napari_srgan._widgets.parts import Fold, LayerChoice, Message, Scrolling, form
 from napari_srgan._widgets.pixel_size import PixelSize
 from napari_srgan._widgets.runner import Runner
+from napari_srgan._widgets.trust_maps import TrustMaps
 from napari_srgan._widgets.what import What
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Controls(QWidget):
         self.runner = Runner()
         self.message = Message()
         self.exports = Exports(viewer)
+        self.trust = TrustMaps(viewer, self.runner, self.advanced.job)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -73,6 +75,7 @@ class Controls(QWidget):
         column.addLayout(buttons)
         column.addWidget(self.runner)
         column.addWidget(self.message)
+        column.addWidget(self.trust)
         column.addWidget(self.exports)
         column.addStretch(1)
         outer = QVBoxLayout(self)

@@ -162,6 +162,7 @@ def full_order(
     """
     stack = layer_stack(layer)
     whole = check_region(stack, region)
+    _check_back_projection(model, job)
     nbytes = stack.dtype.itemsize
     for n in result_shape(stack, whole, model.card.scale):
         nbytes *= n
@@ -201,6 +202,13 @@ def preview_orders(
     area = preview_area(view, preview_pixels(slowest, len(models)))
     region = check_region(stack, region_for(stack.sizes, view, "view", area=area))
     return tuple(Order(layer, stack, region, view, m, job, preview=True) for m in models)
+
+
+def _check_back_projection(model: ModelInfo, job: Mapping[str, Any]) -> None:
+    if job.get("back_project"):
+        from napari_srgan.trust.back_projection import check_back_projection
+
+        check_back_projection(model.card, str(job["transform"]))
 
 
 def requests_for(orders: Sequence[Order]) -> list[Request]:

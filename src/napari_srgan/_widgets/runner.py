@@ -6,14 +6,14 @@ What belongs here: the bridge between the generator of worker.py and Qt.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_srgan._widgets.sentences import progress_text
-from napari_srgan._widgets.worker import FAILED, Engines, Outcome, Request, Step, restore
+from napari_srgan._widgets.worker import FAILED, Engines, Outcome, Step, restore
 
 
 class Runner(QWidget):
@@ -54,8 +54,8 @@ class Runner(QWidget):
         """Whether work is going on."""
         return self._worker is not None
 
-    def start(self, requests: Sequence[Request]) -> None:
-        """Start the work."""
+    def start(self, requests: Any, work: Callable[..., Any] = restore) -> None:
+        """Start the work: a generator function of the requests, the engines and a cancel event."""
         from napari.qt.threading import create_worker
 
         if self.running:
@@ -68,7 +68,7 @@ class Runner(QWidget):
         self.setVisible(True)
         # No `_progress`: its spinner, like a bar that runs to and fro, redraws the whole window
         # many times a second, and without a graphics card that takes the CPU from the network.
-        self._worker = create_worker(restore, requests, self._engines, self._cancel)
+        self._worker = create_worker(work, requests, self._engines, self._cancel)
         self._worker.yielded.connect(self._on_step)
         self._worker.returned.connect(self._on_returned)
         self._worker.errored.connect(self._on_errored)
@@ -93,7 +93,7 @@ class Runner(QWidget):
         note = f" ({step.note})" if step.note and step.total else ""
         self.text.setText(head + tail + note)
 
-    def _on_returned(self, outcome: Outcome) -> None:
+    def _on_returned(self, outcome: Any) -> None:
         self._end(outcome)
 
     def _on_errored(self, error: Exception) -> None:
@@ -104,7 +104,7 @@ class Runner(QWidget):
         self._worker._gen.close()
         self._end(Outcome(cancelled=True))
 
-    def _end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: Any) -> None:
         self._worker = None
         self.setVisible(False)
         self.ended.emit(outcome)

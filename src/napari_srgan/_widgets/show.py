@@ -18,6 +18,7 @@ from napari_srgan._widgets.result_layer import (
     side_by_side,
 )
 from napari_srgan._widgets.sentences import plane_text, time_text
+from napari_srgan.trust.consistency import sentence
 
 if TYPE_CHECKING:
     import napari
@@ -73,6 +74,7 @@ def show_outcome(
         text = f"Done in {time_text(seconds)}: {made[-1].name}."
         if last.path is not None:
             text += f" Written to {last.path}."
+    text = f"{text} {sentence(outcome.made[-1].result.metadata['napari_srgan'])}".rstrip()
     return Shown(tuple(made), " ".join([text, *outcome.warnings, note]).rstrip())
 
 

@@ -20,6 +20,7 @@ from napari_srgan._widgets.layer_stack import view_of
 from napari_srgan._widgets.order import Order, full_order, preview_orders, requests_for
 from napari_srgan._widgets.pixel_size import set_pixel_size
 from napari_srgan._widgets.show import show_outcome
+from napari_srgan._widgets.trust_maps import is_map
 from napari_srgan._widgets.warm_up import WarmUp
 from napari_srgan._widgets.worker import FAILED, Outcome
 from napari_srgan.errors import InputError
@@ -106,6 +107,7 @@ class SuperResolve(Controls):
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(self._on_ended)
         self.exports.said.connect(self.say)
+        self.trust.said.connect(self._on_trust)
         self.pixel_size.given.connect(self._on_pixel_size)
         self.grid.toggled.connect(remembered.remember_side_by_side)
 
@@ -117,8 +119,8 @@ class SuperResolve(Controls):
         active = self.viewer.layers.selection.active
         if active is not None and not self.runner.running:
             if record_of(active) is not None:
-                self.exports.show_layer(active)
-            else:
+                self._show_result(active)
+            elif not is_map(active):
                 self.layer.choose(active)
         self._pending.start()
 
@@ -126,12 +128,13 @@ class SuperResolve(Controls):
         """Say anew what will come out, or what is in the way."""
         layer = self.layer.value()
         if self.exports.layer is not None and self.exports.layer not in self.viewer.layers:
-            self.exports.show_layer(None)
+            self._show_result(None)
         self.what.show_layer(layer)
         self._pending.stop()  # showing the layer's choices is no change of them
         ready = layer is not None and not self.runner.running
         self.run.setEnabled(ready)
         self.preview.setEnabled(ready)
+        self.trust.enable(not self.runner.running)
         if layer is None:
             self.pixel_size.show_layer(None)
             self.summary.say("Open an image first: File > Open, or File > Open Sample.")
@@ -200,6 +203,9 @@ class SuperResolve(Controls):
         orders, self._orders = self._orders, ()
         if self._closed:
             return
+        if self.trust.running:
+            self.trust.finish(outcome)
+            return
         if outcome.error:
             self.say(outcome.error, error=True)
         elif outcome.cancelled:
@@ -222,8 +228,17 @@ class SuperResolve(Controls):
             grid=self.grid.isChecked(),
             drawn=self.what.area.value(),
         )
-        self.exports.show_layer(shown.layers[-1])
+        self._show_result(shown.layers[-1])
         self.say(shown.text)
+
+    def _show_result(self, layer: Image | None) -> None:
+        """Offer what can be done with a result."""
+        self.exports.show_layer(layer)
+        self.trust.show_layer(layer)
+
+    def _on_trust(self, text: str, error: bool) -> None:
+        self.say(text, error=error)
+        self.refresh()
 
     def _on_pixel_size(self, size: dict[str, float]) -> None:
         layer = self.layer.value()

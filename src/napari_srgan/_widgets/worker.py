@@ -125,20 +125,23 @@ def restore(
             made.append(one)
             warnings += [w for w in one.plan.warnings if w not in warnings]
         return Outcome(tuple(made), warnings=tuple(warnings))
-    except InputError as error:
-        return Outcome(error=str(error))
-    except MemoryError:
-        _log.exception("out of memory")
-        return Outcome(
-            error="There is not enough memory for the result; set Advanced > Output to a file, or "
+    except Exception as error:
+        return Outcome(error=failure(error))
+
+
+def failure(error: Exception) -> str:
+    """Say in a sentence why work failed; called where the exception is being handled."""
+    if isinstance(error, InputError):
+        return str(error)
+    _log.exception("the work failed")
+    if isinstance(error, MemoryError):
+        return (
+            "There is not enough memory for the result; set Advanced > Output to a file, or "
             "restore fewer slices or a smaller area."
         )
-    except OSError as error:
-        _log.exception("reading or writing failed")
-        return Outcome(error=f"Reading or writing failed: {error.strerror or error}.")
-    except Exception:
-        _log.exception("super-resolution failed")
-        return Outcome(error=FAILED)
+    if isinstance(error, OSError):
+        return f"Reading or writing failed: {error.strerror or error}."
+    return FAILED
 
 
 def _one(

@@ -18,6 +18,7 @@ from napari_srgan.commands.terminal import follow, peak_memory_mb, say, sentence
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.files import image_name, open_stack
 from napari_srgan.provenance import input_label
+from napari_srgan.trust.consistency import sentence as trust_sentence
 
 if TYPE_CHECKING:
     from napari_srgan.stack import Stack
@@ -67,7 +68,9 @@ def upscale_one(source: str, target: Path, request: Request) -> dict[str, Any]:
     -------
     dict
         The summary: input, output, shape, axes, dtype, scale, units, factor, model, device,
-        precision, tile, seconds and peak_memory_mb (of the process, in 10^6 bytes).
+        precision, tile, consistency (kind, rmse_percent, and back_projected_percent where that was
+        asked for; None if it cannot be measured), sentence (the same in words), seconds and
+        peak_memory_mb (of the process, in 10^6 bytes).
 
     Raises
     ------
@@ -204,6 +207,8 @@ def _restore(stack: Stack, target: Path, request: Request) -> dict[str, Any]:
         "device": record["device"],
         "precision": record["precision"],
         "tile": record["tile"],
+        "consistency": _consistency(record),
+        "sentence": trust_sentence(record),
         "seconds": round(time.perf_counter() - started, 3),
         "peak_memory_mb": round(peak_memory_mb(), 1),
     } | _device_memory(record["device"])
@@ -218,6 +223,21 @@ def _report(summary: Mapping[str, Any], as_json: bool) -> None:
     print(
         f"{summary['output']}: {summary['axes']} {shape} {summary['dtype']}, {summary['model']}, "
         f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_mb']:.0f} MB"
+    )
+    if summary["sentence"]:
+        print(summary["sentence"])
+
+
+def _consistency(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Shorten what the record states of the consistency."""
+    found, projected = record["consistency"], record["back_projection"]
+    if found is None:
+        return None
+    short = {key: found[key] for key in ("kind", "rmse_percent")}
+    return (
+        short
+        if projected is None
+        else short | {"back_projected_percent": projected["rmse_percent"]}
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_srgan import provenance
 from napari_srgan.devices import is_out_of_memory, native_low_precision
+from napari_srgan.engine.check import Check
 from napari_srgan.engine.planes import Plane
 from napari_srgan.errors import InputError
 from napari_srgan.intensity import to_dtype
@@ -68,13 +69,14 @@ class Work:
         self._network, self.plan, self.device = network, plan, device
         self.precision = "" if precision == "auto" else precision
         self.limit = plan.tile
+        self.check = Check(plan)
         self.done = 0
         self.notes: list[str] = []
         self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
 
     def planes(self, sink: Sink) -> Iterator[Progress]:
         """Restore plane by plane into the sink."""
-        plan = self.plan
+        plan, check = self.plan, self.check
         starts = [plan.region[axis][0] for axis in plan.stack.plane_axes]
         y0, x0 = plan.region["Y"][0], plan.region["X"][0]
         started = time.perf_counter()
@@ -83,13 +85,24 @@ class Work:
             filling = plan.job.nan == "fill"
             plane = Plane(plan.stack, index, plan.tiles, filling, plan.intensity.lo[channel])
             target = tuple(i - start for i, start in zip(index, starts, strict=True))
+            check.begin(channel, plane.invalid(check.whole))
             for planned in plan.tiles:
+                check.reach(planned)
                 pending = [planned]
                 while pending:
-                    tile, block = self._next(pending, plane, channel)
-                    sink.write(
-                        target, (tile.y0 - y0) * plan.factor, (tile.x0 - x0) * plan.factor, block
-                    )
+                    tile, low, block = self._next(pending, plane, channel)
+                    check.add(tile, low, block)
+                    if not check.projects:
+                        invalid = plane.invalid(tile)
+                        if invalid is not None:
+                            put_back(block, *invalid, plan.factor)
+                        corner = (tile.y0 - y0) * plan.factor, (tile.x0 - x0) * plan.factor
+                        sink.write(target, *corner, block)
+                    if planned is plan.tiles[-1] and not pending:
+                        for _ in check.end():
+                            yield self._progress()
+                        if check.projects:
+                            sink.write(target, 0, 0, check.take())
                     if not pending:
                         self.done += 1
                         self._seconds.append(time.perf_counter() - started)
@@ -117,6 +130,7 @@ class Work:
             scale_factor=plan.factor,
             region=None if whole else plan.region,
             anonymise=plan.job.anonymise,
+            **self.check.entries(),
         )
 
     def _progress(self) -> Progress:
@@ -125,7 +139,9 @@ class Work:
         note, self.notes = " ".join(self.notes), []
         return Progress(self.done, self.plan.n_tiles, None if mean is None else mean * left, note)
 
-    def _next(self, pending: list[Tile], plane: Plane, channel: int) -> tuple[Tile, NDArray[Any]]:
+    def _next(
+        self, pending: list[Tile], plane: Plane, channel: int
+    ) -> tuple[Tile, NDArray[Any], NDArray[Any]]:
         """Take the next tile off `pending` and restore it, smaller if memory asks for it."""
         height, width = self.plan.stack.height, self.plan.stack.width
         while True:
@@ -134,7 +150,7 @@ class Work:
                 pending[:0] = split(tile, height, width, self.plan.halo, self.limit)
                 continue
             try:
-                return tile, self._restore(tile, plane, channel)
+                return tile, *self._restore(tile, plane, channel)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -166,8 +182,8 @@ class Work:
                 " or use a machine with more memory."
             )
 
-    def _restore(self, tile: Tile, plane: Plane, channel: int) -> NDArray[Any]:
-        """Restore one tile's interior, in the dtype of the stack."""
+    def _restore(self, tile: Tile, plane: Plane, channel: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Give one tile's interior and restore it, in the dtype of the stack, both without NaN."""
         plan = self.plan
         window = plane.window(tile)
         alpha = window[..., 3] if plan.stack.samples == 4 else None
@@ -190,10 +206,7 @@ class Work:
         if alpha is not None:
             opacity = to_dtype(bicubic_enlarge(alpha, plan.factor)[crop], plan.stack.dtype)
             block = np.concatenate([block, opacity[..., None]], axis=2)
-        invalid = plane.invalid(tile)
-        if invalid is not None:
-            put_back(block, *invalid, plan.factor)
-        return block
+        return window[tile.crop(1)], block
 
     def _network_for(self, unit: NDArray[np.float32]) -> WindowNetwork:
         """Return the network; the first tile with content decides what `auto` precision is."""

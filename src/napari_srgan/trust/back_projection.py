@@ -1,0 +1,184 @@
+"""Making a result reproduce the measured data: x + A+ (y - A x), within what its dtype holds.
+
+What belongs here: the projection of one assembled plane, so that no tile has a seam, and when it
+is refused. In the end the pixels are as near to the network's as the data allow (Ben-Israel and
+Greville, Generalized Inverses, chapter 3: A+ gives the smallest change).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_srgan.errors import InputError
+from napari_srgan.intensity import to_dtype
+from napari_srgan.stack import EXACT_INTEGER
+from napari_srgan.trust.block_sums import with_block_sums
+from napari_srgan.trust.shrinking import Shrinking
+
+if TYPE_CHECKING:
+    from napari_srgan.model_file import Card
+
+PROJECTABLE = ("area", "bicubic")
+TOLERANCE = 0.05
+"""Of `bicubic`, in grey levels of an integer dtype, before the last rounding: the iteration ends
+when A x is nowhere farther from the data."""
+FLOAT_TOLERANCE = 1e-6
+"""The same for floats, as a part of the largest absolute value."""
+MOST_ITERATIONS = 150
+_PATIENCE = 20  # iterations in which the error must fall by 2 %; else no image fits the data
+_GAIN = 0.98
+_BAND = 2**22  # HR values that are worked on at once
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Projection:
+    """A plane that reproduces the measured data.
+
+    Attributes
+    ----------
+    data : ndarray, shape (Y, X) or (Y, X, S), dtype of the result
+    residual : ndarray of float64, shape of the LR pixels that the operator predicts
+        Measured minus degraded `data`, stored values.
+    iterations : int
+        How often it was projected; 1 for area.
+    """
+
+    data: NDArray[Any]
+    residual: NDArray[np.float64]
+    iterations: int
+
+
+def check_back_projection(card: Card, transform: str = "none") -> None:
+    """Refuse models and settings that results cannot be back-projected with.
+
+    Raises
+    ------
+    InputError
+        If the model was not trained on `area` or `bicubic`, so that its A is not known or does
+        not fit the pixels, or if a transform bends the values that A adds up.
+    """
+    if card.degradation not in PROJECTABLE:
+        how = "measured pairs" if card.degradation == "measured" else f"'{card.degradation}'"
+        raise InputError(
+            f"Results of {card.name} cannot be back-projected: it was trained on {how}, and only "
+            "for the degradations area and bicubic is it known what the data say of the result."
+        )
+    if transform != "none":
+        raise InputError(
+            f"Back-projection works on the stored values, which the transform {transform} bends; "
+            "leave one of the two out."
+        )
+
+
+def back_project(
+    low: NDArray[Any], high: NDArray[Any], shrink: Shrinking
+) -> Generator[int, None, Projection]:
+    """Change a plane as little as is needed to make its degradation equal the measured data.
+
+    Parameters
+    ----------
+    low : ndarray, shape (y, x) or (y, x, S)
+        The measured plane, finite.
+    high : ndarray, shape (factor * y, factor * x) or (factor * y, factor * x, S)
+        The result; its dtype is kept, and what it holds is not left.
+    shrink : Shrinking
+        `area` or `bicubic` on planes of that size.
+
+    Yields
+    ------
+    int
+        The number of every iteration that is done.
+
+    Returns
+    -------
+    Projection
+
+    Notes
+    -----
+    `area`, integers: in every block of factor x factor pixels the same value is added to each,
+    pixels at the end of the dtype are held there and the others take their share, and what is left
+    of the integer division goes to single pixels, one level each. The block's sum is then exactly
+    factor^2 times the measured value, so its mean is the value itself, without rounding error.
+
+    `bicubic`: x = clip(high + A' m), the image within the dtype that is nearest to the result of
+    all that fit the data, for the m with A x = y. It is found by m += (A A')^-1 (y - A x) with
+    Nesterov's momentum, started anew when the error grows (O'Donoghue and Candes, Found. Comput.
+    Math. 15:715 (2015)); without clipping the first step is exact. It ends when A x is within
+    `TOLERANCE` of the data or gets no nearer: data that no image within the dtype could give
+    (single pixels of 255 among zeros) are met as nearly as possible. Rounding to integers at the
+    end adds some 0.06 levels of noise, a weighted mean of rounding errors; `residual` includes it.
+    """
+    if shrink.operator.name == "area" and high.dtype.kind in "iu":
+        data = with_block_sums(low, high, shrink.operator.factor)
+        yield 1
+        return Projection(data=data, residual=_residual(low, data, shrink), iterations=1)
+    tolerance = FLOAT_TOLERANCE * float(np.abs(low).max())
+    if high.dtype.kind in "iu":
+        tolerance = TOLERANCE
+    bands, ends = _bands(high), _ends(high.dtype)
+    step = _Momentum(np.zeros_like(low[shrink.inside], np.float64))
+    best, errors = step.at, [np.inf]
+    for count in range(MOST_ITERATIONS):
+        residual = low[shrink.inside].astype(np.float64)
+        for start, stop in bands:
+            band = np.clip(high[start:stop] + shrink.spread_rows(step.at, start, stop), *ends)
+            rows, cols, part = shrink.down_part(band, start, 0)
+            residual[rows, cols] -= part
+        error = float(np.sqrt(np.mean(residual**2))) if residual.size else 0.0
+        if error < min(errors):
+            best = step.at
+        errors.append(error)
+        if not residual.size or float(np.abs(residual).max()) <= tolerance:
+            break
+        if count > _PATIENCE and min(errors) > _GAIN * min(errors[:-_PATIENCE]):
+            break
+        step.take(shrink.solve(residual), restart=error > errors[-2])
+        yield count + 1
+    data = np.empty_like(high)
+    for start, stop in bands:
+        data[start:stop] = to_dtype(
+            high[start:stop] + shrink.spread_rows(best, start, stop), high.dtype
+        )
+    return Projection(data=data, residual=_residual(low, data, shrink), iterations=count)
+
+
+class _Momentum:
+    """Where the iteration stands: Nesterov's extrapolation of the steps so far."""
+
+    def __init__(self, start: NDArray[np.float64]) -> None:
+        self.at = self._last = start
+        self._age = 0
+
+    def take(self, step: NDArray[np.float64], restart: bool) -> None:
+        """Go one step from where it stands, and on along the way of the last ones."""
+        self._age = 0 if restart else self._age
+        new = self.at + step
+        self.at = new + self._age / (self._age + 3) * (new - self._last)
+        self._last, self._age = new, self._age + 1
+
+
+def _ends(dtype: np.dtype[Any]) -> tuple[float, float]:
+    if dtype.kind == "f":
+        return float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    whole = np.iinfo(dtype)
+    return max(whole.min, -EXACT_INTEGER), min(whole.max, EXACT_INTEGER)
+
+
+def _residual(low: NDArray[Any], high: NDArray[Any], shrink: Shrinking) -> NDArray[np.float64]:
+    """Give y - A x, from bands of rows, so that no float64 copy of the whole plane is made."""
+    residual: NDArray[np.float64] = low[shrink.inside].astype(np.float64)
+    if residual.size:
+        for start, stop in _bands(high):
+            rows, cols, part = shrink.down_part(high[start:stop], start, 0)
+            residual[rows, cols] -= part
+    return residual
+
+
+def _bands(image: NDArray[Any]) -> list[tuple[int, int]]:
+    step = max(1, _BAND // (image.size // image.shape[0]))
+    return [(k, min(k + step, image.shape[0])) for k in range(0, image.shape[0], step)]
