@@ -172,9 +172,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", type=Path)
-    parser.add_argument(
-        "--vgg", type=Path, required=True, help="VGG19 weights"
-    )
+    parser.add_argument("--vgg", type=Path, required=True, help="VGG19 weights")
     parser.add_argument("--models", nargs="+", help="names; all bundled ones without")
     parser.add_argument("--write", action="store_true", help="put the figures into the cards")
     options = parser.parse_args()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from napari_srgan.engine.tilesize import auto_tile
 from napari_srgan.engine.window import bytes_per_pixel
@@ -124,9 +125,11 @@ def _restorer(
         side = auto_tile(device, per_pixel, around, height, width)
         for tile in plan_tiles(height, width, side, around):
             window = image[..., tile.ry0 : tile.ry1, tile.rx0 : tile.rx1].to(device)
+            (top, bottom), (left, right) = margins = tile.margins(height, width)
+            window = functional.pad(window, (left, right, top, bottom), mode="replicate")
             with torch.inference_mode():
                 seen = model(window)[0].float().cpu()
-            rows, cols = tile.crop(scale)
+            rows, cols = tile.crop(scale, margins)
             inside = seen[:, rows, cols]
             sr[:, scale * tile.y0 : scale * tile.y1, scale * tile.x0 : scale * tile.x1] = inside
         return _plane(sr)

@@ -1,15 +1,24 @@
 """The tile plan: which part of a plane is read and which part of the result is kept.
 
 Pure arithmetic on pixel indices, no images and no network. A tile's interior is widened by the
-network's halo to the window that is read; the window is clipped at the image border, so that
-the network's zero padding falls exactly where it does untiled. Interiors are disjoint, cover
-the region, and are never blended.
+network's halo to the window that is read; the window is clipped at the image border and there
+continued by `BORDER`, so that the network's zero padding falls exactly where it does untiled.
+Interiors are disjoint, cover the region, and are never blended.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
 
 SMALLEST_TILE = 16  # LR px; below this nearly all work is halo
+BORDER = 4
+"""LR px by which a plane is continued beyond its border, its outermost pixels repeated.
+
+A network pads with zeros, so white at the border of a plane would lie beside black, and networks
+draw that: 3 % of the range in the corner pixels of a small one. Behind this margin it is cut off.
+"""
+
+Margins = tuple[tuple[int, int], tuple[int, int]]
+"""Before and after along Y, before and after along X, LR px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +52,23 @@ class Tile:
         """Area of the window that is read, in LR pixels: what memory and time go with."""
         return (self.ry1 - self.ry0) * (self.rx1 - self.rx0)
 
-    def crop(self, factor: int) -> tuple[slice, slice]:
-        """Rows and columns of the interior within the enlarged window."""
+    def margins(self, height: int, width: int) -> Margins:
+        """By how much the window is continued: on the sides that lie on the plane's border.
+
+        A window that merely ends there is continued too, which changes nothing: the interior does
+        not look so far.
+        """
         return (
-            slice((self.y0 - self.ry0) * factor, (self.y1 - self.ry0) * factor),
-            slice((self.x0 - self.rx0) * factor, (self.x1 - self.rx0) * factor),
+            (BORDER * (self.ry0 == 0), BORDER * (self.ry1 == height)),
+            (BORDER * (self.rx0 == 0), BORDER * (self.rx1 == width)),
+        )
+
+    def crop(self, factor: int, margins: Margins = ((0, 0), (0, 0))) -> tuple[slice, slice]:
+        """Rows and columns of the interior within the enlarged window, continued by margins."""
+        top, left = self.ry0 - margins[0][0], self.rx0 - margins[1][0]
+        return (
+            slice((self.y0 - top) * factor, (self.y1 - top) * factor),
+            slice((self.x0 - left) * factor, (self.x1 - left) * factor),
         )
 
 

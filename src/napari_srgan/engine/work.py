@@ -193,10 +193,12 @@ class Work:
             block = np.full((*shape, *plane.constant.shape), plane.constant)
         else:
             unit = plan.intensity.to_unit(window if alpha is None else window[..., :3], channel)
-            enlarged = self._network_for(unit)(unit)
+            margins = tile.margins(plan.stack.height, plan.stack.width)
+            continued = np.pad(unit, [*margins, *[(0, 0)] * (unit.ndim - 2)], mode="edge")
+            enlarged = self._network_for(unit)(continued)
             if enlarged[1]:
                 self.notes.append(f"{self.precision} overflowed; that tile is in float32.")
-            inside = enlarged[0][crop]
+            inside = enlarged[0][tile.crop(plan.factor, margins)]
             if not np.isfinite(inside).all():
                 raise InputError(
                     f"{plan.stack.name} holds values so far beyond the intensity range that the"
