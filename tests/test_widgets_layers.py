@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 
 from napari_srgan._widgets.choice import preview_area, rectangle, region_for
-from napari_srgan._widgets.comparison import Ranges, answer, question_for
+from napari_srgan._widgets.comparison import question_for
 from napari_srgan._widgets.estimate import Speeds, place_for, preview_pixels
 from napari_srgan._widgets.layer_stack import (
     INPUT_KEY,
@@ -24,6 +25,7 @@ from napari_srgan._widgets.layer_stack import (
     view_of,
 )
 from napari_srgan._widgets.order import free_path, full_order, preview_orders
+from napari_srgan._widgets.readout import Pixels, Ranges, quick, slow
 from napari_srgan._widgets.result_layer import (
     in_layer_order,
     layer_arguments,
@@ -265,15 +267,15 @@ def test_comparison_measures_what_is_in_view():
     low = viewer.add_image(truth[:, ::4, ::4], scale=(5, 4, 4))
     ranges = Ranges()
     viewer.dims.set_point(0, 0)
-    same = answer(question_for(reference, candidate, None, viewer.dims), ranges)
-    assert same.candidate.psnr == np.inf
-    assert same.candidate.ssim == pytest.approx(1)
-    assert same.data_range == 255
+    same = answers(question_for(reference, [candidate], None, viewer.dims), ranges)
+    assert same[candidate.name].figures == {"psnr": np.inf, "ssim": pytest.approx(1)}
+    assert same[candidate.name].data_range == 255
     viewer.dims.set_point(0, 5)
-    found = answer(question_for(reference, candidate, low, viewer.dims), ranges)
+    found = answers(question_for(reference, [candidate], low, viewer.dims), ranges)
     error = np.mean((truth[1].astype(float) - other[1]) ** 2)
-    assert found.candidate.psnr == pytest.approx(10 * np.log10(255**2 / error))
-    assert 0 < found.bicubic.psnr < found.candidate.psnr
+    psnr = found[candidate.name].figures["psnr"]
+    assert psnr == pytest.approx(10 * np.log10(255**2 / error))
+    assert 0 < found["bicubic"].figures["psnr"] < psnr
 
 
 def test_comparison_names_what_does_not_fit():
@@ -282,11 +284,21 @@ def test_comparison_names_what_does_not_fit():
     small = viewer.add_image(np.zeros((16, 32), np.uint8))
     odd = viewer.add_image(np.zeros((9, 9), np.uint8))
     twin = viewer.add_image(np.zeros((32, 32), np.uint8), translate=(3, 0))
-    got = answer(question_for(reference, small, None, viewer.dims), Ranges())
-    assert "32 x 32 px and the candidate 16 x 32 px" in got.error
-    question = question_for(reference, twin, odd, viewer.dims)
-    assert "same place" in question.note
-    assert "whole number of times" in answer(question, Ranges()).bicubic_error
+    got = answers(question_for(reference, [small], None, viewer.dims), Ranges())
+    assert "32 x 32 px and the other 16 x 32 px" in got[small.name].error
+    question = question_for(reference, [twin], odd, viewer.dims)
+    assert "same place" in question.notes[0]
+    assert "whole number of times" in answers(question, Ranges())["bicubic"].error
+
+
+def answers(question, ranges):
+    """All that is found, the figures of each candidate put together."""
+    pixels, found = Pixels(question), {}
+    for one in (*quick(pixels, ranges, list(question.candidates)), *slow(pixels, ranges)):
+        if one is not None:
+            known = found[one.candidate].figures if one.candidate in found else {}
+            found[one.candidate] = replace(one, figures={**known, **one.figures})
+    return found
 
 
 def test_the_first_click_has_nothing_heavy_left_to_import():

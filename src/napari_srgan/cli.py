@@ -28,7 +28,8 @@ EXIT_TERMINATED = 143
 
 # The options that go to the engine as they are.
 _JOB = (
-    "model", "device", "precision", "tile", "intensity", "transform", "nan", "anonymise"
+    "model", "device", "precision", "tile", "intensity", "transform", "nan", "anonymise",
+    "back_project",
 )  # fmt: skip
 
 
@@ -133,6 +134,70 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return EXIT_INPUT if failed else EXIT_OK
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    from napari_srgan.commands import compare
+
+    compare.run(
+        compare.Request(
+            reference=arguments.reference,
+            candidates=arguments.candidates,
+            low=arguments.low,
+            settings=compare.Settings(mode=arguments.mode, border=arguments.border),
+            axes=arguments.axes,
+            data_range=arguments.range,
+            slices=arguments.slices,
+            frc=arguments.frc_threshold if arguments.frc else None,
+            error_maps=arguments.error_map,
+            csv=arguments.csv,
+            overwrite=arguments.overwrite,
+            as_json=arguments.json,
+        )
+    )
+    return EXIT_OK
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from napari_srgan.commands import report
+
+    report.run(
+        report.Request(
+            source=arguments.input,
+            output=arguments.output,
+            job={key: getattr(arguments, key) for key in _JOB},
+            reference=arguments.reference,
+            settings=report.Settings(mode=arguments.mode, border=arguments.border),
+            axes=arguments.axes,
+            slices=arguments.slices,
+            show=arguments.show,
+            overwrite=arguments.overwrite,
+            as_json=arguments.json,
+        )
+    )
+    return EXIT_OK
+
+
+def _trust(arguments: argparse.Namespace) -> int:
+    from napari_srgan.commands import trust
+
+    job = {key: getattr(arguments, key) for key in _JOB if hasattr(arguments, key)}
+    trust.run(
+        trust.Request(
+            source=arguments.input,
+            out=arguments.out,
+            job=job,
+            kinds=arguments.maps,
+            fidelity=arguments.fidelity,
+            symmetries=arguments.symmetries,
+            axes=arguments.axes,
+            slices=arguments.slices,
+            roi={} if arguments.roi is None else dict(arguments.roi),
+            overwrite=arguments.overwrite,
+            as_json=arguments.json,
+        )
+    )
+    return EXIT_OK
+
+
 def _models(arguments: argparse.Namespace) -> int:
     from napari_srgan.models import add_model, list_models
 
@@ -201,6 +266,9 @@ def _demo(arguments: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "upscale": _upscale,
     "evaluate": _evaluate,
+    "trust": _trust,
+    "compare": _compare,
+    "report": _report,
     "models": _models,
     "sample-data": _sample_data,
     "demo": _demo,

@@ -1,38 +1,36 @@
-"""The dock widget Compare: PSNR and SSIM of the slice in view, with bicubic beside them.
+"""The dock widget Compare: candidates measured against a reference, with bicubic beside them.
 
-What belongs here: the panel. What is measured, and on what, is in comparison.py.
+What belongs here: following the viewer, and the figures of the slice in view. The controls are in
+compare_controls.py; whole stacks, views, maps and the self-test have their own files.
 """
 
 from __future__ import annotations
 
-import logging
-import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QFileDialog
 
-from napari_srgan._widgets.comparison import Answer, Figures, Question, Ranges, answer, question_for
-from napari_srgan._widgets.connections import Connections
-from napari_srgan._widgets.exports import record_of
-from napari_srgan._widgets.layer_stack import data_shape
-from napari_srgan._widgets.parts import LayerChoice, Message, Scrolling, form
-from napari_srgan._widgets.result_layer import input_of
+from napari_srgan._widgets.compare_choices import Choices
+from napari_srgan._widgets.compare_controls import HINT, CompareControls
+from napari_srgan._widgets.compare_rows import save_csv
+from napari_srgan._widgets.compare_stack import csv_rows, stack_rows
+from napari_srgan._widgets.comparison import Question, question_for
+from napari_srgan._widgets.self_test import SELF_TEST_KEY
+from napari_srgan._widgets.slice_figures import SliceFigures
+from napari_srgan.comparison import Comparison, rows
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
     import napari
 
-_log = logging.getLogger(__name__)
-HINT = (
-    "Choose a reference (the true high-resolution image) and a candidate (a result) of the same "
-    "size."
-)
 NO_LOW = "Choose the LR input as well to see what bicubic enlargement of it gives."
+_ALL_SLICES = ("psnr_mean", "psnr_infinite")
 
 
-class Compare(QWidget):
-    """Measure a candidate against a reference.
+class Compare(CompareControls):
+    """Measure candidates against a reference.
 
     Parameters
     ----------
@@ -41,190 +39,177 @@ class Compare(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        from napari.layers import Image
-
-        super().__init__()
-        self.viewer = napari_viewer
-        self._connections = Connections()
-        self._ranges = Ranges()
-        self._worker: Any = None
-        self._asked: Question | None = None
-        self._again = False
-        self._candidate_seen: Any = None
-
-        def choice(none: str) -> LayerChoice:
-            return LayerChoice(napari_viewer, Image, self._connections, none=none)
-
-        self.reference, self.candidate = choice("choose"), choice("choose")
-        self.low = choice("none")
-        self.low.setToolTip("The LR image that bicubic enlarges; found by itself where possible")
-        self.where = Message()
-        self.message = Message(HINT)
-        self.cells: dict[tuple[str, str], QLabel] = {}
-        self._lay_out()
-
+        super().__init__(napari_viewer)
+        self._choices = Choices(self)
+        self.slice = SliceFigures(self._ranges, self)
         self._pending = QTimer(self)
         self._pending.setSingleShot(True)
         self._pending.setInterval(40)
-        self._pending.timeout.connect(self.refresh)
-        for box in (self.reference, self.candidate, self.low):
-            box.changed.connect(self._pending.start)
-        for emitter in (napari_viewer.dims.events.current_step, napari_viewer.dims.events.order):
-            self._connections.connect(emitter, self._on_slider)
-        self._connections.connect(napari_viewer.layers.events.inserted, self._on_slider)
+        self._connect()
         self.refresh()
 
     @property
     def busy(self) -> bool:
         """Whether the figures shown are not yet those of the slice in view."""
-        return self._worker is not None or self._again or self._pending.isActive()
+        return self.slice.busy or self._pending.isActive()
 
     def refresh(self) -> None:
-        """Measure the slice in view; the old figures turn grey until the new ones are there."""
-        for box in (self.candidate, self.reference):
-            box.blockSignals(True)
-        self._choose()
-        for box in (self.candidate, self.reference):
-            box.blockSignals(False)
-        reference, candidate = self.reference.value(), self.candidate.value()
-        if reference is None or candidate is None:
-            self._clear(HINT)
-            return
-        try:
-            self._asked = question_for(reference, candidate, self.low.value(), self.viewer.dims)
-        except InputError as error:
-            self._clear(str(error), error=True)
-            return
-        self._stale(True)
-        if self._worker is not None:
-            self._again = True  # only the last position of a moving slider is measured
-            return
+        """Take the choices as they are now, and measure the slice in view."""
+        self._pending.stop()
+        self._choices.complete()
+        self._pending.stop()  # completing the choices is no change of them
+        reference = self.reference.value()
+        self.how.show_kind(reference is not None and reference.rgb)
+        self.views.offer(reference, self.candidates.ticked(), self.low.value())
+        made = [la.metadata.get(SELF_TEST_KEY) for la in self.candidates.ticked()]
+        self.heading.say(" ".join(dict.fromkeys(text for text in made if text)))
+        for button in (self.stack.button, self.copy, self.save):
+            button.setEnabled(reference is not None and not self.stack.task.running)
         self._measure()
 
-    # --- building ---------------------------------------------------------------------------
+    # --- following the viewer ---------------------------------------------------------------
 
-    def _lay_out(self) -> None:
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(8)
-        top = form()
-        top.add("Reference", self.reference)
-        top.add("Candidate", self.candidate)
-        top.add("LR input", self.low)
-        column.addLayout(top)
-        table = QGridLayout()
-        table.setHorizontalSpacing(12)
-        for c, head in enumerate(("PSNR (dB)", "SSIM"), start=1):
-            label = QLabel(head)
-            label.setAlignment(Qt.AlignmentFlag.AlignRight)
-            table.addWidget(label, 0, c)
-        for r, (key, text) in enumerate((("candidate", "Candidate"), ("bicubic", "Bicubic")), 1):
-            table.addWidget(QLabel(text), r, 0)
-            for c, measure in enumerate(("psnr", "ssim"), start=1):
-                cell = QLabel("–")
-                cell.setAlignment(Qt.AlignmentFlag.AlignRight)
-                cell.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-                self.cells[key, measure] = cell
-                table.addWidget(cell, r, c)
-        table.setColumnStretch(0, 1)
-        column.addLayout(table)
-        column.addWidget(self.where)
-        column.addWidget(self.message)
-        column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(Scrolling(content))
+    def _connect(self) -> None:
+        self._pending.timeout.connect(self.refresh)
+        for signal in (
+            self.reference.changed,
+            self.candidates.changed,
+            self.low.changed,
+            self.how.changed,
+            self.columns.changed,
+        ):
+            signal.connect(self._pending.start)
+        self.slice.changed.connect(self._on_figures)
+        self.slice.failed.connect(lambda text: self._clear(text, error=True))
+        dims, layers = self.viewer.dims.events, self.viewer.layers.events
+        for emitter in (dims.current_step, dims.order):
+            self._connections.connect(emitter, self._on_slider)
+        for emitter in (layers.inserted, layers.removed, layers.renamed):
+            self._connections.connect(emitter, self._on_layers)
+        self.copy.clicked.connect(lambda: self.table.copy())
+        self.save.clicked.connect(self._on_save)
+        self.stack.measured.connect(self._on_measured)
+        self.self_test.made.connect(self._on_tested)
+        for part in (self.stack, self.views, self.maps, self.self_test):
+            part.said.connect(self.say)
 
-    # --- choosing ---------------------------------------------------------------------------
+    def say(self, text: str, error: bool = False) -> None:
+        """Show a sentence under the table."""
+        self.message.say(text, error=error)
 
-    def _choose(self) -> None:
-        """Choose what the user left open, where the answer is plain.
-
-        The candidate is the result that is selected, or the last one made; the reference the one
-        image of its size that is not a result itself.
-        """
-        images = self.candidate.layers()
-        results = [la for la in images if record_of(la) is not None]
-        if self.candidate.value() is None and results:
-            active = self.viewer.layers.selection.active
-            self.candidate.choose(active if active in results else results[0])
-        candidate = self.candidate.value()
-        if candidate is not None and self.reference.value() is None:
-            size = data_shape(candidate)
-            fitting = [
-                la
-                for la in images
-                if record_of(la) is None and data_shape(la) == size and la is not candidate
-            ]
-            if len(fitting) == 1:
-                self.reference.choose(fitting[0])
-        self._choose_low()
-
-    def _choose_low(self) -> None:
-        """With a new candidate, choose the layer it was made from."""
-        candidate = self.candidate.value()
-        if candidate is self._candidate_seen:
-            return
-        self._candidate_seen = candidate
-        if candidate is not None:
-            source = input_of(candidate, self.low.layers())
-            if source is not None:
-                self.low.blockSignals(True)
-                self.low.choose(source)
-                self.low.blockSignals(False)
-
-    def _on_slider(self, event: Any = None) -> None:
-        self._stale(True)
+    def _on_layers(self, event: Any = None) -> None:
         self._pending.start()
 
-    # --- measuring --------------------------------------------------------------------------
+    def _on_slider(self, event: Any = None) -> None:
+        self._measure(moved=True)
 
-    def _measure(self) -> None:
-        from napari.qt.threading import create_worker
+    def data_changed(self, event: Any = None) -> None:
+        """Measure anew: the pixels of a layer are others."""
+        self._ranges.forget()
+        self.slice.forget_question()
+        self._pending.start()
 
-        self._again = False
-        self._worker = create_worker(_safely, self._asked, self._ranges)
-        self._worker.returned.connect(self._on_answer)
-        self._worker.start()
+    # --- the slice in view ------------------------------------------------------------------
 
-    def _on_answer(self, found: Answer) -> None:
-        self._worker = None
-        if self._again:
-            self._measure()
+    def _measure(self, moved: bool = False) -> None:
+        """Ask for the figures of the slice in view; the old ones turn grey until they are there."""
+        try:
+            chosen = self.selection()
+            self.stack.check(chosen.key())
+            question = question_for(
+                chosen.reference,
+                chosen.candidates,
+                chosen.low,
+                self.viewer.dims,
+                chosen.settings,
+                chosen.data_range,
+            )
+        except InputError as error:
+            self._clear(str(error), error=str(error) != HINT)
             return
-        if self._asked is None:
-            return
-        if found.error:
-            self._clear(found.error, error=True)
-            return
-        self._fill("candidate", found.candidate)
-        self._fill("bicubic", found.bicubic)
-        self.where.say(f"{_capital(self._asked.where)}; data range {found.data_range:.6g}.")
-        note = self._asked.note or ("" if found.bicubic else NO_LOW)
-        self.message.say(found.bicubic_error or note, error=bool(found.bicubic_error))
-        self._stale(False)
+        self.stack.follow()
+        former = self.slice.question
+        if former is not None and _asks_the_same(question, former):
+            return  # another layer's slider, or a layer that is no part of it
+        self.slice.ask(question, moved)
 
-    def _fill(self, row: str, figures: Figures | None) -> None:
-        if figures is None:
-            texts = ("–", "–")
+    def _on_figures(self) -> None:
+        self._show()
+        if self.slice.is_stale():
+            self.where.setEnabled(False)
         else:
-            psnr = "identical" if math.isinf(figures.psnr) else f"{figures.psnr:.2f}"
-            texts = (psnr, f"{figures.ssim:.4f}")
-        for measure, text in zip(("psnr", "ssim"), texts, strict=True):
-            self.cells[row, measure].setText(text)
+            self._say_where()
+
+    def _show(self) -> None:
+        """Show slice and stack in one table."""
+        whole = stack_rows(self.stack.comparison) if self.stack.comparison is not None else []
+        more = _ALL_SLICES if whole and "psnr" in self.columns.value() else ()
+        self.table.set_measures((*self.columns.value(), *more))
+        self.table.show_rows([*self.slice.rows.values(), *whole])
+
+    def _say_where(self) -> None:
+        question = self.slice.question
+        how = [f"data range {self.slice.span:.6g}"]
+        if question.settings.mode == "y" and question.reference.stack.is_rgb:
+            how.append("Y channel, range 255")
+        if question.settings.border:
+            how.append(f"{question.settings.border} px cut on each side")
+        text = f"{question.where[:1].upper()}{question.where[1:]}; {', '.join(how)}."
+        if text != self.where.text():
+            self.where.say(text)
+        self.where.setEnabled(True)
+        errors = dict.fromkeys(self.slice.errors.values())
+        if errors:
+            self.message.say(" ".join(errors), error=True)
+        elif self.message.is_error or self.message.text() in ("", HINT, NO_LOW):
+            notes = " ".join([*question.notes, *([] if self.low.value() else [NO_LOW])])
+            if self.message.is_error or notes != self.message.text():
+                self.message.say(notes)
 
     def _clear(self, text: str, error: bool = False) -> None:
-        self._asked, self._again = None, False
-        for row in ("candidate", "bicubic"):
-            self._fill(row, None)
+        self.slice.clear()
+        self.stack.check(None)
+        self._show()
         self.where.say("")
         self.message.say(text, error=error)
-        self._stale(False)
 
-    def _stale(self, on: bool) -> None:
-        for cell in (*self.cells.values(), self.where):
-            cell.setEnabled(not on)
+    # --- whole stack, self-test, files ------------------------------------------------------
+
+    def _on_measured(self, comparison: Comparison | None) -> None:
+        self._show()
+
+    def _on_tested(self, reference: Any, result: Any, low: Any) -> None:
+        for layer in self.candidates.layers():
+            self.candidates.tick(layer, layer is result)
+        self.reference.choose(reference)
+        self.candidates.tick(result)
+        self.low.choose(low)
+        self.say("")
+        self.refresh()
+
+    def _on_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the figures", "figures.csv", "CSV (*.csv)"
+        )
+        if path:
+            self.save_to(path if Path(path).suffix else f"{path}.csv")
+
+    def save_to(self, path: str | Path) -> None:
+        """Write the figures as CSV: of all slices if measured, else of the one in view."""
+        try:
+            if self.stack.comparison is not None:
+                save_csv(path, rows(self.stack.comparison))
+            else:
+                chosen = self.selection()
+                how = {"mode": chosen.settings.mode, "border": chosen.settings.border}
+                lines = csv_rows(list(self.slice.rows.values()), self.slice.span, how)
+                save_csv(path, [{**line, "reference": chosen.reference.name} for line in lines])
+        except InputError as error:
+            self.say(str(error), error=True)
+        except OSError as error:
+            self.say(f"{Path(path).name} could not be written: {error.strerror}.", error=True)
+        else:
+            self.say(f"Saved {Path(path).name}.")
 
     # --- closing ----------------------------------------------------------------------------
 
@@ -232,18 +217,31 @@ class Compare(QWidget):
         """Let go of the viewer when the dock is closed for good."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.ParentChange and self.parentWidget() is None:
-            self._pending.stop()
-            self._connections.disconnect_from()
+            self._close_down()
+
+    def closeEvent(self, event: Any) -> None:
+        """Stop the work when the window is closed."""
+        self._close_down()
+        super().closeEvent(event)
+
+    def _close_down(self) -> None:
+        self._pending.stop()
+        for part in (self.slice, self.stack, self.views, self.maps, self.self_test):
+            part.stop()
+        self._connections.disconnect_from()
 
 
-def _safely(question: Question, ranges: Ranges) -> Answer:
-    """Answer in a thread; a defect becomes a sentence, and its traceback goes to the log."""
-    try:
-        return answer(question, ranges)
-    except Exception:
-        _log.exception("the comparison failed")
-        return Answer(error="The comparison failed; the details are in the log.")
+def _asks_the_same(question: Question, other: Question) -> bool:
+    return _essence(question) == _essence(other)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _essence(question: Question) -> tuple[Any, ...]:
+    """What of a question its answer depends on; pixels by identity, never by their values."""
+    planes = {"": question.reference, **question.candidates}
+    return (
+        [(name, id(p.stack.data), p.stack.name, p.index, p.part) for name, p in planes.items()],
+        question.settings,
+        question.data_range,
+        question.errors,
+        question.notes,
+    )

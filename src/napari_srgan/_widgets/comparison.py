@@ -1,21 +1,24 @@
-"""PSNR and SSIM of one plane of a candidate and of bicubic, against a reference.
+"""What Compare measures of the slice in view: which planes of which layers, in which way.
 
-What belongs here: the question (which planes), the answer (the figures), and how one follows
-from the other, without a window. The measures themselves are metrics.py's.
+What belongs here: the question, without a window. How it is answered is in readout.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_srgan import metrics
 from napari_srgan._widgets.layer_stack import INPUT_KEY, layer_stack, view_of
+from napari_srgan._widgets.result_layer import unique_name
 from napari_srgan._widgets.sentences import plane_text
+from napari_srgan.comparison import BICUBIC
 from napari_srgan.errors import InputError
+from napari_srgan.intensity import to_dtype
+from napari_srgan.plane_measures import Settings
+from napari_srgan.reference_grid import refuse_invalid_plane
 
 if TYPE_CHECKING:
     from napari.components import Dims
@@ -28,14 +31,32 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True)
 class Plane:
-    """One plane of a stack."""
+    """One plane of a stack.
+
+    Attributes
+    ----------
+    stack : Stack
+    index : tuple of int
+        Over its plane axes.
+    part : ((int, int), (int, int)) or None
+        Of the LR input: rows and columns that the candidate was made from, half-open.
+    """
 
     stack: Stack
     index: tuple[int, ...]
+    part: tuple[Range, Range] | None = None
 
     def read(self) -> np.ndarray:
-        """Its pixels, (y, x) or (y, x, S)."""
-        return self.stack.read(self.index)
+        """Its pixels, (y, x) or (y, x, S).
+
+        Raises
+        ------
+        InputError
+            If some of them are NaN or infinite.
+        """
+        pixels = self.stack.read(self.index)
+        refuse_invalid_plane(pixels, self.stack, self.index)
+        return pixels
 
 
 @dataclass(frozen=True)
@@ -44,136 +65,133 @@ class Question:
 
     Attributes
     ----------
-    reference, candidate : Plane
-        The planes in view.
-    low : Plane or None
-        The LR plane for the bicubic row.
-    rows, cols : (int, int)
-        The part of the LR plane that the candidate was made from, half-open.
-    where : str
-        Names the plane for the user.
-    note : str
-        A doubt about the comparison, for instance that the layers do not lie at one place.
+    reference : Plane
+    candidates : mapping of name to Plane
+        In the order of the table; the plane of "bicubic" is the LR input's, with a part.
+    settings : Settings
+    where, slice_name : str
+        Names the plane, in words and for the table.
+    errors : mapping of name to str
+        Candidates that have no plane here, and why.
+    notes : tuple of str
+        Doubts, for instance that two layers do not lie at one place.
+    data_range : float or None
+        Given by hand.
     """
 
     reference: Plane
-    candidate: Plane
-    low: Plane | None
-    rows: Range
-    cols: Range
+    candidates: Mapping[str, Plane]
+    settings: Settings
     where: str
-    note: str = ""
+    slice_name: str
+    errors: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    data_range: float | None = None
 
 
-@dataclass(frozen=True)
-class Figures:
-    """PSNR in dB and SSIM."""
-
-    psnr: float
-    ssim: float
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The figures of candidate and bicubic, or the sentence of an error."""
-
-    data_range: float = 0.0
-    candidate: Figures | None = None
-    bicubic: Figures | None = None
-    bicubic_error: str = ""
-    error: str = ""
-
-
-def question_for(reference: Image, candidate: Image, low: Image | None, dims: Dims) -> Question:
+def question_for(
+    reference: Image,
+    candidates: Sequence[Image],
+    low: Image | None,
+    dims: Dims,
+    settings: Settings | None = None,
+    data_range: float | None = None,
+) -> Question:
     """Find the planes in view.
 
     Raises
     ------
     InputError
-        If a layer cannot be measured, or the slider is beyond one of them.
+        If the reference cannot be measured, or the slider is beyond it.
     """
-    ref, cand = _in_view(reference, dims), _in_view(candidate, dims)
-    small = None if low is None else _in_view(low, dims)
-    rows = cols = (0, 0)
-    if small is not None:
-        rows, cols = (0, small.stack.height), (0, small.stack.width)
-        made: Mapping[str, Any] = candidate.metadata.get(INPUT_KEY) or {}
-        if made.get("id") == str(low.unique_id):
-            rows, cols = made["region"].get("Y", rows), made["region"].get("X", cols)
-    where = plane_text(dict(zip(ref.stack.plane_axes, ref.index, strict=True)), ref.stack.sizes)
+    ref = _in_view(reference, dims)
+    planes: dict[str, Plane] = {}
+    errors: dict[str, str] = {}
+    notes: list[str] = []
+    for layer in candidates:
+        try:
+            planes[layer.name] = _in_view(layer, dims)
+            notes += _place_note(reference, layer)
+        except InputError as error:
+            errors[layer.name] = str(error)
+    if low is not None:
+        name = bicubic_name(candidates)
+        try:
+            small = _in_view(low, dims)
+            part = part_of(low, candidates)
+            planes[name] = replace(small, part=(part["Y"], part["X"]))
+        except InputError as error:
+            errors[name] = str(error)
+    at = dict(zip(ref.stack.plane_axes, ref.index, strict=True))
+    long = {a: i for a, i in at.items() if ref.stack.sizes[a] > 1}
     return Question(
-        ref, cand, small, tuple(rows), tuple(cols), where, _place_note(reference, candidate)
+        reference=ref,
+        candidates=planes,
+        settings=settings or Settings(measures=("psnr", "ssim")),
+        where=plane_text(at, ref.stack.sizes),
+        slice_name=" ".join(f"{a}={i}" for a, i in long.items()) or "image",
+        errors=errors,
+        notes=tuple(notes),
+        data_range=data_range,
     )
 
 
-class Ranges:
-    """The data range of the last reference, so that moving the slider reads it only once.
-
-    It is that of the whole stack: all slices refer to the same range.
-    """
-
-    def __init__(self) -> None:
-        self._data: Any = None
-        self._range = 0.0
-
-    def of(self, data: Any) -> float:
-        """Return the range of the data."""
-        if data is not self._data:
-            self._range = metrics.data_range(data)
-            self._data = data
-        return self._range
+def bicubic_name(candidates: Sequence[Image]) -> str:
+    """The name of the row of bicubic, which no candidate has."""
+    return unique_name(BICUBIC, [layer.name for layer in candidates])
 
 
-def answer(question: Question, ranges: Ranges) -> Answer:
-    """Measure; for a thread.
+def part_of(low: Image, candidates: Sequence[Image]) -> dict[str, Range]:
+    """The part of the LR input that the first candidate was made from, axis by axis."""
+    stack = layer_stack(low)
+    part = {a: (0, n) for a, n in stack.sizes.items() if a != "S"}
+    for layer in candidates:
+        made: Mapping[str, Any] = layer.metadata.get(INPUT_KEY) or {}
+        if made.get("id") == str(low.unique_id):
+            return part | {a: (int(lo), int(hi)) for a, (lo, hi) in made["region"].items()}
+    return part
+
+
+def enlarged(
+    low: np.ndarray, part: tuple[Range, Range], shape: tuple[int, ...], name: str
+) -> np.ndarray:
+    """Enlarge an LR plane bicubically and cut it to the part that the reference shows.
+
+    Enlarged first, so that at the cut it looks as a whole image does there.
 
     Parameters
     ----------
-    question : Question
-        What to measure.
-    ranges : Ranges
-        Kept between calls.
-    """
-    try:
-        reference, candidate = question.reference.read(), question.candidate.read()
-        _check_shapes(reference, candidate)
-        span = ranges.of(question.reference.stack.data)
-        figures = _figures(reference, candidate, span)
-    except InputError as error:
-        return Answer(error=str(error))
-    if question.low is None:
-        return Answer(span, figures)
-    try:
-        return Answer(span, figures, _figures(reference, enlarged(question, reference), span))
-    except InputError as error:
-        return Answer(span, figures, bicubic_error=str(error))
+    low : ndarray, shape (y, x) or (y, x, S)
+    part : ((int, int), (int, int))
+        Rows and columns of it, half-open.
+    shape : tuple of int
+        Of the reference's plane.
+    name : str
+        Of the LR input.
 
-
-def enlarged(question: Question, reference: np.ndarray) -> np.ndarray:
-    """Enlarge the LR plane bicubically to the reference's size, in the reference's dtype.
+    Returns
+    -------
+    ndarray
+        In the dtype of `low`, integers rounded and clipped, as a restoration's are.
 
     Raises
     ------
     InputError
-        If the sizes do not differ by one whole factor.
+        If the sizes do not differ by one whole factor from 2.
     """
     from napari_srgan.resampling import bicubic_enlarge
 
-    (y0, y1), (x0, x1) = question.rows, question.cols
-    height, width = reference.shape[:2]
+    (y0, y1), (x0, x1) = part
+    height, width = shape[:2]
     factor = height // (y1 - y0)
     if factor < 2 or (height, width) != (factor * (y1 - y0), factor * (x1 - x0)):
         raise InputError(
-            f"The LR input is {y1 - y0} x {x1 - x0} px and the reference {height} x {width} px: "
-            "choose an LR input that is a whole number of times smaller."
+            f"The LR input {name} is {y1 - y0} x {x1 - x0} px and the reference {height} x {width} "
+            "px: choose an LR input that is a whole number of times smaller."
         )
-    large = np.asarray(bicubic_enlarge(question.low.read(), factor))
+    large = np.asarray(bicubic_enlarge(low, factor))
     large = large[y0 * factor : y1 * factor, x0 * factor : x1 * factor]
-    if reference.dtype.kind in "iu":
-        # As the candidate: integers are rounded and clipped.
-        limits = np.iinfo(reference.dtype)
-        large = np.clip(np.rint(large), limits.min, limits.max)
-    return large
+    return to_dtype(large, low.dtype)
 
 
 def _in_view(layer: Image, dims: Dims) -> Plane:
@@ -183,24 +201,11 @@ def _in_view(layer: Image, dims: Dims) -> Plane:
     return Plane(stack, tuple(view.index[a] for a in stack.plane_axes))
 
 
-def _place_note(reference: Image, candidate: Image) -> str:
+def _place_note(reference: Image, candidate: Image) -> list[str]:
     first, second = (np.asarray(la.extent.world)[:, -2:] for la in (reference, candidate))
     pixel = np.abs(np.asarray(reference.scale)[-2:])
-    if first.shape == second.shape and np.any(np.abs(first - second) > 0.5 * pixel):
-        return "The two layers do not lie at the same place: the figures may compare other things."
-    return ""
-
-
-def _check_shapes(reference: np.ndarray, candidate: np.ndarray) -> None:
-    if reference.shape != candidate.shape:
-        sizes = [" x ".join(map(str, a.shape)) for a in (reference, candidate)]
-        raise InputError(
-            f"The reference plane is {sizes[0]} px and the candidate {sizes[1]} px; choose two "
-            "layers of the same size."
-        )
-
-
-def _figures(reference: np.ndarray, candidate: np.ndarray, span: float) -> Figures:
-    return Figures(
-        metrics.psnr(reference, candidate, span), metrics.ssim(reference, candidate, span)
-    )
+    # The corners are pixel centres, which lie apart where pixels differ in size.
+    room = 0.5 * pixel + 0.5 * np.abs(np.asarray(candidate.scale)[-2:] - pixel)
+    if first.shape == second.shape and np.any(np.abs(first - second) > room):
+        return [f"{candidate.name} and {reference.name} do not lie at the same place."]
+    return []

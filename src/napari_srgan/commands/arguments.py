@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from napari_srgan import __version__
+from napari_srgan.commands.compare_arguments import add_compare
 from napari_srgan.commands.evaluate_arguments import add_evaluate
+from napari_srgan.commands.report_arguments import add_report
 from napari_srgan.commands.terminal import say
+from napari_srgan.commands.trust_arguments import add_trust
 
 EXIT_INPUT = 2
 _RANGES = ("--intensity", "--slices", "--roi")
@@ -24,6 +27,8 @@ examples:
   napari-srgan upscale scan.tif fovea.tif --slices 40:60 --roi 0:256,100:356
   napari-srgan upscale volumes/*.tif --out-dir restored --device cuda
   napari-srgan evaluate references --model srresnet-gray
+  napari-srgan compare truth.tif scan_4x.tif --low scan.tif
+  napari-srgan report scan.tif --reference truth.tif -o report.html
 
 Fine detail in the results is estimated by a neural network, not measured. For research use.
 """
@@ -64,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_upscale(commands)
     add_evaluate(commands)
+    add_trust(commands, _range, _roi)
+    add_compare(commands, _range)
+    add_report(commands, _range, _tile)
 
     models = commands.add_parser("models", help="list the models that are installed, or add one")
     models.add_argument("--json", action="store_true", help="print one JSON line per model")
@@ -166,6 +174,12 @@ def _add_upscale(commands: Any) -> None:
         default="refuse",
         choices=("refuse", "fill"),
         help="fill: restore around NaN and infinity and put them back (default: refuse)",
+    )
+    add(
+        "--back-project",
+        action="store_true",
+        help="make the result reproduce the measured data, for models of the degradations area "
+        "(exactly) and bicubic",
     )
     add("--anonymise", action="store_true", help="record no file name in the results")
     add("--overwrite", action="store_true", help="replace an output that exists")
