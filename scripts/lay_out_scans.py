@@ -11,7 +11,7 @@ seed, so the sets are the same wherever they are made.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ SCALE = 4
 LARGEST_CROP = 192  # px, of the recipes; T91 has smaller images
 PHOTOGRAPHS_KEPT = 30  # the last of the BSDS test files by name
 MICROSCOPY_KEPT = 20  # at most, in whole groups, the last by name
+CHARTS_KEPT = 6  # the first, for oct-restore
 RESTORE_KEPT = ("eye08", "eye11")
 UNALIGNED = ("eye12",)  # its raw frame is tilted against its average
 # Correlation of touching borders. Neighbouring tiles have 0.97 and more, others up to about 0.8:
@@ -79,7 +80,9 @@ def lay_out(data: Path, out: Path) -> None:
     ]
     for place in ("gray", "rgb"):
         link(out / place / "photographs", named(photographs))
-        charts(out / place / "photographs", colour=place == "rgb")
+        for name, image in charts(3 if place == "rgb" else 1):
+            pixels = (255 * image).round().astype(np.uint8)
+            imsave(out / place / "photographs" / f"{name}.png", pixels.squeeze())
     link(
         out / "gray" / "photographs",
         {k: v for k, v in frames.items() if k[:5] in trained},
@@ -94,6 +97,12 @@ def lay_out(data: Path, out: Path) -> None:
     for eye, path in eyes.items():
         if eye not in UNALIGNED:
             restore_pairs(path, out / "restore", "val" if eye in RESTORE_KEPT else "train")
+    for i, (name, image) in enumerate(charts(1)):
+        part = "val" if i < CHARTS_KEPT else "train"
+        # Dark grounds too, which scans have.
+        for kind, high in (("", image[..., 0]), ("-dark", 1 - image[..., 0])):
+            low = bicubic_shrink(high.astype(np.float32), SCALE)
+            write(out / "restore" / "charts" / part, name + kind, low, high.astype(np.float32))
 
 
 def named(paths: Iterable[Path]) -> dict[str, Path]:
@@ -140,14 +149,13 @@ def split_groups(groups: Sequence[list[Path]], most: int) -> tuple[list[Path], l
     return [path for group in train for path in group], val
 
 
-def charts(folder: Path, *, colour: bool, count: int = 60) -> None:
-    """Draw shapes on plain, mostly white, and on shaded grounds.
+def charts(samples: int, count: int = 60) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Draw shapes on plain, mostly white, and on shaded grounds, (256, 256, samples) in [0, 1].
 
     Photographs hardly show a network what is flat up to the border of an image, as white
     backgrounds are; without these it draws a frame there.
     """
     random = np.random.default_rng(1)
-    samples = 3 if colour else 1
     for number in range(count):
         image = np.ones((256, 256, samples))
         if number % 3 == 1:
@@ -165,8 +173,7 @@ def charts(folder: Path, *, colour: bool, count: int = 60) -> None:
             )
             image[shape] = random.random(samples)
         image = gaussian_filter(image, (*[random.uniform(0.4, 1.2)] * 2, 0)).clip(0, 1)
-        pixels = (255 * image).round().astype(np.uint8)
-        imsave(folder / f"chart-{number:02}.png", pixels if colour else pixels[..., 0])
+        yield f"chart-{number:02}", image
 
 
 def restore_pairs(eye: Path, out: Path, part: str) -> None:

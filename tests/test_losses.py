@@ -14,6 +14,7 @@ from training.losses import (
     adversarial_loss,
     content_loss,
     discriminator_loss,
+    grid_loss,
     pixel_loss,
     total_variation,
 )
@@ -78,6 +79,20 @@ def test_total_variation_is_the_mean_length_of_the_gradient():
     assert torch.isfinite(flat.grad).all()
 
 
+def test_the_grid_loss_is_of_what_repeats_with_every_lr_pixel():
+    hr = torch.rand(2, 1, 96, 96)
+    y = torch.arange(96) % 4
+    checkerboard = 0.1 * ((y[:, None] + y) % 2 - 0.5)
+    assert grid_loss(hr + checkerboard, hr, 4).item() == pytest.approx(0.05**2, rel=1e-4)
+    # An error in brightness is the pixel loss's business, noise is the discriminator's.
+    assert grid_loss(hr + 0.1, hr, 4).item() == pytest.approx(0, abs=1e-12)
+    noise = torch.randn(2, 1, 96, 96, generator=torch.manual_seed(0))
+    assert grid_loss(hr + 0.1 * noise, hr, 4).item() < 0.01 * 0.1**2
+    # A pattern in one part of the image does not cancel with its opposite in another.
+    checkerboard[:, 48:] *= -1
+    assert grid_loss(hr + checkerboard, hr, 4).item() == pytest.approx(0.05**2, rel=1e-4)
+
+
 def test_bce_losses_follow_the_papers_equations():
     real, fake = torch.tensor([[2.0], [-1.0]]), torch.tensor([[0.5], [-3.0]])
     p, q = 1 / (1 + np.exp(-real.numpy())), 1 / (1 + np.exp(-fake.numpy()))
@@ -118,14 +133,13 @@ def test_content_loss_sends_a_gradient_to_the_result_and_none_to_the_features():
 
 @pytest.mark.parametrize("generator", ["srresnet", "rrdb"])
 @pytest.mark.parametrize("adversarial", ["bce", "relativistic"])
-@pytest.mark.parametrize("term", ["pixel", "content", "adversarial", "tv"])
+@pytest.mark.parametrize("term", ["pixel", "content", "adversarial", "tv", "grid"])
 def test_a_gradient_reaches_the_generator_from_each_term(fabric, generator, adversarial, term):
-    p = players(
-        fabric, generator=generator, adversarial=adversarial, pixel_weight=1.0, tv_weight=1.0
-    )
+    weights = {"pixel_weight": 1.0, "tv_weight": 1.0, "grid_weight": 1.0}
+    p = players(fabric, generator=generator, adversarial=adversarial, **weights)
     lr, hr = batch()
     terms = p.terms(p._restore(lr), hr)
-    assert set(terms) == {"pixel", "content", "adversarial", "tv"}
+    assert set(terms) == {"pixel", "content", "adversarial", "tv", "grid"}
     terms[term].backward()
     assert all(
         w.grad is not None and w.grad.abs().sum() > 0

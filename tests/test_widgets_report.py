@@ -13,6 +13,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 from skimage.metrics import peak_signal_noise_ratio
 
+from napari_srgan._widgets.compare import Compare
 from napari_srgan._widgets.connections import Connections
 from napari_srgan._widgets.report_button import ReportButton
 from napari_srgan.api import upscale
@@ -128,3 +129,19 @@ def test_mistakes_are_sentences(viewer, layers, button, qtbot, tmp_path):
         button.report_to(tmp_path / "page.html")
     assert said.args[1] and "is not open" in said.args[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_compare_reports_on_the_first_result_that_is_ticked(viewer, layers, qtbot, tmp_path):
+    panel = Compare(viewer)
+    viewer.window.add_dock_widget(panel, name="Compare")
+    panel.reference.choose(viewer.layers["truth"])
+    panel.candidates.tick(layers, False)
+    panel.refresh()
+    assert panel.report.isHidden()
+    panel.candidates.tick(layers)
+    panel.refresh()
+    assert not panel.report.isHidden()
+    with qtbot.waitSignal(panel.report.runner.ended, timeout=WAIT):
+        panel.report.report_to(tmp_path / "page.html")
+    assert panel.message.text() == f"Wrote {tmp_path / 'page.html'}."
+    assert "truth" in (tmp_path / "page.html").read_text("utf-8")

@@ -220,3 +220,18 @@ def test_a_map_can_be_cancelled_and_what_is_missing_is_said(viewer, panel, qtbot
     viewer.layers.selection.active = made
     panel.trust.start("consistency")
     assert "is not open" in panel.message.text()
+
+
+def test_the_report_of_a_result_is_written_by_the_panels_worker(viewer, panel, qtbot, tmp_path):
+    source = viewer.add_image(image(40, 48), name="slice")
+    assert panel.report.isHidden()
+    restore(qtbot, panel, source)
+    panel.refresh()
+    assert not panel.report.isHidden()
+    panel.report.report_to(tmp_path / "page.html")
+    assert panel.report.running and not panel.run.isEnabled()
+    with qtbot.waitSignal(panel.runner.ended, timeout=WAIT):
+        pass
+    assert panel.message.text() == f"Wrote {tmp_path / 'page.html'}."
+    assert panel.run.isEnabled() and not panel.report.running
+    assert "srgan-tiny" in (tmp_path / "page.html").read_text("utf-8")

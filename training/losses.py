@@ -11,6 +11,7 @@ from torch.nn import functional
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 _CHARBONNIER = 1e-3
+_GRID = 12  # LR px a side that a repeated pattern is averaged over: few enough for a patch of it
 
 
 def pixel_loss(name: str) -> Loss:
@@ -51,6 +52,27 @@ def total_variation(images: torch.Tensor) -> torch.Tensor:
     right = images[..., :-1, 1:] - images[..., :-1, :-1]
     # The root has no gradient at 0, where flat images are.
     return (down.square() + right.square() + 1e-12).sqrt().mean()
+
+
+def grid_loss(sr: torch.Tensor, hr: torch.Tensor, scale: int) -> torch.Tensor:
+    """Mean square of the pattern that an SR image repeats with every LR pixel, and HR does not.
+
+    Adversarial and content losses let a generator with pixel shuffles draw such a pattern
+    (checkerboard; Odena et al., Distill 2016, doi 10.23915/distill.00003). The error of an honest
+    one has the same mean at each of the scale^2 places within an LR pixel.
+
+    Parameters
+    ----------
+    sr, hr : torch.Tensor
+        Shape (N, C, Y, X).
+    scale : int
+        HR pixels per LR pixel.
+    """
+    places = functional.pixel_unshuffle(sr - hr, scale)
+    side = min(_GRID, *places.shape[-2:])
+    means = functional.avg_pool2d(places, side)
+    means = means.reshape(len(sr), sr.shape[1], scale * scale, -1)
+    return torch.var(means, dim=2, correction=0).mean()
 
 
 def discriminator_loss(kind: str, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:

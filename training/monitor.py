@@ -16,7 +16,7 @@ from training.checkpoint import replace_file
 CSV_NAME = "metrics.csv"
 _STEP = (
     "step", "phase", "seconds", "learning_rate", "steps_per_second", "device_share", "generator",
-    "pixel", "content", "adversarial", "tv", "discriminator", "real", "fake", "skipped",
+    "pixel", "content", "adversarial", "tv", "grid", "discriminator", "real", "fake", "skipped",
 )  # fmt: skip
 _VALIDATION = (
     "set", "images", "psnr", "psnr_bicubic", "ssim", "ssim_bicubic", "ms_ssim", "ms_ssim_bicubic",

@@ -22,6 +22,7 @@ from training.losses import (
     adversarial_loss,
     content_loss,
     discriminator_loss,
+    grid_loss,
     pixel_loss,
     total_variation,
 )
@@ -138,6 +139,7 @@ class Players:
             "content": r.content_weight,
             "adversarial": r.adversarial_weight,
             "tv": r.tv_weight,
+            "grid": r.grid_weight,
         }
 
     def terms(self, sr: torch.Tensor, hr: torch.Tensor) -> Losses:
@@ -162,6 +164,8 @@ class Players:
                 judge.requires_grad_(True)
             if r.tv_weight:
                 terms["tv"] = total_variation(sr)
+            if r.grid_weight:
+                terms["grid"] = grid_loss(sr, hr, r.scale)
         return terms
 
     def _update(self, player: str, loss: torch.Tensor, rate: float) -> bool:

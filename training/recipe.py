@@ -116,6 +116,10 @@ class Recipe:
         0.0, "of the total variation (first version of the paper: 2e-8)", least=0
     )
 
+    grid_weight: float = _of(
+        0.0, "of the pattern repeated with every LR pixel (checkerboard)", least=0
+    )
+
     # Both phases.
     batch: int = _of(16, "crops a step, over all processes (paper: 16)", least=1)
     crop: tuple[int, ...] = _of(

@@ -17,6 +17,7 @@ from napari_srgan._widgets.compare_controls import HINT, CompareControls
 from napari_srgan._widgets.compare_rows import save_csv
 from napari_srgan._widgets.compare_stack import csv_rows, stack_rows
 from napari_srgan._widgets.comparison import Question, question_for
+from napari_srgan._widgets.exports import record_of
 from napari_srgan._widgets.self_test import SELF_TEST_KEY
 from napari_srgan._widgets.slice_figures import SliceFigures
 from napari_srgan.comparison import Comparison, rows
@@ -63,6 +64,8 @@ class Compare(CompareControls):
         self.views.offer(reference, self.candidates.ticked(), self.low.value())
         made = [la.metadata.get(SELF_TEST_KEY) for la in self.candidates.ticked()]
         self.heading.say(" ".join(dict.fromkeys(text for text in made if text)))
+        results = (la for la in self.candidates.ticked() if record_of(la) is not None)
+        self.report.show_layer(next(results, None))
         for button in (self.stack.button, self.copy, self.save):
             button.setEnabled(reference is not None and not self.stack.task.running)
         self._measure()
@@ -90,7 +93,7 @@ class Compare(CompareControls):
         self.save.clicked.connect(self._on_save)
         self.stack.measured.connect(self._on_measured)
         self.self_test.made.connect(self._on_tested)
-        for part in (self.stack, self.views, self.maps, self.self_test):
+        for part in (self.stack, self.views, self.maps, self.self_test, self.report):
             part.said.connect(self.say)
 
     def say(self, text: str, error: bool = False) -> None:
@@ -226,7 +229,7 @@ class Compare(CompareControls):
 
     def _close_down(self) -> None:
         self._pending.stop()
-        for part in (self.slice, self.stack, self.views, self.maps, self.self_test):
+        for part in (self.slice, self.stack, self.views, self.maps, self.self_test, self.report):
             part.stop()
         self._connections.disconnect_from()
 

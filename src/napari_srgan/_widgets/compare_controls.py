@@ -24,6 +24,7 @@ from napari_srgan._widgets.compare_views import Views
 from napari_srgan._widgets.connections import Connections
 from napari_srgan._widgets.parts import Fold, LayerChoice, Message, Scrolling, form
 from napari_srgan._widgets.readout import Ranges
+from napari_srgan._widgets.report_button import ReportButton
 from napari_srgan._widgets.selection import Selection
 from napari_srgan._widgets.self_test_controls import SelfTest
 from napari_srgan.errors import InputError
@@ -31,6 +32,8 @@ from napari_srgan.errors import InputError
 if TYPE_CHECKING:
     import napari
 
+# The fidelity model that a report's maps are made with runs where and how it suits.
+_AUTO = {"device": "auto", "precision": "auto", "tile": "auto"}
 HINT = (
     "Choose a reference (the true high-resolution image) and tick a candidate (a result) of the "
     "same size. Without a reference, the self-test below makes its own pair."
@@ -68,6 +71,9 @@ class CompareControls(QWidget):
         self.stack = WholeStack(viewer, self._ranges, self.selection)
         self.views = Views(viewer, self.selection)
         self.maps = Maps(viewer, self._connections, self.selection)
+        self.report = ReportButton(
+            viewer, self._connections, lambda: _AUTO, reference=self.reference.value
+        )
         self.self_test = SelfTest(viewer, self._to_test)
         self.self_test_fold = Fold("Self-test", self.self_test)
         self.maps_fold = Fold("Error map, Fourier rings, regions", self.maps)
@@ -124,6 +130,7 @@ class CompareControls(QWidget):
         column.addLayout(buttons)
         column.addWidget(self.message)
         column.addWidget(self.stack)
+        column.addWidget(self.report)
         column.addWidget(self.views)
         column.addWidget(self.maps_fold)
         column.addWidget(self.self_test_fold)

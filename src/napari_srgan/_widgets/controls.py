@@ -17,6 +17,7 @@ from napari_srgan._widgets.exports import Exports
 from napari_srgan._widgets.model_choice import ModelChoice, PreviewButton
 from napari_srgan._widgets.parts import Fold, LayerChoice, Message, Scrolling, form
 from napari_srgan._widgets.pixel_size import PixelSize
+from napari_srgan._widgets.report_button import ReportButton
 from napari_srgan._widgets.runner import Runner
 from napari_srgan._widgets.trust_maps import TrustMaps
 from napari_srgan._widgets.what import What
@@ -50,6 +51,7 @@ class Controls(QWidget):
         self.message = Message()
         self.exports = Exports(viewer)
         self.trust = TrustMaps(viewer, self.runner, self.advanced.job)
+        self.report = ReportButton(viewer, self._connections, self.advanced.job, self.runner)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -77,6 +79,7 @@ class Controls(QWidget):
         column.addWidget(self.message)
         column.addWidget(self.trust)
         column.addWidget(self.exports)
+        column.addWidget(self.report)
         column.addStretch(1)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)

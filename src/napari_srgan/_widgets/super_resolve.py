@@ -107,7 +107,8 @@ class SuperResolve(Controls):
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(self._on_ended)
         self.exports.said.connect(self.say)
-        self.trust.said.connect(self._on_trust)
+        for part in (self.trust, self.report):
+            part.said.connect(self._on_finding)
         self.pixel_size.given.connect(self._on_pixel_size)
         self.grid.toggled.connect(remembered.remember_side_by_side)
 
@@ -134,7 +135,8 @@ class SuperResolve(Controls):
         ready = layer is not None and not self.runner.running
         self.run.setEnabled(ready)
         self.preview.setEnabled(ready)
-        self.trust.enable(not self.runner.running)
+        for part in (self.trust, self.report):
+            part.enable(not self.runner.running)
         if layer is None:
             self.pixel_size.show_layer(None)
             self.summary.say("Open an image first: File > Open, or File > Open Sample.")
@@ -203,9 +205,10 @@ class SuperResolve(Controls):
         orders, self._orders = self._orders, ()
         if self._closed:
             return
-        if self.trust.running:
-            self.trust.finish(outcome)
-            return
+        for part in (self.trust, self.report):
+            if part.running:
+                part.finish(outcome)
+                return
         if outcome.error:
             self.say(outcome.error, error=True)
         elif outcome.cancelled:
@@ -233,10 +236,10 @@ class SuperResolve(Controls):
 
     def _show_result(self, layer: Image | None) -> None:
         """Offer what can be done with a result."""
-        self.exports.show_layer(layer)
-        self.trust.show_layer(layer)
+        for part in (self.exports, self.trust, self.report):
+            part.show_layer(layer)
 
-    def _on_trust(self, text: str, error: bool) -> None:
+    def _on_finding(self, text: str, error: bool) -> None:
         self.say(text, error=error)
         self.refresh()
 
