@@ -22,6 +22,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.sparse.csgraph import connected_components
 from skimage.draw import disk, polygon
 from skimage.io import imread, imsave
+from skimage.transform import resize
 
 from napari_srgan.degradation import Decimate, aligned_pair
 from napari_srgan.resampling import bicubic_enlarge, bicubic_shrink
@@ -30,6 +31,7 @@ SCALE = 4
 LARGEST_CROP = 192  # px, of the recipes; T91 has smaller images
 PHOTOGRAPHS_KEPT = 30  # the last of the BSDS test files by name
 MICROSCOPY_KEPT = 20  # at most, in whole groups, the last by name
+SIZES = (0.8, 0.9, 1.0, 1.12)  # of the averages, for the second stage of srresnet-gray
 CHARTS_KEPT = 6  # the first, for oct-restore
 RESTORE_KEPT = ("eye08", "eye11")
 UNALIGNED = ("eye12",)  # its raw frame is tilted against its average
@@ -57,6 +59,8 @@ def lay_out(data: Path, out: Path) -> None:
     kept = [eye for eye in eyes if eye not in trained]
     for place, chosen in (("gray", trained), ("val", kept)):
         link(out / place / "oct-averages", {e: eyes[e] / "average.tif" for e in chosen})
+    for eye in trained:
+        write_resized(eyes[eye] / "average.tif", out / "gray" / "oct-resized", eye)
     frames = {f"{e}-{i}": eyes[e] / f"single_frame_{i}.tif" for e in eyes for i in (1, 2)}
     link(out / "val" / "oct-frames", {k: v for k, v in frames.items() if k[:5] in kept})
 
@@ -181,8 +185,9 @@ def restore_pairs(eye: Path, out: Path, part: str) -> None:
 
     decimated: every fourth row and A-scan of the frame, at all 16 phases, with the average
     shifted to match: speckle at its full strength. shrunk: the frame through the antialiased
-    kernel. native: the frame as it is, with the average enlarged by bicubic, for frames that are
-    not to gain resolution but to lose their speckle.
+    kernel, from 16 first pixels, because the speckle that is left differs between them. native:
+    the frame as it is, with the average enlarged by bicubic, for frames that are not to gain
+    resolution but to lose their speckle.
     """
     raw = _unit(eye / "single_frame_registered.tif")
     average = _unit(eye / "average.tif")
@@ -197,8 +202,26 @@ def restore_pairs(eye: Path, out: Path, part: str) -> None:
             low[0, 0].numpy(),
             high[0, 0].numpy(),
         )
-    write(out / "shrunk" / part, eye.name, bicubic_shrink(raw, SCALE), average)
+        down, across = divmod(phase, SCALE)
+        cut = slice(down, height - SCALE + down), slice(across, width - SCALE + across)
+        write(
+            out / "shrunk" / part,
+            f"{eye.name}-{phase:02}",
+            bicubic_shrink(raw[cut], SCALE),
+            average[cut],
+        )
     write(out / "native" / part, eye.name, raw, bicubic_enlarge(average, SCALE))
+
+
+def write_resized(path: Path, folder: Path, name: str) -> None:
+    """Write an average in several sizes: ten eyes of one instrument have one size of layers."""
+    image = _unit(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    for size in SIZES:
+        shape = [round(n * size) for n in image.shape]
+        changed = resize(image, shape, order=3, anti_aliasing=size < 1)
+        pixels = (255 * changed.clip(0, 1)).round().astype(np.uint8)
+        tifffile.imwrite(folder / f"{name}-{size}.tif", pixels, compression="zlib")
 
 
 class _Phase:
