@@ -95,6 +95,41 @@ def restorations(hr: Image) -> Mapping[str, Image]:
     return made | {"HR": hr}
 
 
+def draw_restored(path: Path) -> None:
+    """Draw a synthetic raw frame, bicubic and `oct-restore` of it, and the mean of 64 frames."""
+    frames = open_stack(HERE.parent / "sample_data" / "oct_frame_hr.ome.tif")
+    means = open_stack(HERE.parent / "sample_data" / "oct_volume_hr.tif")
+    middle = (means.sizes["Z"] // 2,)
+    frame, mean = np.asarray(frames.read(middle)) / 4095, np.asarray(means.read(middle)) / 255
+    y, x = _brightest((255 * mean).astype(np.uint8))
+    figure, axes = plt.subplots(2, 4, figsize=(7, 3.7), squeeze=False, layout="constrained")
+    for line, step, title in (
+        (axes[0], SCALE, "every fourth row\nand A-scan"),
+        (axes[1], 1, "the frame's own pixels"),
+    ):
+        low = frame[::step, ::step].astype(np.float32)
+        grown = SCALE // step  # px of the result per px of the frame
+        restored = upscale(low, "oct-restore", intensity="0:1").data
+        made = {
+            "raw frame": low.repeat(SCALE, axis=0).repeat(SCALE, axis=1),
+            "bicubic": bicubic_enlarge(low, SCALE),
+            "oct-restore": np.asarray(restored),
+            "mean of 64 frames": mean.repeat(grown, axis=0).repeat(grown, axis=1),
+        }
+        size, at = SHOWN * grown, (y * grown, x * grown)
+        for axis, (name, image) in zip(line, made.items(), strict=True):
+            crop = image[at[0] : at[0] + size, at[1] : at[1] + size]
+            axis.imshow(crop, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if step > 1:
+                axis.set_title(name, fontsize=8)
+        line[0].set_ylabel(title, fontsize=8)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    print(path)
+
+
 def draw(subjects: Sequence[Subject], path: Path) -> None:
     """Draw a row for each subject."""
     rows = []
@@ -141,6 +176,8 @@ def main() -> None:
         out, sheets = HERE / "images", documents()
     for name, subjects in sheets.items():
         draw(subjects, out / f"{name}.png")
+    if not options.look:
+        draw_restored(out / "models-restore.png")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def lay_out(data: Path, out: Path) -> None:
     for eye, path in eyes.items():
         if eye not in UNALIGNED:
             restore_pairs(path, out / "restore", "val" if eye in RESTORE_KEPT else "train")
-    for i, (name, image) in enumerate(charts(1)):
+    for i, (name, image) in enumerate(charts(1, soft=(0.0, 0.8))):
         part = "val" if i < CHARTS_KEPT else "train"
         # Dark grounds too, which scans have.
         for kind, high in (("", image[..., 0]), ("-dark", 1 - image[..., 0])):
@@ -153,11 +153,13 @@ def split_groups(groups: Sequence[list[Path]], most: int) -> tuple[list[Path], l
     return [path for group in train for path in group], val
 
 
-def charts(samples: int, count: int = 60) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def charts(
+    samples: int, count: int = 60, soft: tuple[float, float] = (0.4, 1.2)
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Draw shapes on plain, mostly white, and on shaded grounds, (256, 256, samples) in [0, 1].
 
     Photographs hardly show a network what is flat up to the border of an image, as white
-    backgrounds are; without these it draws a frame there.
+    backgrounds are; without these it draws a frame there. `soft` are the sigmas of edges, px.
     """
     random = np.random.default_rng(1)
     for number in range(count):
@@ -176,7 +178,7 @@ def charts(samples: int, count: int = 60) -> Iterator[tuple[str, NDArray[np.floa
                 else polygon(corners[:, 0], corners[:, 1], (256, 256))
             )
             image[shape] = random.random(samples)
-        image = gaussian_filter(image, (*[random.uniform(0.4, 1.2)] * 2, 0)).clip(0, 1)
+        image = gaussian_filter(image, (*[random.uniform(*soft)] * 2, 0)).clip(0, 1)
         yield f"chart-{number:02}", image
 
 
