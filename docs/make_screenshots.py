@@ -22,12 +22,12 @@ from typing import Any
 
 SIZE = (1400, 900)
 LOW, HIGH = "oct_volume_lr", "oct_volume_hr"
-COLOURS = 128  # nearly all of the picture is gray or the theme's; it stays far under 400 KB
+COLOURS = 256  # nearly all of the picture is gray or the theme's; it stays far under 400 KB
 
 
-def main() -> int:
-    """Draw both pictures; 2 without a screen."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def run(draw: Callable[[Path], None], about: str) -> int:
+    """Draw pictures into the folder of the command line; 2 without a screen."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
     options = parser.parse_args()
     if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
@@ -104,10 +104,26 @@ def picture(viewer: Any, path: Path) -> None:
     """Write the window to a PNG with few colours."""
     from PIL import Image
 
-    pixels = viewer.window.screenshot(flash=False, canvas_only=False)
-    small = Image.fromarray(pixels).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    image = Image.fromarray(viewer.window.screenshot(flash=False, canvas_only=False)).convert("RGB")
+    small = image.quantize(palette=palette(image), dither=Image.Dither.NONE)
     small.save(path, optimize=True)
     print(f"{path}: {small.width} x {small.height}, {path.stat().st_size // 1000} kB")
+
+
+def palette(image: Any) -> Any:
+    """Choose colours: most for the grays, and enough for the lines of plots, which are thin."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.asarray(image).reshape(-1, 3)
+    bright = np.ptp(pixels, axis=1) > 60
+    found = []
+    for part, count in ((pixels[~bright], COLOURS - COLOURS // 4), (pixels[bright], COLOURS // 4)):
+        if len(part):
+            found += Image.fromarray(part[None]).quantize(count).getpalette()[: 3 * count]
+    chosen = Image.new("P", (1, 1))
+    chosen.putpalette(found)
+    return chosen
 
 
 def settle(seconds: float = 0.6) -> None:
@@ -129,4 +145,4 @@ def until(done: Callable[[], bool], most: float = 300) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(draw, __doc__))

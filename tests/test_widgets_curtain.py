@@ -239,11 +239,11 @@ def test_error_map(viewer, panel, pair, qtbot):
     click(panel.maps.error)
     done(qtbot, panel)
     wanted = error_map(truth[1], other[1])
-    made = viewer.layers["result [error map]"]
+    made = viewer.layers["error map of result"]
     assert np.array_equal(np.asarray(made.data)[0], wanted.map)
     assert made.extent.world[0].tolist() == [1, 0, 0], "it lies at the slice that it is of"
     assert f"RSE {wanted.rse:.4g}, RSP {wanted.rsp:.4f}" in panel.maps.text.text()
-    assert "bicubic [error map]" in viewer.layers
+    assert "error map of bicubic" in viewer.layers
 
 
 def test_fourier_rings_in_the_units_of_the_layer(viewer, panel, pair, qtbot):
@@ -359,7 +359,7 @@ def test_self_test_of_the_slice_in_view(viewer, alone, qtbot):
     done(qtbot, panel)
     operator = operator_of(find_model("tiny-gray").card)
     found = consistency(small, np.asarray(made.data)[0], operator, 255.0)
-    layer = viewer.layers[f"{made.name} [consistency]"]
+    layer = viewer.layers[f"consistency of {made.name}"]
     assert np.allclose(np.asarray(layer.data)[0], found.map, atol=1e-4)
     assert "it does not mean true" in panel.maps.text.text()
 

@@ -86,14 +86,17 @@ def checked_planes(
     Returns
     -------
     tuple of ndarray
-        Both in their own dtype.
+        Both in their own dtype; the alpha of one is left out if the other has none.
 
     Raises
     ------
     InputError
         If they are no planes or too small, or see `checked_pair`.
     """
-    first, second = checked_pair(reference, candidate)
+    images = [np.asarray(image) for image in (reference, candidate)]
+    if {image.shape[2:] for image in images} == {(3,), (4,)}:
+        images = [image[..., :3] for image in images]
+    first, second = checked_pair(*images)
     has_samples = first.ndim == 3 and first.shape[-1] in _SAMPLE_COUNTS
     if not has_samples and first.ndim != 2:
         raise InputError(

@@ -48,7 +48,7 @@ def reference_range(stack: Stack) -> float:
     if low == high:
         raise InputError(
             f"{stack.name} is constant ({low:g} everywhere), so PSNR and SSIM have no range to "
-            "refer to: give the range by hand (--range)."
+            "refer to: give the range by hand (--range; in the window under Settings)."
         )
     return high - low
 
@@ -132,17 +132,33 @@ def matched(reference: Stack, other: Stack) -> int:
         If one is gray and the other RGB, their axes or numbers of planes differ, or their sizes
         do not differ by a whole factor; the sentence names both.
     """
+    check_kind(reference, other)
+    if _long_axes(reference) != _long_axes(other):
+        raise InputError(
+            f"{reference.name} has {_planes_text(reference)} and {other.name} "
+            f"{_planes_text(other)}: choose stacks with the same axes and slices."
+        )
+    return plane_factor(reference, other)
+
+
+def check_kind(reference: Stack, other: Stack) -> None:
+    """Raise InputError, naming both, if one is gray and the other RGB."""
     if reference.is_rgb != other.is_rgb:
         kinds = ["RGB" if s.is_rgb else "gray" for s in (reference, other)]
         raise InputError(
             f"{reference.name} is {kinds[0]} and {other.name} {kinds[1]}: choose two images of the "
             "same kind."
         )
-    if _long_axes(reference) != _long_axes(other):
-        raise InputError(
-            f"{reference.name} has {_planes_text(reference)} and {other.name} "
-            f"{_planes_text(other)}: choose stacks with the same axes and slices."
-        )
+
+
+def plane_factor(reference: Stack, other: Stack) -> int:
+    """Return how many times smaller another stack's planes are.
+
+    Raises
+    ------
+    InputError
+        If their sizes do not differ by a whole factor; the sentence names both.
+    """
     factor = whole_factor((other.height, other.width), (reference.height, reference.width))
     if factor is None:
         raise InputError(

@@ -16,7 +16,7 @@ from napari_srgan._widgets.compare_choices import Choices
 from napari_srgan._widgets.compare_controls import HINT, CompareControls
 from napari_srgan._widgets.compare_rows import save_csv
 from napari_srgan._widgets.compare_stack import csv_rows, stack_rows
-from napari_srgan._widgets.comparison import Question, question_for
+from napari_srgan._widgets.comparison import question_for
 from napari_srgan._widgets.exports import record_of
 from napari_srgan._widgets.self_test import SELF_TEST_KEY
 from napari_srgan._widgets.slice_figures import SliceFigures
@@ -42,6 +42,7 @@ class Compare(CompareControls):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self._choices = Choices(self)
+        self._said = ""  # by a part: figures that come in leave it where it is
         self.slice = SliceFigures(self._ranges, self)
         self._pending = QTimer(self)
         self._pending.setSingleShot(True)
@@ -97,8 +98,10 @@ class Compare(CompareControls):
             part.said.connect(self.say)
 
     def say(self, text: str, error: bool = False) -> None:
-        """Show a sentence under the table."""
-        self.message.say(text, error=error)
+        """Show a sentence under the table; an empty one takes the one before away."""
+        if text or self.message.text() == self._said:
+            self.message.say(text, error=error)
+        self._said = text
 
     def _on_layers(self, event: Any = None) -> None:
         self._pending.start()
@@ -119,6 +122,7 @@ class Compare(CompareControls):
         try:
             chosen = self.selection()
             self.stack.check(chosen.key())
+            self.maps.check(chosen.layers_key())
             question = question_for(
                 chosen.reference,
                 chosen.candidates,
@@ -132,8 +136,10 @@ class Compare(CompareControls):
             return
         self.stack.follow()
         former = self.slice.question
-        if former is not None and _asks_the_same(question, former):
+        if former is not None and question.asks_the_same(former):
             return  # another layer's slider, or a layer that is no part of it
+        if self.message.is_error:
+            self._said = ""
         self.slice.ask(question, moved)
 
     def _on_figures(self) -> None:
@@ -164,14 +170,19 @@ class Compare(CompareControls):
         errors = dict.fromkeys(self.slice.errors.values())
         if errors:
             self.message.say(" ".join(errors), error=True)
-        elif self.message.is_error or self.message.text() in ("", HINT, NO_LOW):
+        elif self._may_go():
             notes = " ".join([*question.notes, *([] if self.low.value() else [NO_LOW])])
             if self.message.is_error or notes != self.message.text():
                 self.message.say(notes)
 
+    def _may_go(self) -> bool:
+        text = self.message.text()
+        return (self.message.is_error and text != self._said) or text in ("", HINT, NO_LOW)
+
     def _clear(self, text: str, error: bool = False) -> None:
         self.slice.clear()
         self.stack.check(None)
+        self.maps.check(None)
         self._show()
         self.where.say("")
         self.message.say(text, error=error)
@@ -232,19 +243,3 @@ class Compare(CompareControls):
         for part in (self.slice, self.stack, self.views, self.maps, self.self_test, self.report):
             part.stop()
         self._connections.disconnect_from()
-
-
-def _asks_the_same(question: Question, other: Question) -> bool:
-    return _essence(question) == _essence(other)
-
-
-def _essence(question: Question) -> tuple[Any, ...]:
-    """What of a question its answer depends on; pixels by identity, never by their values."""
-    planes = {"": question.reference, **question.candidates}
-    return (
-        [(name, id(p.stack.data), p.stack.name, p.index, p.part) for name, p in planes.items()],
-        question.settings,
-        question.data_range,
-        question.errors,
-        question.notes,
-    )

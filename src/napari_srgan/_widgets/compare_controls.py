@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_srgan._widgets.candidate_list import CandidateList
+from napari_srgan._widgets.candidate_list import CandidateList, is_candidate
 from napari_srgan._widgets.compare_maps import Maps
 from napari_srgan._widgets.compare_settings import Columns, How
 from napari_srgan._widgets.compare_slices import WholeStack
@@ -26,6 +26,7 @@ from napari_srgan._widgets.parts import Fold, LayerChoice, Message, Scrolling, f
 from napari_srgan._widgets.readout import Ranges
 from napari_srgan._widgets.report_button import ReportButton
 from napari_srgan._widgets.selection import Selection
+from napari_srgan._widgets.self_test import original_of
 from napari_srgan._widgets.self_test_controls import SelfTest
 from napari_srgan.errors import InputError
 
@@ -52,7 +53,7 @@ class CompareControls(QWidget):
         self._ranges = Ranges()
 
         def choice(none: str) -> LayerChoice:
-            return LayerChoice(viewer, Image, self._connections, none=none)
+            return LayerChoice(viewer, Image, self._connections, none=none, fits=is_candidate)
 
         self.reference = choice("choose")
         self.candidates = CandidateList(viewer, self._connections)
@@ -102,7 +103,7 @@ class CompareControls(QWidget):
     def _to_test(self) -> object:
         """The layer of the self-test: the reference, else the selected image, else the only one."""
         if self.reference.value() is not None:
-            return self.reference.value()
+            return original_of(self.reference.value(), self.reference.layers())
         layers, active = self.reference.layers(), self.viewer.layers.selection.active
         return active if active in layers else (layers[0] if len(layers) == 1 else None)
 

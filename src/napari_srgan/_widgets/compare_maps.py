@@ -18,11 +18,12 @@ from napari_srgan._widgets.candidate_list import MAP_KEY
 from napari_srgan._widgets.compare_layers import add_map
 from napari_srgan._widgets.compare_plot import Curve, CurvePlot
 from napari_srgan._widgets.connections import Connections
-from napari_srgan._widgets.difference import COLORMAP
+from napari_srgan._widgets.difference import symmetric_limit
 from napari_srgan._widgets.drawn_regions import region_masks
 from napari_srgan._widgets.parts import Choice, LayerChoice, Message, form
 from napari_srgan._widgets.selection import Selection
 from napari_srgan._widgets.task import Task
+from napari_srgan._widgets.trust_maps import diverging
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Maps(QWidget):
         super().__init__()
         self._viewer, self._select = viewer, select
         self._show: Callable[[Any], None] = lambda found: None
+        self._key: tuple[object, ...] | None = None
+        self._where = ""
         self.error = _button("Error map", "What remains after gain, offset and blur are fitted")
         self.consistency = _button(
             "Consistency map", "What the result, shrunk as its model assumes, leaves of the input"
@@ -104,15 +107,24 @@ class Maps(QWidget):
         """Give up; for a panel that closes."""
         self.task.stop()
 
+    def check(self, key: tuple[object, ...] | None) -> None:
+        """Take findings away if they belong to other layers; those of a slice name it."""
+        if key != self._key and not self.task.running:
+            self._key = key
+            self.plot.setVisible(False)
+            self.text.say("")
+
     def _begin(self, work: Callable[[map_work.Subject], Any], show: Callable[[Any], None]) -> None:
         if self.task.running:
             return
+        self.said.emit("", False)
         try:
-            subject = map_work.subject_for(self._select(), self._viewer.dims)
+            chosen = self._select()
+            subject = map_work.subject_for(chosen, self._viewer.dims)
         except InputError as error:
             self.said.emit(str(error), True)
             return
-        self._show = show
+        self._show, self._key, self._where = show, chosen.layers_key(), subject.question.where
         self.task.start(lambda: work(subject), "%v of %m")
 
     def _on_end(self, end: End) -> None:
@@ -122,21 +134,24 @@ class Maps(QWidget):
             self._show(end.result)
 
     def _show_errors(self, found: list[map_work.Mapped]) -> None:
-        for one in found:
+        # One scale for all, or the maps could not be told apart by eye; the first one on top.
+        limits = (0.0, max(symmetric_limit(one.plane) for one in found))
+        for one in reversed(found):
             if one.layer in self._viewer.layers:
-                limits = (0.0, float(one.plane.max()) or 1.0)
-                self._add(
-                    one, f"{one.name} [error map]", colormap="inferno", contrast_limits=limits
-                )
-        self.text.say("\n".join(one.text for one in found))
+                name = f"error map of {one.name}"
+                self._add(one, name, colormap="inferno", contrast_limits=limits)
+        self._say(*(one.text for one in found), f"Shown from 0 to {limits[1]:.4g}.")
 
     def _show_consistency(self, found: list[map_work.Mapped]) -> None:
-        for one in found:
+        limit = max(one.limit for one in found)
+        for one in reversed(found):
             if one.layer in self._viewer.layers:
-                limits = (-one.limit, one.limit)
-                name = f"{one.name} [{one.kind}]"
-                self._add(one, name, colormap=COLORMAP, contrast_limits=limits)
-        self.text.say("\n".join(one.text for one in found))
+                name = f"{one.kind} of {one.name}"
+                self._add(one, name, colormap=diverging(), contrast_limits=(-limit, limit))
+        legends = dict.fromkeys(one.legend for one in found)
+        self._say(
+            *(one.text for one in found), f"Shown from {-limit:.3g} to {limit:.3g}.", *legends
+        )
 
     def _add(self, one: map_work.Mapped, name: str, **shown: Any) -> None:
         metadata = {MAP_KEY: True, "legend": one.text}
@@ -160,10 +175,13 @@ class Maps(QWidget):
             level=found[0].threshold,
         )
         self.plot.setVisible(True)
-        self.text.say("\n".join(r.text for r in found))
+        self._say(*(r.text for r in found))
 
     def _show_regions(self, text: str) -> None:
-        self.text.say(text)
+        self._say(text)
+
+    def _say(self, *lines: str) -> None:
+        self.text.say("\n".join([f"{self._where[:1].upper()}{self._where[1:]}.", *lines]))
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()

@@ -82,6 +82,7 @@ class WholeStack(QWidget):
         """Measure what is chosen, or say why not."""
         if self.task.running:
             return
+        self.said.emit("", False)
         try:
             chosen = self._select()
             stacks = stacks_for(chosen.reference, chosen.candidates, chosen.low)

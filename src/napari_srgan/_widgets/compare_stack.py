@@ -22,7 +22,7 @@ from napari_srgan._widgets.plane_array import PlaneArray
 from napari_srgan._widgets.readout import Ranges
 from napari_srgan.comparison import Comparison, PlaneFigures, Settings, compare
 from napari_srgan.errors import InputError
-from napari_srgan.reference_grid import index_in
+from napari_srgan.reference_grid import index_in, matched
 from napari_srgan.stack import Stack
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def stacks_for(reference: Image, candidates: Sequence[Image], low: Image | None)
     """
     ref = layer_stack(reference)
     others = {layer.name: layer_stack(layer) for layer in candidates}
+    for stack in others.values():
+        matched(ref, stack)  # before the LR input: a result of one slice is not that one's fault
     name = None
     if low is not None:
         name = bicubic_name(candidates)

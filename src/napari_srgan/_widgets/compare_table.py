@@ -65,6 +65,7 @@ class FigureTable(QTableWidget):
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.verticalHeader().setVisible(False)
         self.verticalHeader().setDefaultSectionSize(QFontMetrics(self.font()).height() + 8)
+        self.horizontalHeader().setMinimumSectionSize(12)  # the style's own is wider than "∞"
         self.horizontalHeader().setSectionsClickable(True)
         self.horizontalHeader().sectionClicked.connect(self.sort_by)
         self.set_measures(("psnr", "ssim"))
@@ -92,7 +93,7 @@ class FigureTable(QTableWidget):
 
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Show these rows, in this order unless the user has sorted them."""
-        self._rows = list(rows)
+        self._rows, before = list(rows), self.rowCount()
         self.setRowCount(len(rows))
         heads = [(self.item(r, 0), self.item(r, 1)) for r in range(len(rows))]
         known = {(a.value, b.value == WHOLE): r for r, (a, b) in enumerate(heads) if a and b}
@@ -103,7 +104,7 @@ class FigureTable(QTableWidget):
         if self._sorted is not None:
             self.sortItems(*self._sorted)
         self._set_widths()
-        if not same:
+        if self.rowCount() != before:
             self._set_height()
 
     def cell(self, candidate: str, measure: str, where: str | None = None) -> _Cell:
@@ -180,7 +181,7 @@ class FigureTable(QTableWidget):
         left = self.width() - 2 * self.frameWidth() - sum(widths)
         if self.rowCount() > _MOST:
             left -= self.verticalScrollBar().sizeHint().width()
-        self.setColumnWidth(0, max(left, metrics.horizontalAdvance("bicubic") + 16))
+        self.setColumnWidth(0, max(left, metrics.horizontalAdvance("bicubic") + 24))
 
     def _set_height(self) -> None:
         height = self.horizontalHeader().sizeHint().height() + 2 * self.frameWidth() + 2

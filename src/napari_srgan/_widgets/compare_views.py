@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QGridLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSlider,
     QVBoxLayout,
@@ -24,9 +22,9 @@ from napari_srgan._widgets.background import End
 from napari_srgan._widgets.compare_layers import bicubic_layer, link_grays
 from napari_srgan._widgets.curtain import Curtain
 from napari_srgan._widgets.difference import add_difference, difference_array, symmetric_limit
+from napari_srgan._widgets.grid import side_by_side, turn_grid
 from napari_srgan._widgets.layer_stack import layer_stack, view_of
-from napari_srgan._widgets.parts import Choice
-from napari_srgan._widgets.result_layer import side_by_side
+from napari_srgan._widgets.parts import Choice, form
 from napari_srgan._widgets.selection import Selection
 from napari_srgan._widgets.task import Task
 from napari_srgan.errors import InputError
@@ -54,6 +52,7 @@ class Views(QWidget):
         super().__init__()
         self._viewer, self._select = viewer, select
         self._hidden: list[Any] = []
+        self._named: list[Any] = []
         self._pair: tuple[Any, Any] = (None, None)
         self.left, self.right = Choice(tip="Left of the divider"), Choice(tip="Right of it")
         self.grid = QPushButton("Side by side")
@@ -86,7 +85,7 @@ class Views(QWidget):
         entries = [(la.name, la) for la in (reference, *candidates) if la is not None]
         if low is not None:
             entries.append((BICUBIC, BICUBIC))
-        for box, first in ((self.left, 0), (self.right, 1)):
+        for box in (self.left, self.right):
             known = [(box.itemText(i), box.itemData(i)) for i in range(box.count())]
             if _same(known, entries):
                 continue
@@ -94,8 +93,12 @@ class Views(QWidget):
             box.clear()
             for name, what in entries:
                 box.addItem(name, what)
-            kept = next((i for i, (_, w) in enumerate(entries) if w is chosen), None)
-            box.setCurrentIndex(min(first, box.count() - 1) if kept is None else kept)
+            kept = next((i for i, (_, w) in enumerate(entries) if _one(w, chosen)), None)
+            if box is self.right and (kept is None or _one(chosen, self.left.value())):
+                # A pair of one layer is no choice: there was nothing else to choose.
+                others = (i for i in range(box.count()) if i != self.left.currentIndex())
+                kept = next(others, 0)
+            box.setCurrentIndex(kept or 0)
             box.blockSignals(blocked)
         ready = len(entries) > 1
         for button in (self.grid, self.draw, self.difference):
@@ -105,6 +108,7 @@ class Views(QWidget):
         """Add the difference of the two layers, when a first plane of it has been looked at."""
         if self.task.running:
             return
+        self.said.emit("", False)
         try:
             chosen = self._select()
             left, right = self._layers(chosen)
@@ -134,13 +138,15 @@ class Views(QWidget):
     def _on_grid(self, on: bool) -> None:
         viewer = self._viewer
         if not on:
-            viewer.canvas.grid.enabled = False
+            turn_grid(viewer, False)
             for layer in self._hidden:
-                if layer in viewer.layers:
-                    layer.visible = True
-            self._hidden = []
+                layer.visible = True
+            for layer in self._named:
+                layer.name_overlay.visible = False
+            self._hidden, self._named = [], []
             return
         self.curtain.close()
+        self.said.emit("", False)
         try:
             chosen = self._select()
         except InputError as error:
@@ -154,6 +160,7 @@ class Views(QWidget):
             layer.visible = False
         for layer in shown:
             layer.visible = True
+        self._named = shown
         link_grays(viewer, shown)
         side_by_side(viewer, chosen.reference, shown[1:])
 
@@ -213,13 +220,9 @@ class Views(QWidget):
         )
 
     def _lay_out(self) -> None:
-        row = QGridLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(QLabel("Left"), 0, 0)
-        row.addWidget(self.left, 0, 1)
-        row.addWidget(QLabel("Right"), 1, 0)
-        row.addWidget(self.right, 1, 1)
-        row.setColumnStretch(1, 1)
+        pair = form()
+        pair.addRow("Left", self.left)
+        pair.addRow("Right", self.right)
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
         for button in (self.grid, self.draw, self.difference):
@@ -227,7 +230,7 @@ class Views(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addLayout(row)
+        column.addLayout(pair)
         column.addLayout(buttons)
         column.addWidget(self.slider)
         column.addWidget(self.task)
@@ -235,5 +238,11 @@ class Views(QWidget):
 
 def _same(known: list[tuple[str, Any]], entries: list[tuple[str, Any]]) -> bool:
     return len(known) == len(entries) and all(
-        a[0] == b[0] and a[1] is b[1] for a, b in zip(known, entries, strict=True)
+        a[0] == b[0] and _one(a[1], b[1]) for a, b in zip(known, entries, strict=True)
     )
+
+
+def _one(first: Any, second: Any) -> bool:
+    """Whether two entries are one: == on layers would compare pixels, and Qt copies texts."""
+    texts = isinstance(first, str) and isinstance(second, str)
+    return bool(first == second) if texts else first is second

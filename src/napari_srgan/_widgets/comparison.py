@@ -18,7 +18,7 @@ from napari_srgan.comparison import BICUBIC
 from napari_srgan.errors import InputError
 from napari_srgan.intensity import to_dtype
 from napari_srgan.plane_measures import Settings
-from napari_srgan.reference_grid import refuse_invalid_plane
+from napari_srgan.reference_grid import check_kind, plane_factor, refuse_invalid_plane
 
 if TYPE_CHECKING:
     from napari.components import Dims
@@ -88,6 +88,20 @@ class Question:
     notes: tuple[str, ...] = ()
     data_range: float | None = None
 
+    def asks_the_same(self, other: Question) -> bool:
+        """Whether the answer is the same; pixels are told apart by identity, not by values."""
+        return self._essence() == other._essence()
+
+    def _essence(self) -> tuple[Any, ...]:
+        planes = {"": self.reference, **self.candidates}
+        return (
+            [(name, id(p.stack.data), p.stack.name, p.index, p.part) for name, p in planes.items()],
+            self.settings,
+            self.data_range,
+            self.errors,
+            self.notes,
+        )
+
 
 def question_for(
     reference: Image,
@@ -110,7 +124,10 @@ def question_for(
     notes: list[str] = []
     for layer in candidates:
         try:
-            planes[layer.name] = _in_view(layer, dims)
+            plane = _in_view(layer, dims)
+            check_kind(ref.stack, plane.stack)
+            plane_factor(ref.stack, plane.stack)
+            planes[layer.name] = plane
             notes += _place_note(reference, layer)
         except InputError as error:
             errors[layer.name] = str(error)
@@ -118,6 +135,7 @@ def question_for(
         name = bicubic_name(candidates)
         try:
             small = _in_view(low, dims)
+            check_kind(ref.stack, small.stack)
             part = part_of(low, candidates)
             planes[name] = replace(small, part=(part["Y"], part["X"]))
         except InputError as error:

@@ -14,6 +14,7 @@ import numpy as np
 from napari_srgan._widgets.comparison import part_of
 from napari_srgan._widgets.exports import record_of
 from napari_srgan._widgets.map_work import Mapped, Subject
+from napari_srgan._widgets.trust_maps import LEAST
 from napari_srgan.errors import InputError
 from napari_srgan.intensity import Intensity
 from napari_srgan.models import find_model
@@ -71,10 +72,11 @@ def consistency_maps(subject: Subject) -> Generator[tuple[int, int], None, list[
                 layer=low,
                 index=at,
                 plane=one.map,
-                text=f"{name}: {one.kind}, RMSE {rmse} of the intensity range. {legend}",
+                text=f"{name}: {one.kind}, RMSE {rmse} of the intensity range.",
                 part={"Y": rows, "X": cols},
-                limit=(float(np.percentile(sizes, 99.9)) if sizes.size else 0.0) or 1.0,
+                limit=max(float(np.percentile(sizes, 99.9)) if sizes.size else 0.0, LEAST * span),
                 kind=one.kind,
+                legend=legend,
             )
         )
     return found

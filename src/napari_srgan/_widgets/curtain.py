@@ -17,6 +17,7 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_srgan._widgets.connections import Connections
+from napari_srgan._widgets.grid import is_hidden, show_names, turn_grid
 from napari_srgan._widgets.layer_stack import data_shape, unit_ratio
 from napari_srgan._widgets.plane_array import PartArray
 from napari_srgan._widgets.result_layer import LINKED, linear_matrix, unique_name
@@ -54,7 +55,7 @@ class Curtain(QObject):
         self._right: Any = None
         self.layer: Image | None = None
         self._axis = self._start = self._wanted = 0
-        self._before: list[tuple[Any, bool]] = []
+        self._before: list[tuple[Any, bool, bool]] = []
         self._grid = False
         # Many mouse events come between two frames: the layer follows the last one.
         self._pending = QTimer(self)
@@ -93,11 +94,12 @@ class Curtain(QObject):
             raise InputError(f"{right.name} has no axis along the canvas's width to divide.")
         self._left, self._right, self._axis = left, right, axis
         self._start = self._wanted = self._length() // 2
-        self._grid, viewer.canvas.grid.enabled = viewer.canvas.grid.enabled, False
-        self._before = [(layer, layer.visible) for layer in viewer.layers]
-        selected = viewer.layers.selection.active
-        for layer, _ in self._before:
-            layer.visible = layer is left
+        self._grid = viewer.canvas.grid.enabled
+        turn_grid(viewer, False)
+        self._before = [(la, la.visible, la.name_overlay.visible) for la in viewer.layers]
+        active = viewer.layers.selection.active
+        for layer, *_ in self._before:
+            layer.visible, layer.name_overlay.visible = layer is left, False
         self.layer = viewer.add_image(
             PartArray(self._data(), axis, self._start), **self._arguments()
         )
@@ -106,7 +108,9 @@ class Curtain(QObject):
             viewer.layers.link_layers([right, self.layer], LINKED)
         box = self.layer.bounding_box
         box.points, box.line_thickness, box.line_color, box.visible = False, 2, _LINE, True
-        viewer.layers.selection.active = selected
+        if not (is_hidden(left) or is_hidden(right)):
+            show_names(viewer, [self.layer])  # "curtain: left | right"
+        viewer.layers.selection.active = active
         viewer.mouse_drag_callbacks.append(self._on_drag)
         viewer.mouse_move_callbacks.append(self._on_move)
         self._connections.connect(viewer.layers.events.removed, self._on_removed)
@@ -132,10 +136,10 @@ class Curtain(QObject):
         viewer.cursor.style = "standard"
         if made in viewer.layers:
             viewer.layers.remove(made)
-        for layer, visible in self._before:
+        for layer, visible, named in self._before:
             if layer in viewer.layers:
-                layer.visible = visible
-        viewer.canvas.grid.enabled = self._grid
+                layer.visible, layer.name_overlay.visible = visible, named
+        turn_grid(viewer, self._grid)
         self._left = self._right = None
         self._before = []
         self.closed.emit()

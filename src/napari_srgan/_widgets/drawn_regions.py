@@ -98,6 +98,10 @@ def region_text(
         lines.append(f"{name}: {', '.join(figures)}")
     if len(masks) == 1:
         lines.append("For the CNR draw a second region, of background.")
+    else:
+        lines.append(
+            "Regions in the order drawn: CNR of the first against the second, ENL of each."
+        )
     return "\n".join(lines)
 
 

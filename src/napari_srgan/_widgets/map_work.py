@@ -49,6 +49,7 @@ class Mapped:
     part: Mapping[str, tuple[int, int]] | None = None
     limit: float = 1.0
     kind: str = ""
+    legend: str = ""
 
 
 @dataclass(frozen=True)

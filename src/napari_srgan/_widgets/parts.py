@@ -5,6 +5,7 @@ What belongs here: widgets without any knowledge of super-resolution.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
@@ -65,6 +66,8 @@ class LayerChoice(Choice):
         Of the panel.
     none : str, optional
         Text of a first entry that stands for no layer.
+    fits : callable, optional
+        Tells of a layer whether to list it.
     """
 
     changed = Signal()
@@ -75,9 +78,10 @@ class LayerChoice(Choice):
         kind: type[Layer],
         connections: Connections,
         none: str | None = None,
+        fits: Callable[[Any], bool] | None = None,
     ) -> None:
         super().__init__()
-        self._viewer, self._kind, self._none = viewer, kind, none
+        self._viewer, self._kind, self._none, self._fits = viewer, kind, none, fits
         for name in ("inserted", "removed", "reordered", "renamed"):
             connections.connect(getattr(viewer.layers.events, name), self.refresh)
         self.refresh()
@@ -85,7 +89,8 @@ class LayerChoice(Choice):
 
     def layers(self) -> list[Any]:
         """The layers on offer, the topmost first."""
-        return [layer for layer in reversed(self._viewer.layers) if isinstance(layer, self._kind)]
+        found = [la for la in reversed(self._viewer.layers) if isinstance(la, self._kind)]
+        return [la for la in found if self._fits is None or self._fits(la)]
 
     def refresh(self, event: Any = None) -> None:
         """List the layers anew; the chosen one stays chosen while it is there."""

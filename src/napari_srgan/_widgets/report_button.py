@@ -14,6 +14,7 @@ from qtpy.QtCore import QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_srgan._widgets.candidate_list import is_candidate
 from napari_srgan._widgets.parts import LayerChoice
 from napari_srgan._widgets.report_work import ReportOrder, ReportOutcome, make_report, report_order
 from napari_srgan._widgets.runner import Runner
@@ -68,14 +69,15 @@ class ReportButton(QWidget):
         self._order: ReportOrder | None = None
         self._written: Path | None = None
         self.button = QPushButton("Report")
-        self.button.setToolTip("Write a page on this result: pictures, measures, provenance")
         self.open_button = QPushButton("Open report")
         self.open_button.setToolTip("Show the page that was written in the browser")
         self.open_button.setVisible(False)
         row, column = QHBoxLayout(), QVBoxLayout(self)
         self.reference: LayerChoice | None = None
         if reference is None:
-            self.reference = LayerChoice(viewer, Image, connections, none="no reference")
+            self.reference = LayerChoice(
+                viewer, Image, connections, none="no reference", fits=is_candidate
+            )
             row.addWidget(self.reference, 1)
         self._reference = reference or self._chosen
         row.addWidget(self.button)
@@ -102,6 +104,8 @@ class ReportButton(QWidget):
         if layer is not self._layer:
             self.open_button.setVisible(False)
         self._layer = layer
+        which = "a result" if layer is None else layer.name
+        self.button.setToolTip(f"Write a page on {which}: pictures, measures, provenance")
         self.setVisible(layer is not None or self.running)
 
     def enable(self, on: bool) -> None:

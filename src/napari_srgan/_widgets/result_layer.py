@@ -1,22 +1,20 @@
 """From a result to a napari layer: where it lies, what it is called, how it is shown.
 
 What belongs here: the arguments of `viewer.add_image`, as plain functions, and the one function
-that adds the layer and puts it beside its input. Layers are touched on the GUI thread only.
+that adds the layer. Layers are touched on the GUI thread only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_srgan._widgets.layer_stack import (
     INPUT_KEY,
-    data_shape,
     layer_axes,
     spacing_source,
-    view_of,
 )
 from napari_srgan.geometry import factors, placed_translate
 from napari_srgan.provenance import input_label
@@ -168,38 +166,3 @@ def input_of(result: Image, layers: Iterable[Any]) -> Image | None:
     return next(
         (c for c in candidates if label == (input_label(c.name, True) if hidden else c.name)), None
     )
-
-
-def side_by_side(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> None:
-    """Show the results beside their input in the grid, each under its name.
-
-    Who saw (nearly) the whole image sees it whole afterwards; who had zoomed in stays there.
-    """
-    canvas = viewer.canvas
-    for result in made:
-        result.name_overlay.visible = True
-    if canvas.grid.enabled:
-        return
-    before = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
-    there = layer in viewer.layers
-    whole = there and viewer.dims.ndisplay == 2 and _sees_most(layer, viewer)
-    canvas.grid.enabled = True
-    # A name that was hidden in the record is not written across the picture.
-    if there and not made[0].name.startswith("scan-"):
-        layer.name_overlay.visible = True
-    if whole:
-        viewer.fit_to_view(layers=[layer], margin=0.04)
-        return
-    after = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
-    if before.min() > 0 and after.min() > 0:
-        viewer.scene.camera.zoom *= float((after / before).min())
-
-
-def _sees_most(layer: Image, viewer: napari.Viewer) -> bool:
-    """Whether one side of the image is in view from end to end, and half of the image at least."""
-    view, sizes = (
-        view_of(layer, viewer.dims),
-        dict(zip(layer_axes(layer), data_shape(layer), strict=True)),
-    )
-    shares = [(hi - lo) / sizes[a] for a, (lo, hi) in (("Y", view.rows), ("X", view.cols))]
-    return view.plain and max(shares) == 1 and min(shares) >= 0.5

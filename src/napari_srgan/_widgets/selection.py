@@ -34,9 +34,11 @@ class Selection:
     settings: Settings
     data_range: float | None = None
 
+    def layers_key(self) -> tuple[object, ...]:
+        """Equal for equal choices of layers."""
+        layers = (self.reference, *self.candidates, self.low)
+        return tuple(None if la is None else (id(la.data), la.name) for la in layers)
+
     def key(self) -> tuple[object, ...]:
         """Equal for equal choices: what was measured for another one is out of date."""
-        layers = (self.reference, *self.candidates, self.low)
-        data = (None if la is None else id(la.data) for la in layers)
-        names = (None if la is None else la.name for la in layers)
-        return (*data, *names, self.settings, self.data_range)
+        return (*self.layers_key(), self.settings, self.data_range)

@@ -5,7 +5,7 @@ What belongs here: the work, as a generator for a thread, and the layers that it
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 SELF_TEST_KEY = "napari_srgan_self_test"
 """Metadata of a result of a self-test: the heading that its figures stand under."""
 OPTIMISTIC = "Optimistic: same degradation as in training"
+TARGET_KEY = "napari_srgan_target"
+"""Metadata of the reference that a self-test made: the id of the layer that was tested."""
 _RANGES = ("blur", "speckle", "noise")
 _SEED = 0
 
@@ -108,9 +110,11 @@ def heading_for(card: Card, name: str) -> str:
     """What the figures of a self-test stand under."""
     if name == card.degradation:
         return f"{OPTIMISTIC} ({name})."
+    measured = card.degradation == "measured"
+    trained = "on measured pairs" if measured else f"with {card.degradation}"
     return (
-        f"Self-test: degraded by {name}, the model was trained with {card.degradation}; no "
-        "instrument has made this input."
+        f"Self-test: degraded by {name}, the model was trained {trained}; no instrument has made "
+        "this input."
     )
 
 
@@ -172,11 +176,12 @@ def show_trial(viewer: napari.Viewer, trial: Trial, tried: Tried) -> tuple[Image
     low = viewer.add_image(tried.low, multiscale=False, **arguments)
     reference = layer
     if tried.moved:
+        name = unique_name(f"{layer.name} [target]", [la.name for la in viewer.layers])
         reference = viewer.add_image(
             tried.target,
             multiscale=False,
-            **layer_arguments(layer, region, 1, f"{layer.name} [target]", {})
-            | {"metadata": {}, **placement(layer, region, 1)},
+            **layer_arguments(layer, region, 1, name, {})
+            | {"metadata": {TARGET_KEY: str(layer.unique_id)}, **placement(layer, region, 1)},
         )
     metadata = {**tried.result.metadata, SELF_TEST_KEY: tried.heading}
     card = trial.model.card
@@ -187,6 +192,15 @@ def show_trial(viewer: napari.Viewer, trial: Trial, tried: Tried) -> tuple[Image
         layer_arguments(low, {}, factor, result_name(layer.name, card.name, factor), metadata),
     )
     return reference, made, low
+
+
+def original_of(layer: Any, layers: Sequence[Any]) -> Any:
+    """The layer that a self-test made this reference from, if it is there, else the layer itself.
+
+    A second test has to start from the original: a target is resampled already.
+    """
+    key = layer.metadata.get(TARGET_KEY)
+    return next((la for la in layers if str(la.unique_id) == key), layer)
 
 
 def _degraded(

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_srgan._widgets.grid import side_by_side
 from napari_srgan._widgets.layer_stack import PREVIEW_KEY, layer_axes
 from napari_srgan._widgets.result_layer import (
     add_result,
     in_layer_order,
     layer_arguments,
     result_name,
-    side_by_side,
 )
 from napari_srgan._widgets.sentences import plane_text, time_text
 from napari_srgan.trust.consistency import sentence

@@ -15,6 +15,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_srgan._widgets.exports import record_of
+from napari_srgan._widgets.grid import show_names
 from napari_srgan._widgets.layer_stack import spacing_source
 from napari_srgan._widgets.map_order import MapOrder, MapOutcome, make_map, map_order
 from napari_srgan._widgets.parts import Choice
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 MAP_KEY = "trust_map"
 """Metadata of a map layer: its kind, unit, legend and what it was made from."""
-_LEAST = 0.01
+LEAST = 0.01
 """The colours end at 1 % of the range at least, so that rounding noise does not look alarming."""
 _TIPS = {
     "consistency": "What the input leaves unexplained in this result, shrunk as the model assumes",
@@ -145,14 +146,14 @@ def add_map(viewer: napari.Viewer, order: MapOrder, outcome: MapOutcome) -> str:
     assert notes is not None
     signed = order.kind == "consistency"
     known = np.abs(values[np.isfinite(values)])
-    limit = max(float(np.percentile(known, 99.9)) if known.size else 0.0, _LEAST * outcome.span)
+    limit = max(float(np.percentile(known, 99.9)) if known.size else 0.0, LEAST * outcome.span)
     arguments = placement(order.source, order.region, notes.factor) | {
         "name": unique_name(
             # The kind first: names in the grid are cut at their end.
             f"{notes.title} of {order.result.name}",
             (known.name for known in viewer.layers),
         ),
-        "colormap": _diverging() if signed else "inferno",
+        "colormap": diverging() if signed else "inferno",
         "contrast_limits": (-limit, limit) if signed else (0.0, limit),
         "blending": "translucent",
         "interpolation2d": "nearest",
@@ -169,9 +170,9 @@ def add_map(viewer: napari.Viewer, order: MapOrder, outcome: MapOutcome) -> str:
         if place != at:
             viewer.layers.move(place, at)
         viewer.layers.selection.active = order.result
-    layer.name_overlay.visible = canvas.grid.enabled
     if canvas.grid.enabled:
         _zoom_out(viewer, order.source, before)
+        show_names(viewer, [layer])
     head = notes.title.capitalize()
     figure = "nothing to measure" if outcome.percent is None else f"RMS {percent(outcome.percent)}"
     unit = "" if notes.unit == "stored values" else " %"
@@ -205,7 +206,8 @@ def _legend(notes: Any) -> str:
     return legend.partition(": ")[2].capitalize() if legend.startswith("Removed") else legend
 
 
-def _diverging() -> Any:
+def diverging() -> Any:
+    """The colours of signed maps."""
     from napari.utils import Colormap
 
     # Black at zero: on the dark canvas, nothing is seen where nothing is to be said.
