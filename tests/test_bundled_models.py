@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import distance_transform_edt
 from skimage.draw import disk
 
 from napari_srgan import upscale
@@ -49,5 +49,6 @@ def test_a_white_background_stays_white(info):
     for at, radius in (((60, 70), 22), ((120, 150), 30), ((40, 180), 9), ((150, 40), 14)):
         hr[disk(at, radius)] = 0.35
     lr = bicubic_shrink(hr, 4).clip(0, 1)
-    ground = ~binary_dilation(hr < 1, iterations=12)
+    # Nearer than the network's first filters reach, 4 LR px, a ground has the halo of its object.
+    ground = distance_transform_edt(hr == 1) > 16
     assert np.abs(restored(info, lr)[ground] - 1).max() <= WITHIN
