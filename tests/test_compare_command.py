@@ -213,3 +213,27 @@ def test_help_names_the_options(capsys):
     with pytest.raises(SystemExit):
         run("--help")
     assert "--error-map" in capsys.readouterr().out
+
+
+def test_an_input_is_never_replaced(files, capsys, tmp_path):
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "same_error.tif").hardlink_to(tmp_path / "truth.tif")
+    for arguments in (
+        "truth.tif same.tif --csv truth.tif",
+        "truth.tif same.tif --csv same.tif",
+        "truth.tif same.tif --low low.tif --csv ../" + tmp_path.name + "/low.tif",
+        "truth.tif same.tif --error-map maps",
+    ):
+        assert run(*arguments.split(), "--overwrite") == 2
+        assert "is an input; name another output" in capsys.readouterr().err
+    assert main(["evaluate", "truth.tif", "--csv", "truth.tif", "--overwrite"]) == 2
+    assert "is an input" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_images_too_small_for_rings_are_refused_before_maps_are_written(files, capsys, tmp_path):
+    tifffile.imwrite("small.tif", files["truth"][0, :24, :24])
+    assert run("small.tif", "small.tif", "--frc", "--error-map", "maps") == 2
+    assert "at least 32 x 32 px" in capsys.readouterr().err
+    assert not (tmp_path / "maps").exists()

@@ -503,3 +503,27 @@ def test_anonymous_maps_hide_the_name(models, tmp_path, monkeypatch):
     (path,) = out.iterdir()
     assert path.name.startswith("scan-")
     assert "jane" not in json.dumps(files.open_stack(path).metadata).lower()
+
+
+@pytest.mark.parametrize("degradation", ["measured", "blur-noise", "area"])
+def test_by_default_there_are_the_maps_that_fit_the_model(
+    models, tmp_path, monkeypatch, degradation
+):
+    """No invention where it is not known what was measured, or no other model undoes the same."""
+    monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(tmp_path))
+    base = load_model(models / "gray.safetensors")
+    card = dataclasses.replace(base.card, name="own", degradation=degradation)
+    save_model(tmp_path / "own.safetensors", base.network, card)
+    source, out = tmp_path / "low.tif", tmp_path / "maps"
+    tifffile.imwrite(source, np.random.default_rng(0).integers(0, 256, (24, 32)).astype(np.uint8))
+    command = [
+        "trust",
+        str(source),
+        "--out",
+        str(out),
+        "--model",
+        str(tmp_path / "own.safetensors"),
+    ]
+    assert main(command) == 0
+    assert sorted(p.stem.split("_")[-1] for p in out.iterdir()) == ["consistency", "spread"]
+    assert main([*command, "--overwrite", "--maps", "invention"]) == 2

@@ -284,8 +284,8 @@ def test_comparison_names_what_does_not_fit():
     small = viewer.add_image(np.zeros((16, 32), np.uint8))
     odd = viewer.add_image(np.zeros((9, 9), np.uint8))
     twin = viewer.add_image(np.zeros((32, 32), np.uint8), translate=(3, 0))
-    got = answers(question_for(reference, [small], None, viewer.dims), Ranges())
-    assert "32 x 32 px and the other 16 x 32 px" in got[small.name].error
+    errors = question_for(reference, [small], None, viewer.dims).errors
+    assert f"{reference.name} is 32 x 32 px and {small.name} 16 x 32 px" in errors[small.name]
     question = question_for(reference, [twin], odd, viewer.dims)
     assert "same place" in question.notes[0]
     assert "whole number of times" in answers(question, Ranges())["bicubic"].error

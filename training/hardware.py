@@ -98,6 +98,12 @@ def start(hardware: Hardware) -> Fabric:
     return fabric
 
 
+def leave(fabric: Fabric) -> None:
+    """Leave the other processes in order: gloo's threads abort a process that just ends."""
+    if fabric.world_size > 1 and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def workers(hardware: Hardware, fabric: Fabric) -> int:
     """Return how many processes prepare crops for this one."""
     if hardware.workers >= 0:

@@ -18,7 +18,7 @@ from training import checkpoint
 from training.checkpoint import replace_file
 from training.command_line import parser
 from training.data import Data, Sources, load
-from training.hardware import Hardware, describe, processes, settled, start, workers
+from training.hardware import Hardware, describe, leave, processes, settled, start, workers
 from training.loop import Run, Stopped, train
 from training.monitor import Monitor
 from training.outputs import MODEL, Outputs
@@ -212,6 +212,7 @@ def _run(request: Request, signals: Signals) -> int:
     finally:
         if monitor:
             monitor.close()
+        leave(fabric)
     if monitor:
         model = folder / MODEL
         pretrained_at = run.timetable.pretrain if run.timetable.adversarial else 0

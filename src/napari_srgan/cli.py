@@ -212,7 +212,7 @@ def _models(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     if not found:
         raise InputError("No model is installed; train one with 'python -m training.train_oct'.")
-    rows = [("name", "channels", "scale", "gain over bicubic", "purpose")]
+    rows = [("name", "channels", "scale", "gain over baseline", "purpose")]
     rows += [
         (
             info.card.name,
@@ -224,11 +224,12 @@ def _models(arguments: argparse.Namespace) -> int:
         for info in found
     ]
     print(table(rows))
+    print("baseline: bicubic enlargement; for models that remove noise, a tuned filter before it")
     return EXIT_OK
 
 
 def _gain(validation: Sequence[Mapping[str, Any]]) -> str:
-    """Say by the card how much its PSNR was above bicubic's, from the least set to the best."""
+    """Say by the card how far its PSNR was above the baseline's, from the least set to the best."""
     gains = sorted(
         entry["psnr"] - entry["psnr_bicubic"]
         for entry in validation

@@ -25,6 +25,7 @@ from napari_srgan.commands.compare_maps import (
     write_error_maps,
 )
 from napari_srgan.commands.evaluate_report import check_csv, write_csv
+from napari_srgan.commands.inputs import spare_inputs
 from napari_srgan.commands.terminal import say
 from napari_srgan.comparison import BICUBIC, Comparison, Settings, compare
 from napari_srgan.errors import InputError
@@ -91,6 +92,11 @@ def run(request: Request) -> None:
     region = region_of(reference, BatchRequest(slices=request.slices))
     stacks = candidates if low is None else {**candidates, BICUBIC: low}
     targets = map_paths(request.error_maps, list(stacks), request.overwrite)
+    inputs = (request.reference, *request.candidates, request.low)
+    spare_inputs([request.csv, *targets.values()], inputs)
+    rings: list[RingRow] = []
+    if request.frc is not None:  # first, because small images are refused
+        rings = ring_rows(reference, stacks, region, float(request.frc))
     found = _measured(request, reference, candidates, low, region)
     fits: list[FittedPlane] = []
     if targets:
@@ -99,9 +105,6 @@ def run(request: Request) -> None:
             for fit in write_error_maps(reference, stacks, region, targets, request.overwrite):
                 fits.append(fit)
                 bar.update()
-    rings: list[RingRow] = []
-    if request.frc is not None:
-        rings = ring_rows(reference, stacks, region, float(request.frc))
     rows = report.all_rows(found, fits, rings)
     if request.csv is not None:
         write_csv(request.csv, rows)

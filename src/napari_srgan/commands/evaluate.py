@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from napari_srgan.commands.evaluate_image import Evaluator, FileScore, Request
 from napari_srgan.commands.evaluate_report import check_csv, file_row, mean_row, text, write_csv
+from napari_srgan.commands.inputs import spare_inputs
 from napari_srgan.commands.terminal import say, sentence_for
 from napari_srgan.errors import InputError
 from napari_srgan.files import READABLE_SUFFIXES
@@ -58,6 +59,7 @@ def evaluate(
     """
     check_csv(csv, overwrite)
     images = find_images(paths)
+    spare_inputs([csv], (path for path, _ in images))
     evaluator = Evaluator(request)
     measured: list[FileScore] = []
     rows: list[dict[str, Any]] = []

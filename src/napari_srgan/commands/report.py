@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from napari_srgan.commands.batch import OpenRange, region_of
 from napari_srgan.commands.batch import Request as BatchRequest
+from napari_srgan.commands.inputs import spare_inputs
 from napari_srgan.commands.terminal import say
 from napari_srgan.comparison import Settings, rows
 from napari_srgan.errors import InputError
@@ -75,10 +76,7 @@ def run(request: Request) -> None:
         If input, reference, model or place cannot be used; nothing half-made is left.
     """
     check_page_place(request.output, request.overwrite)
-    for path in (request.source, request.reference):
-        there = path is not None and path.exists() and request.output.exists()
-        if path is not None and there and path.samefile(request.output):
-            raise InputError(f"{request.output} is an input; name another page.")
+    spare_inputs([request.output], [request.source, request.reference])
     stack = open_stack(request.source, axes=request.axes)
     reference = None
     if request.reference is not None:

@@ -19,15 +19,17 @@ from tqdm import tqdm
 from napari_srgan import geometry, provenance
 from napari_srgan.commands.batch import OpenRange, region_of
 from napari_srgan.commands.batch import Request as BatchRequest
+from napari_srgan.commands.inputs import spare_inputs
 from napari_srgan.commands.terminal import say, table
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.files import image_name, open_stack
 from napari_srgan.job import Job
-from napari_srgan.models import AUTO, model_for
+from napari_srgan.models import model_for
 from napari_srgan.output import OutputSpec
 from napari_srgan.sinks import FileSink, check_place
 from napari_srgan.stack import Stack
 from napari_srgan.trust.consistency import percent
+from napari_srgan.trust.invention import has_invention
 from napari_srgan.trust.map_request import MapNotes, MapPlane, MapRequest
 from napari_srgan.trust.maps import Maps
 from napari_srgan.upscaler import Upscaler
@@ -80,11 +82,12 @@ def run(request: Request) -> None:
     kinds = request.kinds
     if kinds is None:
         kinds = ("consistency", "invention", "spread")
-        if card.name == AUTO[card.channels] and request.fidelity is None:
+        if request.fidelity is None and not has_invention(card):
             kinds = ("consistency", "spread")
     label = provenance.input_label(str(request.source), job.anonymise)
     targets = {k: request.out / f"{image_name(label)}_{card.name}_{k}.tif" for k in kinds}
     _check(targets, request)
+    spare_inputs(targets.values(), [request.source])
     maps = Maps(
         MapRequest(
             kinds=kinds,
@@ -116,7 +119,8 @@ def run(request: Request) -> None:
         print(table(rows))
         print(f"In % of the intensity range {_range_text(maps)}.")
         for kind in kinds:
-            print(f"{maps.notes(kind).title}: {maps.notes(kind).legend}")
+            title, legend = maps.notes(kind).title, maps.notes(kind).legend
+            print(legend if legend.casefold().startswith(title) else f"{title}: {legend}")
 
 
 def _check(targets: Mapping[str, Path], request: Request) -> None:

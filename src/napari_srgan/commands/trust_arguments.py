@@ -29,7 +29,7 @@ def add_trust(commands: Any, slices: Callable[[str], Any], roi: Callable[[str], 
         type=_kinds,
         metavar="KINDS",
         help="some of consistency,invention,spread (default: consistency and spread, and "
-        "invention where the model is no fidelity model)",
+        "invention where the model has a fidelity model of its own degradation)",
     )
     add("--model", default="auto", help="name or file of a model (default: auto)")
     add(

@@ -174,13 +174,16 @@ def sentence(record: Mapping[str, Any]) -> str:
     if not projected.get("within_rounding", True):
         text += (
             " Some of the data are such that no image of this model's degradation within the "
-            f"dtype could give them: they are met to within {projected['max_residual']:.3g}."
+            f"dtype could give them: they are met to within {projected['max_residual']:.3g} grey "
+            "levels."
         )
     return f"{text} {LEGEND}"
 
 
 def percent(value: float) -> str:
     """Write a figure with as many digits as say something: 0.43 %, 12.3 %, 0.0021 %."""
+    if abs(value) < 1e-9:  # rounding
+        return "0 %"
     return f"{value:.2g} %" if abs(value) < 1 else f"{value:.3g} %"
 
 

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_srgan.errors import InputError
 from napari_srgan.models import AUTO, find_model
-from napari_srgan.trust.operators import Operator
+from napari_srgan.trust.operators import Operator, operator_of
 from napari_srgan.trust.shrinking import shrinking
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def fidelity_model(card: Card) -> ModelInfo:
     Raises
     ------
     InputError
-        If there is none, or the model is that one itself, or another scale.
+        If there is none, or the model is that one itself, or of another scale or degradation.
     """
     info = find_model(AUTO[card.channels])
     if card.name.startswith("srgan-"):
@@ -134,6 +134,16 @@ def fidelity_model(card: Card) -> ModelInfo:
             info = find_model("srresnet-" + card.name.removeprefix("srgan-"))
     check_fidelity(card, info.card)
     return info
+
+
+def has_invention(card: Card) -> bool:
+    """Whether there is a fidelity model to compare with, and a degradation that is known."""
+    try:
+        require_definite(operator_of(card))
+        fidelity_model(card)
+    except InputError:
+        return False
+    return True
 
 
 def check_fidelity(card: Card, fidelity: Card) -> None:
@@ -147,4 +157,10 @@ def check_fidelity(card: Card, fidelity: Card) -> None:
         raise InputError(
             f"{card.name} ({card.scale}x, {card.channels} channels) and {fidelity.name} "
             f"({fidelity.scale}x, {fidelity.channels} channels) do not make comparable results."
+        )
+    if fidelity.degradation != card.degradation:
+        raise InputError(
+            f"{card.name} undoes '{card.degradation}' and {fidelity.name} "
+            f"'{fidelity.degradation}', so their results differ in what is measured too; name a "
+            "fidelity model of the same degradation."
         )
