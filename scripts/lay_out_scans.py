@@ -86,10 +86,14 @@ def lay_out(data: Path, out: Path) -> None:
         link(out / place / "photographs", named(photographs))
         for name, image in charts(3 if place == "rgb" else 1):
             pixels = (255 * image).round().astype(np.uint8)
-            imsave(out / place / "photographs" / f"{name}.png", pixels.squeeze())
+            imsave(
+                out / place / "photographs" / f"{name}.png", pixels.squeeze(), check_contrast=False
+            )
             if place == "gray":  # a set of their own as well, for a stage that needs them often
                 (out / place / "charts").mkdir(exist_ok=True)
-                imsave(out / place / "charts" / f"{name}.png", pixels.squeeze())
+                imsave(
+                    out / place / "charts" / f"{name}.png", pixels.squeeze(), check_contrast=False
+                )
     link(
         out / "gray" / "photographs",
         {k: v for k, v in frames.items() if k[:5] in trained},
