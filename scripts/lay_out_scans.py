@@ -84,16 +84,12 @@ def lay_out(data: Path, out: Path) -> None:
     ]
     for place in ("gray", "rgb"):
         link(out / place / "photographs", named(photographs))
+        drawn = out / place / "charts"  # a set of their own as well, for a stage that needs many
+        drawn.mkdir(parents=True)
         for name, image in charts(3 if place == "rgb" else 1):
-            pixels = (255 * image).round().astype(np.uint8)
-            imsave(
-                out / place / "photographs" / f"{name}.png", pixels.squeeze(), check_contrast=False
-            )
-            if place == "gray":  # a set of their own as well, for a stage that needs them often
-                (out / place / "charts").mkdir(exist_ok=True)
-                imsave(
-                    out / place / "charts" / f"{name}.png", pixels.squeeze(), check_contrast=False
-                )
+            pixels = (255 * image).round().astype(np.uint8).squeeze()
+            imsave(drawn / f"{name}.png", pixels, check_contrast=False)
+        link(out / place / "photographs", named(drawn.resolve().glob("*.png")))
     link(
         out / "gray" / "photographs",
         {k: v for k, v in frames.items() if k[:5] in trained},

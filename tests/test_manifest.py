@@ -9,8 +9,13 @@ import pytest
 
 import napari_srgan
 
-npe2 = pytest.importorskip("npe2")
+pytest.importorskip("npe2")
 pytest.importorskip("napari")
+
+import npe2
+from PIL import Image
+from qtpy.QtCore import Qt
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 MANIFEST = Path(napari_srgan.__file__).parent / "napari.yaml"
 
@@ -125,3 +130,40 @@ def test_samples_open_with_their_axes_and_spacing(make_napari_viewer, key):
     assert layer.axis_labels == (("y", "x") if layer.rgb else ("z", "y", "x"))
     assert all(str(u) == "micrometer" for u in layer.units)
     assert not np.allclose(layer.scale, 0)
+
+
+def test_from_the_sample_over_the_menus_to_the_number_in_the_table(make_napari_viewer, qtbot):
+    """The way of a first user, with the bundled model; the numbers are counted again by others."""
+    viewer = make_napari_viewer()
+    (low,) = viewer.open_sample("napari-srgan", "oct_volume_lr")
+    find_action(viewer.window.plugins_menu, "SRGAN upscale", "Super-resolve").trigger()
+    work = viewer.window.dock_widgets["Super-resolve (SRGAN upscale)"]
+    assert work.layer.value() is low
+    with qtbot.waitSignal(work.runner.ended, timeout=120_000):
+        qtbot.mouseClick(work.run, Qt.MouseButton.LeftButton)
+    made = viewer.layers["oct_volume_lr [srresnet-gray 4x]"]
+    (truth,) = viewer.open_sample("napari-srgan", "oct_volume_hr")
+    find_action(viewer.window.plugins_menu, "SRGAN upscale", "Compare").trigger()
+    compare = viewer.window.dock_widgets["Compare (SRGAN upscale)"]
+    qtbot.waitUntil(lambda: compare.reference.value() is truth and not compare.busy, timeout=60_000)
+    viewer.dims.set_current_step(0, 5)
+    qtbot.waitUntil(lambda: compare.where.text().startswith("Slice Z = 5"), timeout=60_000)
+    qtbot.waitUntil(lambda: not compare.busy, timeout=60_000)
+
+    # In floating point: Pillow rounds 8-bit images between the two axes.
+    bicubic = Image.fromarray(low.data[5].astype(np.float32)).resize((640, 416), 3)
+    bicubic = np.rint(np.asarray(bicubic)).clip(0, 255).astype(np.uint8)
+    wanted = truth.data[5]
+    for name, plane in ((made.name, made.data[5]), ("bicubic", bicubic)):
+        shown = compare.table.cell(name, "psnr", "Z=5").text()
+        assert float(shown) == pytest.approx(
+            peak_signal_noise_ratio(wanted, plane, data_range=255), abs=0.01
+        )
+        ssim = structural_similarity(
+            wanted.astype(float), plane.astype(float), data_range=255, gaussian_weights=True,
+            sigma=1.5, use_sample_covariance=False,
+        )  # fmt: skip
+        shown = compare.table.cell(name, "ssim", "Z=5").text()
+        assert float(shown) == pytest.approx(ssim, abs=1e-3)
+    gain = compare.table.cell(made.name, "psnr").value - compare.table.cell("bicubic", "psnr").value
+    assert gain > 1.5
