@@ -185,7 +185,9 @@ class Compare(CompareControls):
         self.maps.check(None)
         self._show()
         self.where.say("")
-        self.message.say(text, error=error)
+        # A refresh that was pending does not take away what a part has just said.
+        if error or not (self.message.is_error and self.message.text() == self._said):
+            self.message.say(text, error=error)
 
     # --- whole stack, self-test, files ------------------------------------------------------
 
