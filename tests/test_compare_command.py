@@ -197,6 +197,8 @@ def test_mode_y_and_range_are_what_is_printed(files, capsys):
         ("truth.tif blurred.tif --csv no/t.csv", "folder no does not exist"),
         ("truth.tif blurred.tif --error-map low.tif", "low.tif is a file"),
         ("truth.tif blurred.tif --mode lab", "invalid choice"),
+        ("truth.tif blurred.tif --mode y", "truth.tif is gray, and --mode y takes"),
+        ("truth.tif blurred.tif --frc-threshold 1/7", "--frc-threshold needs --frc"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(files, capsys, arguments, said):

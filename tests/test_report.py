@@ -460,6 +460,7 @@ def test_mistakes_are_sentences(files, capsys):
         (("low.tif", "--reference", "low.tif"), "give the reference of that size"),
         (("low.tif", "--reference", "dark.tif"), "is constant"),
         (("low.tif", "--show", "7"), "not among the slices"),
+        (("low.tif", "--reference", "truth.tif", "--mode", "y"), "low.tif is gray, and --mode y"),
         (("holes.tif", "--nan", "fill", "--reference", "truth.tif"), "leave --reference out"),
     ):
         assert run(*arguments, "--model", GRAY, "-o", "r.html") == 2

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from napari_srgan.commands.arguments import EXIT_INPUT, parser, with_negative_ranges
+from napari_srgan.commands.compare_arguments import ring_threshold
 from napari_srgan.commands.terminal import say, sentence_for, table
 from napari_srgan.errors import InputError
 
@@ -135,6 +136,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    rings = ring_threshold(arguments)
     from napari_srgan.commands import compare
 
     compare.run(
@@ -146,7 +148,7 @@ def _compare(arguments: argparse.Namespace) -> int:
             axes=arguments.axes,
             data_range=arguments.range,
             slices=arguments.slices,
-            frc=arguments.frc_threshold if arguments.frc else None,
+            frc=rings,
             error_maps=arguments.error_map,
             csv=arguments.csv,
             overwrite=arguments.overwrite,

@@ -25,7 +25,7 @@ from napari_srgan.commands.compare_maps import (
     write_error_maps,
 )
 from napari_srgan.commands.evaluate_report import check_csv, write_csv
-from napari_srgan.commands.inputs import spare_inputs
+from napari_srgan.commands.inputs import check_mode, spare_inputs
 from napari_srgan.commands.terminal import say
 from napari_srgan.comparison import BICUBIC, Comparison, Settings, compare
 from napari_srgan.errors import InputError
@@ -84,6 +84,7 @@ def run(request: Request) -> None:
     check_csv(request.csv, request.overwrite)
     names = _names(request)
     reference = open_stack(request.reference, request.axes)
+    check_mode(request.settings, reference)
     candidates = {
         name: open_stack(path, request.axes)
         for path, name in zip(request.candidates, names, strict=True)

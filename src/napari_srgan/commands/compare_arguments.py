@@ -8,6 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from napari_srgan.errors import InputError
+
+_THRESHOLD = Fraction(1, 2)  # no default of the parser, so that what was typed can be told
+
 
 def add_compare(commands: Any, slices: Callable[[str], Any]) -> None:
     """Describe `compare`; `slices` reads A:B as the other commands do."""
@@ -39,7 +43,7 @@ def add_compare(commands: Any, slices: Callable[[str], Any]) -> None:
         default="rgb",
         choices=("rgb", "y"),
         help="rgb: all samples of a colour image alike; y: MATLAB's Y channel, as published "
-        "tables, for 8-bit images (default: rgb)",
+        "tables, for 8-bit RGB images (default: rgb)",
     )
     add(
         "--border",
@@ -68,10 +72,10 @@ def add_compare(commands: Any, slices: Callable[[str], Any]) -> None:
     )
     add(
         "--frc-threshold",
-        default=Fraction(1, 2),
         type=_threshold,
         metavar="T",
-        help="1/2 against a reference, 1/7 for two independent acquisitions (default: 1/2)",
+        help="with --frc: 1/2 against a reference, 1/7 for two independent acquisitions "
+        "(default: 1/2)",
     )
     add(
         "--error-map",
@@ -83,6 +87,22 @@ def add_compare(commands: Any, slices: Callable[[str], Any]) -> None:
     add("--csv", type=Path, metavar="FILE", help="also write the figures to a table")
     add("--overwrite", action="store_true", help="replace files that exist")
     add("--json", action="store_true", help="print one JSON line per row, and no progress")
+
+
+def ring_threshold(arguments: argparse.Namespace) -> Fraction | None:
+    """Return where the resolution is read from rings, None if they are not wanted.
+
+    Raises
+    ------
+    InputError
+        If a threshold is given for rings that are not wanted.
+    """
+    asked: Fraction | None = arguments.frc_threshold
+    if arguments.frc:
+        return _THRESHOLD if asked is None else asked
+    if asked is not None:
+        raise InputError("--frc-threshold needs --frc beside it; add that or leave this out.")
+    return None
 
 
 def _pixels(text: str) -> int:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from napari_srgan.commands.batch import OpenRange, region_of
 from napari_srgan.commands.batch import Request as BatchRequest
-from napari_srgan.commands.inputs import spare_inputs
+from napari_srgan.commands.inputs import check_mode, spare_inputs
 from napari_srgan.commands.terminal import say
 from napari_srgan.comparison import Settings, rows
 from napari_srgan.errors import InputError
@@ -78,6 +78,7 @@ def run(request: Request) -> None:
     check_page_place(request.output, request.overwrite)
     spare_inputs([request.output], [request.source, request.reference])
     stack = open_stack(request.source, axes=request.axes)
+    check_mode(request.settings, stack)
     reference = None
     if request.reference is not None:
         reference = open_stack(request.reference, axes=request.axes)
