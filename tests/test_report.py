@@ -458,7 +458,7 @@ def test_mistakes_are_sentences(files, capsys):
     for arguments, words in (
         (("low.tif", "--reference", "half.tif"), "give the reference of that size"),
         (("low.tif", "--reference", "low.tif"), "give the reference of that size"),
-        (("low.tif", "--reference", "dark.tif"), "is constant"),
+        (("low.tif", "--reference", "dark.tif"), "to refer to: choose another reference, or leave"),
         (("low.tif", "--show", "7"), "not among the slices"),
         (("low.tif", "--reference", "truth.tif", "--mode", "y"), "low.tif is gray, and --mode y"),
         (("holes.tif", "--nan", "fill", "--reference", "truth.tif"), "leave --reference out"),

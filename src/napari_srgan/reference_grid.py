@@ -16,14 +16,19 @@ from napari_srgan.intensity import to_dtype
 from napari_srgan.sampling import windows
 from napari_srgan.stack import Region, Stack
 
+_BY_HAND = "give the range by hand (--range; in the window under Settings)"
 
-def reference_range(stack: Stack) -> float:
+
+def reference_range(stack: Stack, remedy: str = _BY_HAND) -> float:
     """Give the range that PSNR and SSIM refer to, one for the whole stack.
 
     Parameters
     ----------
     stack : Stack
         The reference; read in bands of rows, in bounded memory.
+    remedy : str
+        What the user can do about a reference that has no range, the end of the sentence; not
+        everything that compares has a place for a range.
 
     Returns
     -------
@@ -48,7 +53,7 @@ def reference_range(stack: Stack) -> float:
     if low == high:
         raise InputError(
             f"{stack.name} is constant ({low:g} everywhere), so PSNR and SSIM have no range to "
-            "refer to: give the range by hand (--range; in the window under Settings)."
+            f"refer to: {remedy}."
         )
     return high - low
 

@@ -118,7 +118,7 @@ def _reference(reference: Stack, planned: Plan) -> Reference:
             f"of {stack.name} will be {f * stack.height} x {f * stack.width} px: give the "
             "reference of that size."
         )
-    span = reference_range(reference)
+    span = reference_range(reference, "choose another reference, or leave it out")
     rows, cols = ((f * a, f * b) for a, b in (planned.region[axis] for axis in "YX"))
     part = cropped(reference, rows, cols)
     planes: Mapping[str, tuple[int, int]] = {
