@@ -136,6 +136,26 @@ def test_error_maps_are_stacks_in_the_place_of_the_reference(files, capsys):
     assert "RSE" in capsys.readouterr().out
 
 
+def test_an_empty_slice_of_the_reference_counts_for_no_error(files, capsys):
+    truth = files["truth"].copy()
+    truth[1] = 0
+    tifffile.imwrite("gap.tif", truth, imagej=True, metadata={"axes": "ZYX"})
+    options = ("gap.tif", "blurred.tif", "--error-map", "maps")
+    assert run(*options, "--json", "--csv", "t.csv") == 0
+    whole, *planes, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert planes[1]["rse"] is planes[1]["rsp"] is None
+    others = [planes[0]["rse"], planes[2]["rse"]]
+    assert whole["rse"] == pytest.approx(np.sqrt(np.mean(np.square(others))))
+    made = open_stack("maps/blurred_error.tif")
+    assert [bool(np.isnan(made.read((z,))).all()) for z in range(3)] == [False, True, False]
+    assert "not defined; left out in 1 of 3 slices" in last["notes"][-1]
+    with Path("t.csv").open(newline="") as stream:
+        assert [row["rse"] == "" for row in csv.DictReader(stream)] == [False, False, True, False]
+    assert run(*options, "--overwrite", "--slices", "1:2") == 0
+    out = capsys.readouterr().out
+    assert "RSE" in out and "left out everywhere" in out
+
+
 def test_nothing_half_made_is_left_of_error_maps(files, capsys):
     broken = files["truth"].astype(np.float32)
     broken[2, 0, 0] = np.nan

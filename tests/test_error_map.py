@@ -69,11 +69,20 @@ def test_equal_inverted_constant_and_too_blurred_images():
     assert (constant.gain, constant.rsp, constant.sigma) == (0, None, 0)
     assert constant.rse == pytest.approx(sharp.std())
     assert constant.offset == pytest.approx(sharp.mean())
-    flat = error_map(np.full_like(sharp, 3.0), sharp)
-    assert flat.rsp is None and flat.rse == pytest.approx(0, abs=1e-9)
     assert error_map(blurred(sharp, 24), sharp).sigma == SIGMA_LIMIT
     # A candidate that is less sharp than the reference is not sharpened.
     assert error_map(sharp, blurred(sharp, 2)).sigma < 0.1
+
+
+def test_a_constant_reference_judges_no_candidate():
+    # Gain 0 fits anything to it: an error of 0 would praise every invention alike.
+    for candidate in (scene(), np.full((120, 150), 9.0)):
+        flat = error_map(np.full((120, 150), 0.1), candidate)
+        assert (flat.rse, flat.rsp, flat.gain, flat.sigma) == (None, None, 0, 0)
+        assert flat.offset == 0.1
+        assert flat.map.shape == (120, 150) and np.isnan(flat.map).all()
+    gray = np.full((120, 150, 3), 7, np.uint8)
+    assert error_map(gray, gray + scene((120, 150))[..., None]).rse is None
 
 
 def test_integers_and_colours():

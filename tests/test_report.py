@@ -330,6 +330,19 @@ def test_an_identical_image_is_infinite_and_never_crosses(files):
     assert re.fullmatch(r"no crossing down to 5\.\d+ µm", lateral[0])
 
 
+def test_a_constant_slice_of_the_reference_has_no_error(files):
+    truth = files["truth"].copy()
+    truth[1] = 40
+    tifffile.imwrite("gap.tif", truth, imagej=True, metadata={"axes": "ZYX"})
+    assert run("low.tif", "--reference", "gap.tif", "--model", GRAY, "-o", "r.html") == 0
+    seen = Page(files["folder"] / "r.html")
+    cells = seen.rows("stack")
+    name = next(key for key in cells if key.startswith("RSE, slice Z=1"))
+    assert [cell[0] for cell in cells[name][:2]] == ["–", "–"]
+    assert "It is not defined here, where the reference is constant." in seen.text
+    assert (seen.image("error") == 128).all()
+
+
 def test_a_part_of_the_slices_and_json(files, capsys):
     options = ("--slices", "1:3", "--model", GRAY, "--json")
     assert run("low.tif", "--reference", "truth.tif", "-o", "r.html", *options) == 0

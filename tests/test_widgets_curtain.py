@@ -246,6 +246,16 @@ def test_error_map(viewer, panel, pair, qtbot):
     assert "error map of bicubic" in viewer.layers
 
 
+def test_no_error_map_of_a_constant_reference(viewer, panel, pair, qtbot):
+    viewer.layers["truth"].data = np.full_like(pair[0], 40)
+    click(panel.maps_fold.button)
+    click(panel.maps.error)
+    done(qtbot, panel)
+    qtbot.waitUntil(lambda: panel.message.is_error, timeout=WAIT)
+    assert "truth is constant in this slice" in panel.message.text()
+    assert not [layer for layer in viewer.layers if layer.name.startswith("error map")]
+
+
 def test_fourier_rings_in_the_units_of_the_layer(viewer, panel, pair, qtbot):
     truth, other = pair
     for layer in (viewer.layers["truth"], viewer.layers["result"]):

@@ -36,9 +36,11 @@ class ErrorMap:
     Attributes
     ----------
     map : ndarray of float32, shape (Y, X)
-        |reference - fitted|, in the unit of the reference's pixels.
-    rse : float
-        Resolution-scaled error: the root mean square of the map, in the same unit.
+        |reference - fitted|, in the unit of the reference's pixels; NaN if the reference is
+        constant.
+    rse : float or None
+        Resolution-scaled error: the root mean square of the map, in the same unit; None if the
+        reference is constant.
     rsp : float or None
         Resolution-scaled Pearson coefficient: the correlation of the reference with the blurred
         candidate, from -1 to 1; None if one of them is constant.
@@ -51,7 +53,7 @@ class ErrorMap:
     """
 
     map: NDArray[np.float32]
-    rse: float
+    rse: float | None
     rsp: float | None
     gain: float
     offset: float
@@ -80,6 +82,9 @@ def error_map(reference: Any, candidate: Any) -> ErrorMap:
     For each blur, gain and offset are those of least squares; the blur is the best of 11 between 0
     and `SIGMA_LIMIT`, refined by a bounded search between its neighbours (Brent). Beyond the
     border the image is mirrored. A reference that is sharper than the candidate gives a blur of 0.
+
+    Of a constant reference the fit would take any candidate away, with the gain 0, and leave an
+    error of 0 whatever the candidate shows: that says nothing of it, so it is not given out.
     """
     pair = checked_planes(reference, candidate, _SMALLEST, "The error map")
     first, second = (as_channels(image.astype(np.float64), 1) for image in pair)
@@ -87,6 +92,15 @@ def error_map(reference: Any, candidate: Any) -> ErrorMap:
     def error(sigma: float) -> float:
         return rmse(first, _fitted(first, _blurred(second, sigma))[0])
 
+    if np.ptp(first) == 0:
+        return ErrorMap(
+            map=np.full(first.shape, np.nan, np.float32),
+            rse=None,
+            rsp=None,
+            gain=0.0,
+            offset=float(first.flat[0]),
+            sigma=0.0,
+        )
     # A blur would make rounding noise of a constant image, and the fit a structure of that.
     sigma = _best_sigma(error) if np.ptp(second) else 0.0
     blurred = _blurred(second, sigma)

@@ -90,6 +90,11 @@ def error_maps(subject: Subject) -> Steps:
     Returns
     -------
     list of Mapped
+
+    Raises
+    ------
+    InputError
+        If the reference is constant in this slice.
     """
     question, found = subject.question, []
     pixels = Pixels(question)
@@ -97,6 +102,11 @@ def error_maps(subject: Subject) -> Steps:
     for done, name in enumerate(names):
         yield done, len(names)
         one = error_map(pixels.reference(), pixels.candidate(name))
+        if one.rse is None:
+            raise InputError(
+                f"{subject.selection.reference.name} is constant in this slice, where an error map "
+                "is not defined; go to another slice."
+            )
         rsp = figure_text("pearson", one.rsp)
         found.append(
             Mapped(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -106,6 +106,7 @@ def run(request: Request) -> None:
             for fit in write_error_maps(reference, stacks, region, targets, request.overwrite):
                 fits.append(fit)
                 bar.update()
+    found = replace(found, notes=(*found.notes, *report.map_notes(fits)))
     rows = report.all_rows(found, fits, rings)
     if request.csv is not None:
         write_csv(request.csv, rows)

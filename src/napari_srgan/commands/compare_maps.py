@@ -39,7 +39,7 @@ class FittedPlane:
 
     candidate: str
     index: tuple[int, ...]
-    rse: float
+    rse: float | None
     rsp: float | None
     gain: float
     offset: float
@@ -92,9 +92,9 @@ def write_error_maps(
     region : Region or None
         The planes.
     paths : mapping of candidate to Path
-        Float32 TIFF stacks in the unit of the reference's pixels, placed as the reference is;
-        their folder is made. They appear when they are complete; closing the generator leaves
-        none behind.
+        Float32 TIFF stacks in the unit of the reference's pixels, placed as the reference is, NaN
+        where a plane of it is constant; their folder is made. They appear when they are complete;
+        closing the generator leaves none behind.
     overwrite : bool
 
     Yields

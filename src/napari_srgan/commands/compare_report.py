@@ -38,8 +38,8 @@ def all_rows(found: Comparison, fits: Sequence[FittedPlane], rings: Sequence[Rin
     -------
     list of dict
         As `comparison.rows`; "rse", "rsp", "fit_gain", "fit_offset" and "fit_sigma" of planes, the
-        pooled "rse" and mean "rsp" of stacks, and their "frc_all", "frc_axial" and "frc_lateral"
-        in "frc_unit".
+        pooled "rse" and mean "rsp" of stacks, over the planes where they are defined, and their
+        "frc_all", "frc_axial" and "frc_lateral" in "frc_unit".
     """
     laid = rows(found)
     stack_rows, plane_rows = laid[: len(found.stack)], laid[len(found.stack) :]
@@ -52,14 +52,25 @@ def all_rows(found: Comparison, fits: Sequence[FittedPlane], rings: Sequence[Rin
     for row in stack_rows:
         own = [f for f in fits if f.candidate == row["candidate"]]
         if own:
+            squares = [f.rse**2 for f in own if f.rse is not None]
             defined = [f.rsp for f in own if f.rsp is not None]
-            row["rse"] = math.sqrt(float(np.mean([f.rse**2 for f in own])))
+            row["rse"] = math.sqrt(float(np.mean(squares))) if squares else None
             row["rsp"] = float(np.mean(defined)) if defined else None
         for ring in rings:
             if ring.candidate == row["candidate"]:
                 row[f"frc_{ring.curve.direction}"] = ring.curve.resolution
                 row |= {"frc_unit": ring.unit, "frc_threshold": ring.curve.threshold}
     return laid
+
+
+def map_notes(fits: Sequence[FittedPlane]) -> tuple[str, ...]:
+    """Say where error maps are not defined, in the words of the comparison's own notes."""
+    planes = {f.index for f in fits}
+    without = {f.index for f in fits if f.rse is None}
+    if not without:
+        return ()
+    where = "everywhere" if without == planes else f"in {len(without)} of {len(planes)} slices"
+    return (f"RSE and RSP against a constant reference are not defined; left out {where}.",)
 
 
 def json_rows(found: Comparison, laid: Sequence[Row], rings: Sequence[RingRow]) -> list[Row]:

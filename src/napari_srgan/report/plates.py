@@ -117,7 +117,12 @@ def trust_picture(
 
 
 def reference_pictures(
-    planes: Planes, error: NDArray[np.float32], rse: float, part: Part, model: str, span: float
+    planes: Planes,
+    error: NDArray[np.float32],
+    rse: float | None,
+    part: Part,
+    model: str,
+    span: float,
 ) -> list[Picture]:
     """Show how far bicubic and the result are from the reference, and the error map.
 
@@ -126,7 +131,7 @@ def reference_pictures(
     planes : Planes
         With a reference.
     error : ndarray of float32, shape (Y, X)
-        The error map of the result, and its RMS `rse`.
+        The error map of the result, and its RMS `rse`; None: the reference is constant here.
     part : Part
     model : str
     span : float
@@ -153,13 +158,16 @@ def reference_pictures(
         for name, values in differences.items()
     ]
     luma = " Of the luma." if truth.ndim == 3 else ""
+    rms = "It is not defined here, where the reference is constant."
+    if rse is not None:
+        rms = f"Root mean square {rse:#.3g}."
     found.append(
         _map(
             "error",
             f"Error map of {model}",
             "What is left of |reference - result| after gain, offset and blur of the result were "
             "fitted to the reference, in the manner of SQUIRREL: structures that one of them shows "
-            f"and the other does not. Root mean square {rse:#.3g}.{luma}",
+            f"and the other does not. {rms}{luma}",
             part.high(error),
             "sequential",
             _limit(part.high(error), span),

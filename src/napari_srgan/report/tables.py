@@ -131,7 +131,7 @@ def stack_table(content: Content) -> list[Line]:
             lines.append(Line(name="Slices that equal the reference", cells=tuple(counts)))
     names = (BICUBIC, content.card.name)
     if shown.fits:
-        errors: list[float | None] = [shown.fits[who].rse for who in names]
+        errors = [shown.fits[who].rse for who in names]
         of = shown.label
         lines.append(_figures(f"RSE, {of}", "rse", errors, "resolution-scaled error (SQUIRREL)"))
         lines.append(
