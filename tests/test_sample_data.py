@@ -13,8 +13,11 @@ from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.files import open_stack
 from napari_srgan.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.sample_data import SAMPLES, copy_to, make_samples, sample_path
+from napari_srgan.shift import estimated_shift
 from napari_srgan.synthetic import recipes
+from napari_srgan.synthetic.optics import Optics, display
 from napari_srgan.synthetic.recipes import FOVEAL_B_SCAN, oct_volumes
+from napari_srgan.synthetic.retina import backscatter
 
 NAMES = [entry.name for entry in SAMPLES]
 PAIRS = [
@@ -150,6 +153,37 @@ def test_the_coarse_instrument_is_the_harder_task():
     assert 24 < bicubic["oct_volume_coarse_lr"] < bicubic["oct_volume_lr"] - 5
     # Averaging leaves room above bicubic: HR is nearer to the truth than the enlarged LR is.
     assert _psnr(_pixels("oct_volume_hr")[k], truth[k]) > bicubic["oct_volume_lr"] + 1
+
+
+@pytest.mark.parametrize("against", ["oct_volume_truth", "oct_volume_hr"])
+def test_the_coarse_volume_lies_in_place_and_only_its_logarithm_looks_higher(against):
+    def linear(grey):
+        lo, hi = recipes.DISPLAY
+        return 10 ** ((lo + grey / 255 * (hi - lo)) / 10)
+
+    shown, seen = [], []
+    for fine, coarse in zip(_pixels(against), _pixels("oct_volume_coarse_lr"), strict=True):
+        shown.append(estimated_shift(fine, bicubic_enlarge(coarse, 4))[0])
+        seen.append(estimated_shift(linear(fine), bicubic_enlarge(linear(coarse), 4))[0])
+    # Half an HR pixel is what a wrong pixel rule would give (4 i + 1 or 4 i + 2).
+    assert abs(np.mean(seen)) < 0.15 and np.abs(seen).max() < 0.3
+    assert min(shown) > -1.2 and max(shown) < -0.7  # as docs/sample-data.md says
+
+
+def test_a_mirrored_eye_looks_shifted_the_other_way():
+    tissue, lr = recipes.GRID.padded(24), recipes.GRID.coarser(recipes.FACTOR)
+    eye = backscatter(tissue, 0.0, np.random.default_rng(1))
+    instruments = [Optics(recipes.HIGH, tissue, recipes.GRID), Optics(recipes.LOW, tissue, lr)]
+    shifts = []
+    for s in (eye, eye[::-1]):
+        fine, coarse = (
+            display(instrument.mean_intensity(s) + recipes.NOISE, *recipes.DISPLAY)
+            for instrument in instruments
+        )
+        shifts.append(estimated_shift(fine, bicubic_enlarge(coarse, 4))[0])
+    # The grids would shift both eyes the same way.
+    assert shifts[0] < -0.7
+    assert sum(shifts) == pytest.approx(0, abs=0.05)
 
 
 def test_the_truth_has_less_speckle_than_the_average_and_that_less_than_a_frame():
