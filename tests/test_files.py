@@ -138,6 +138,14 @@ def test_plain_pages_are_slices(tmp_path):
     np.testing.assert_array_equal(whole(stack), data)
 
 
+def test_axes_of_length_1_are_kept(tmp_path):
+    data = pixels((1, 3, 1, 9, 11))
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack", metadata={"axes": "TCZYX"})
+    stack = open_stack(tmp_path / "a.tif")
+    assert stack.axes == "TCZYX"
+    np.testing.assert_array_equal(whole(stack), data)
+
+
 def test_unknown_axes_get_free_letters(tmp_path):
     data = pixels((2, 3, 9, 11), "uint16")
     tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack")

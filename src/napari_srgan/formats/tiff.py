@@ -137,17 +137,14 @@ def _stored_axes(series: tifffile.TiffPageSeries, name: str) -> tuple[str, tuple
         for a, n in zip(series.keyframe.axes, series.keyframe.shape, strict=True)
         if not (a == "S" and n == 1)
     )
-    for squeeze in (None, False):
-        pairs = [
-            (a, n)
-            for a, n in zip(series.get_axes(squeeze), series.get_shape(squeeze), strict=True)
-            if not (a == "S" and n == 1)
-        ]
-        letters, shape = "".join(a for a, _ in pairs), tuple(n for _, n in pairs)
-        frames = shape[: len(shape) - len(page)]
-        whole = math.prod(frames) == len(series) or series.is_truncated
-        if shape[len(frames) :] == page and whole:
-            return letters, shape, len(page)
+    pairs = [
+        (a, n) for a, n in zip(series.axes, series.shape, strict=True) if not (a == "S" and n == 1)
+    ]
+    letters, shape = "".join(a for a, _ in pairs), tuple(n for _, n in pairs)
+    frames = shape[: len(shape) - len(page)]
+    whole = math.prod(frames) == len(series) or series.is_truncated
+    if shape[len(frames) :] == page and whole:
+        return letters, shape, len(page)
     raise InputError(f"{name} stores its pages in a way that is not supported; save it anew.")
 
 
