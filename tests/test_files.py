@@ -495,6 +495,13 @@ def test_random_damage_never_escapes_as_another_error(tmp_path):
                 pass
 
 
+def test_what_tifffile_no_longer_has_is_not_blamed_on_the_file(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", pixels((3, 9, 11)), photometric="minisblack")
+    monkeypatch.delattr(tifffile.TiffPageSeries, "axes")
+    with pytest.raises(AttributeError, match="axes"):
+        open_stack(tmp_path / "a.tif")
+
+
 # --- small things -----------------------------------------------------------------------------
 
 

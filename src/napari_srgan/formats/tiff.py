@@ -7,6 +7,7 @@ BigTIFF) into one lazy array with named axes. The bytes are read by tiffpages.py
 from __future__ import annotations
 
 import math
+import traceback
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,8 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
         except InputError:
             raise
         except Exception as e:
+            if _is_defect(e):
+                raise
             raise InputError(f"{path.name} is damaged or cut short: {_why(e)}.") from e
         finally:
             tif.close()
@@ -221,6 +224,18 @@ def _check_whole(series: tifffile.TiffPageSeries, name: str) -> None:
             raise InputError(
                 f"{name} is cut short: it should have {end} bytes or more, but has {size}."
             )
+
+
+def _is_defect(error: Exception) -> bool:
+    """Whether this package asked tifffile for what it does not have, as after a change of its API.
+
+    No damage does that. Any other error may come of it: values are then missing or of any type.
+    """
+    if not isinstance(error, AttributeError):
+        return False
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    asked_here = str(frame.f_globals["__name__"]).startswith("napari_srgan.")
+    return asked_here and type(error.obj).__module__.partition(".")[0] == "tifffile"
 
 
 def _why(error: Exception) -> str:
