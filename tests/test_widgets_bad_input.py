@@ -131,7 +131,7 @@ def test_files_that_cannot_be_opened_bring_no_layer(viewer, tmp_path, name):
     import tifffile
 
     (tmp_path / "text.tif").write_text("not an image")
-    tifffile.imwrite(tmp_path / "cut.tif", image(4, 64, 64))
+    tifffile.imwrite(tmp_path / "cut.tif", image(4, 64, 64), photometric="minisblack")
     whole = (tmp_path / "cut.tif").read_bytes()
     (tmp_path / "cut.tif").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Exception, match=name) as refused:
