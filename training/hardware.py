@@ -70,6 +70,10 @@ def start(hardware: Hardware) -> Fabric:
     from lightning_fabric.strategies import DDPStrategy
 
     device = resolve_device(hardware.device)
+    if device.type == "cuda":
+        # TF32 in matrix products too, as cuDNN has it in convolutions; else Lightning says so at
+        # every start.
+        torch.set_float32_matmul_precision("high")
     precision = hardware.precision
     if precision == "auto":
         low = native_low_precision(device)
