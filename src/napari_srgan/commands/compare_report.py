@@ -37,9 +37,9 @@ def all_rows(found: Comparison, fits: Sequence[FittedPlane], rings: Sequence[Rin
     Returns
     -------
     list of dict
-        As `comparison.rows`; "rse", "rsp", "fit_gain", "fit_offset" and "fit_sigma" of planes, the
-        pooled "rse" and mean "rsp" of stacks, over the planes where they are defined, and their
-        "frc_all", "frc_axial" and "frc_lateral" in "frc_unit".
+        As `comparison.rows`; "rse", "rsp", "fit_gain", "fit_offset" and "fit_sigma" of planes, None
+        where the reference is constant, the pooled "rse" and mean "rsp" of stacks, over the planes
+        where they are defined, and their "frc_all", "frc_axial" and "frc_lateral" in "frc_unit".
     """
     laid = rows(found)
     stack_rows, plane_rows = laid[: len(found.stack)], laid[len(found.stack) :]
@@ -48,7 +48,9 @@ def all_rows(found: Comparison, fits: Sequence[FittedPlane], rings: Sequence[Rin
         fit = by_plane.get((plane.candidate, plane.index))
         if fit is not None:
             row |= {"rse": fit.rse, "rsp": fit.rsp}
-            row |= {"fit_gain": fit.gain, "fit_offset": fit.offset, "fit_sigma": fit.sigma}
+            # A fit to a constant reference says nothing of the candidate, as its error does not.
+            fitted = (fit.gain, fit.offset, fit.sigma) if fit.rse is not None else (None,) * 3
+            row |= dict(zip(("fit_gain", "fit_offset", "fit_sigma"), fitted, strict=True))
     for row in stack_rows:
         own = [f for f in fits if f.candidate == row["candidate"]]
         if own:
