@@ -31,7 +31,7 @@ SCALE = 4
 LARGEST_CROP = 192  # px, of the recipes; T91 has smaller images
 PHOTOGRAPHS_KEPT = 30  # the last of the BSDS test files by name
 MICROSCOPY_KEPT = 20  # at most, in whole groups, the last by name
-SIZES = (0.8, 0.9, 1.0, 1.12)  # of the averages, for the second stage of srresnet-gray
+SIZES = (0.8, 0.9, 1.0, 1.12)  # of the averages that are trained on
 CHARTS_KEPT = 6  # the first, for oct-restore
 RESTORE_KEPT = ("eye08", "eye11")
 UNALIGNED = ("eye12",)  # its raw frame is tilted against its average
@@ -57,8 +57,7 @@ def lay_out(data: Path, out: Path) -> None:
     eyes = {path.name: path for path in sorted((data / "oct" / "duke_sdoct").glob("*/eye*"))}
     trained = [eye for eye, path in eyes.items() if path.parent.name == "train"]
     kept = [eye for eye in eyes if eye not in trained]
-    for place, chosen in (("gray", trained), ("val", kept)):
-        link(out / place / "oct-averages", {e: eyes[e] / "average.tif" for e in chosen})
+    link(out / "val" / "oct-averages", {e: eyes[e] / "average.tif" for e in kept})
     for eye in trained:
         write_resized(eyes[eye] / "average.tif", out / "gray" / "oct-resized", eye)
     frames = {f"{e}-{i}": eyes[e] / f"single_frame_{i}.tif" for e in eyes for i in (1, 2)}
@@ -84,7 +83,7 @@ def lay_out(data: Path, out: Path) -> None:
     ]
     for place in ("gray", "rgb"):
         link(out / place / "photographs", named(photographs))
-        drawn = out / place / "charts"  # a set of their own as well, for a stage that needs many
+        drawn = out / place / "charts"  # srgan-gray sees them as a set of their own as well
         drawn.mkdir(parents=True)
         for name, image in charts(3 if place == "rgb" else 1):
             pixels = (255 * image).round().astype(np.uint8).squeeze()

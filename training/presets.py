@@ -13,7 +13,7 @@ from napari_srgan.models import AUTO, Card, find_model
 from training.recipe import Recipe
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # The defaults of `Recipe`: a fidelity model and an SRGAN from it, in a night on a GPU.
+    # The defaults of `Recipe`: a fidelity model and an SRGAN from it.
     "default": {},
     # Ledig et al., arXiv 1609.04802v5, section 3.2. Flips and averaged weights are not in it.
     "paper": {
