@@ -351,6 +351,11 @@ def test_demo_prints_the_table_and_writes_the_picture(tmp_path, capsys):
     assert result.metadata["napari_srgan"]["model"] == small_models.GRAY
 
 
+def test_demo_takes_no_picture_of_a_window_that_is_not_asked_for(capsys, tmp_path):
+    assert main(["demo", "--screenshot", str(tmp_path / "w.png")]) == 2
+    assert "--screenshot is of the --window" in capsys.readouterr().err
+
+
 def test_demo_in_json(capsys):
     assert main(["demo", "--json", "--model", small_models.GRAY]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -473,6 +473,7 @@ def test_mistakes_are_sentences(files, capsys):
         (("low.tif", "--reference", "low.tif"), "give the reference of that size"),
         (("low.tif", "--reference", "dark.tif"), "to refer to: choose another reference, or leave"),
         (("low.tif", "--show", "7"), "not among the slices"),
+        (("low.tif", "--border", "4"), "compared with --reference; add that or leave"),
         (("low.tif", "--reference", "truth.tif", "--mode", "y"), "low.tif is gray, and --mode y"),
         (("holes.tif", "--nan", "fill", "--reference", "truth.tif"), "leave --reference out"),
     ):

@@ -257,6 +257,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     if arguments.window:
         demo.check_window()
+    elif arguments.screenshot:
+        raise InputError("--screenshot is of the --window; add that or leave this out.")
     shown = demo.run(arguments.out, arguments.model, arguments.device, quiet=arguments.json)
     print(json.dumps(shown.summary()) if arguments.json else shown.text())
     if arguments.window:

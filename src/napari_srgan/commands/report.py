@@ -77,6 +77,11 @@ def run(request: Request) -> None:
     """
     check_page_place(request.output, request.overwrite)
     spare_inputs([request.output], [request.source, request.reference])
+    if request.reference is None and request.settings != Settings():
+        raise InputError(
+            "--mode and --border say how the result is compared with --reference; add that or "
+            "leave them out."
+        )
     stack = open_stack(request.source, axes=request.axes)
     check_mode(request.settings, stack)
     reference = None
