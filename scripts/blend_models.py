@@ -5,8 +5,7 @@
 Network interpolation (Wang et al., ESRGAN, arXiv 1809.00219, section 3.4): the longer a perceptual
 model trains, the more texture it draws; a share of it below 1 takes the excess back, and with it
 pixel errors. BASE is the fidelity model that it came from, or an earlier state of it. The card is
-that of TRAINED, with the blend in its training. Models are names or
-files.
+that of TRAINED, with the blend in its training. Models are names or files.
 """
 
 from __future__ import annotations

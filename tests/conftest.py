@@ -127,6 +127,12 @@ def tiny_models(model_folder, monkeypatch):
 
 
 @pytest.fixture
+def viewer(make_napari_viewer):
+    """Open napari in a window that is shown; some files have a `viewer` of their own."""
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
 def scans(tmp_path):
     """Write a folder of four small scans to train on."""
     from small_scans import write_scans

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
+from compare_dock import open_compare
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
@@ -55,15 +56,8 @@ def tick(panel, layer):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer(show=True)
-
-
-@pytest.fixture
 def panel(viewer):
-    made = Compare(viewer)
-    viewer.window.add_dock_widget(made, name="Compare (SRGAN upscale)")
-    return made
+    return open_compare(viewer)
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
+from compare_dock import open_compare
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_srgan._widgets.compare import Compare
 from napari_srgan._widgets.connections import Connections
 from napari_srgan._widgets.report_button import ReportButton
 
@@ -26,15 +26,8 @@ def image(*shape, seed=0):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer(show=True)
-
-
-@pytest.fixture
 def panel(viewer):
-    made = Compare(viewer)
-    viewer.window.add_dock_widget(made, name="Compare (SRGAN upscale)")
-    return made
+    return open_compare(viewer)
 
 
 def settled(qtbot, panel):

@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
+from compare_dock import open_compare
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
@@ -23,11 +24,6 @@ def click(widget):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    return make_napari_viewer(show=True)
-
-
-@pytest.fixture
 def pair():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 200, (3, 64, 80)).astype(np.uint8)
@@ -40,8 +36,7 @@ def panel(viewer, pair, qtbot):
     low = viewer.add_image(truth[:, ::4, ::4], name="low", scale=(1, 4, 4), translate=(0, 1.5, 1.5))
     reference = viewer.add_image(truth, name="truth")
     candidate = viewer.add_image(other, name="result", contrast_limits=(0, 90))
-    made = Compare(viewer)
-    viewer.window.add_dock_widget(made, name="Compare (SRGAN upscale)")
+    made = open_compare(viewer)
     viewer.dims.set_point(0, 1)
     made.reference.choose(reference)
     made.candidates.tick(candidate)
