@@ -47,7 +47,7 @@ lint: $(READY)
 	$(BIN)/npe2 validate src/napari_srgan/napari.yaml
 
 sample-data: $(READY)
-	$(BIN)/python -m napari_srgan.sample_data sample_data
+	$(BIN)/python -m napari_srgan.synthetic.samples sample_data
 
 models-report: $(READY)
 	@test -n "$(DATA)" || { echo "Say where the images are: make models-report DATA=DIR"; exit 1; }

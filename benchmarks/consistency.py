@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 from napari_srgan import load_model, upscale
-from napari_srgan.intensity import measure
-from napari_srgan.stack import Stack
+from napari_srgan.image.intensity import measure
+from napari_srgan.image.stack import Stack
 from napari_srgan.trust.meter import Meter
 from napari_srgan.trust.operators import operator_of
 from napari_srgan.trust.shrinking import shrinking

@@ -13,8 +13,8 @@ import time
 import torch
 from torch import nn
 
-from napari_srgan.networks.rewrite import for_inference
-from napari_srgan.networks.srresnet import SRResNet
+from napari_srgan.models.architectures.rewrite import for_inference
+from napari_srgan.models.architectures.srresnet import SRResNet
 
 
 def seconds(network: nn.Module, x: torch.Tensor) -> float:

@@ -64,8 +64,8 @@ def measure(folder: Path, slices: int, side: int, model: str) -> tuple[float, fl
 
     import napari_srgan.engine.window  # the whole program, as a window has it loaded before a job
     from napari_srgan import open_stack
-    from napari_srgan.sinks import FileSink
-    from napari_srgan.upscaler import Job, run_job
+    from napari_srgan.engine.upscaler import Job, run_job
+    from napari_srgan.io.sinks import FileSink
 
     path = model_or_random(model, folder)
     loaded = memory_mb("VmRSS")
@@ -82,7 +82,8 @@ def measure(folder: Path, slices: int, side: int, model: str) -> tuple[float, fl
 
 def model_or_random(model: str, folder: Path) -> str:
     """Return the model, or one of the same size with random weights if none is there."""
-    from napari_srgan import InputError, models
+    from napari_srgan import InputError
+    from napari_srgan.models import catalogue as models
 
     try:
         return str(models.model_for(model, rgb=False).path)

@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 from oct_restore import WAYS, measure
 
 from napari_srgan import upscale
-from napari_srgan.colour import as_channels
-from napari_srgan.evaluation import score
-from napari_srgan.files import open_stack
-from napari_srgan.models import ModelInfo, list_models, load_model, save_model
-from napari_srgan.networks.vgg import VGGFeatures
-from napari_srgan.paper_protocol import evaluate_plane_paper
-from napari_srgan.resampling import bicubic_enlarge, bicubic_shrink
-from napari_srgan.scores import Score, summary
-from napari_srgan.vgg_weights import load_vgg
+from napari_srgan.image.colour import as_channels
+from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
+from napari_srgan.io.open import open_stack
+from napari_srgan.measure.evaluation import score
+from napari_srgan.measure.paper_protocol import evaluate_plane_paper
+from napari_srgan.measure.scores import Score, summary
+from napari_srgan.models.catalogue import ModelInfo, list_models, load_model, save_model
+from napari_srgan.models.vgg import VGGFeatures
+from napari_srgan.models.vgg_weights import load_vgg
 
 Image = NDArray[np.float32]
 Row = dict[str, Any]

@@ -22,8 +22,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
 from napari_srgan import upscale
-from napari_srgan.metrics import psnr, ssim
-from napari_srgan.resampling import bicubic_enlarge
+from napari_srgan.image.resampling import bicubic_enlarge
+from napari_srgan.measure.metrics import psnr, ssim
 
 Image = NDArray[np.float32]
 WAYS = ("decimated", "shrunk", "native")

@@ -199,8 +199,8 @@ def write_model(folder: Path, options: argparse.Namespace) -> None:
     """Write a network of the real size with random weights: time does not depend on them."""
     import torch
 
-    from napari_srgan.models import Card, save_model
-    from napari_srgan.networks.srresnet import SRResNet
+    from napari_srgan.models.architectures.srresnet import SRResNet
+    from napari_srgan.models.catalogue import Card, save_model
 
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from skimage import data
 
 from napari_srgan import upscale
-from napari_srgan.files import open_stack
-from napari_srgan.metrics import psnr
-from napari_srgan.models import list_models
-from napari_srgan.resampling import bicubic_enlarge, bicubic_shrink
+from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
+from napari_srgan.io.open import open_stack
+from napari_srgan.measure.metrics import psnr
+from napari_srgan.models.catalogue import list_models
 
 Image = NDArray[Any]
 HERE = Path(__file__).parent

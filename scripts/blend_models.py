@@ -15,7 +15,7 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
-from napari_srgan.models import load_model, save_model
+from napari_srgan.models.catalogue import load_model, save_model
 
 
 def blend(base: str | Path, trained: str | Path, share: float, out: Path) -> None:

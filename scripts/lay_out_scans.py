@@ -24,8 +24,8 @@ from skimage.draw import disk, polygon
 from skimage.io import imread, imsave
 from skimage.transform import resize
 
-from napari_srgan.degradation import Decimate, aligned_pair
-from napari_srgan.resampling import bicubic_enlarge, bicubic_shrink
+from napari_srgan.image.degradation import Decimate, aligned_pair
+from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 
 SCALE = 4
 LARGEST_CROP = 192  # px, of the recipes; T91 has smaller images

@@ -94,8 +94,8 @@ def _start_screen():
 def model_folder(tmp_path_factory):
     """Make a folder of small models with random weights: they make noise, in the right place."""
     torch = pytest.importorskip("torch")
-    from napari_srgan.models import Card, save_model
-    from napari_srgan.networks.srresnet import SRResNet
+    from napari_srgan.models.architectures.srresnet import SRResNet
+    from napari_srgan.models.catalogue import Card, save_model
 
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)

@@ -2,8 +2,8 @@
 
 import torch
 
-from napari_srgan import models
-from napari_srgan.networks.srresnet import SRResNet
+from napari_srgan.models import catalogue as models
+from napari_srgan.models.architectures.srresnet import SRResNet
 
 GRAY, RGB = "tiny-gray", "tiny-rgb"
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from napari_srgan.degradation import aligned_pair
+from napari_srgan.image.degradation import aligned_pair
 from training.augment import Augmentation, flipped, reach, warped
 from training.scans import Scan, ScanSet
 from training.timetable import Timetable

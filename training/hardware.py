@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
-from napari_srgan.devices import native_low_precision, resolve_device
+from napari_srgan.engine.devices import native_low_precision, resolve_device
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from napari_srgan.networks.build import Generator
-from napari_srgan.networks.rrdbnet import DenseBlock, RRDBNet
-from napari_srgan.networks.srresnet import ResidualBlock
+from napari_srgan.models.architectures.build import Generator
+from napari_srgan.models.architectures.rrdb import DenseBlock, RRDBNet
+from napari_srgan.models.architectures.srresnet import ResidualBlock
 
 # Quadratic (three-point Lagrange) interpolation at a quarter pixel to the left and to the
 # right of the middle one: where the pixels of a 2x finer grid lie.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_srgan.errors import InputError
-from napari_srgan.networks.vgg import VGGFeatures
+from napari_srgan.models.vgg import VGGFeatures
 from training import checkpoint
 from training.crops import Crops, loader
 from training.data import Data

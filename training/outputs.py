@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from napari_srgan import __version__
-from napari_srgan.models import SUFFIX, Card, save_model
-from napari_srgan.networks.build import build
-from napari_srgan.networks.vgg import VGGFeatures
+from napari_srgan.models.architectures.build import build
+from napari_srgan.models.catalogue import SUFFIX, Card, save_model
+from napari_srgan.models.vgg import VGGFeatures
 from training.data import Data
 from training.monitor import Monitor
 from training.pictures import draw_curves, draw_previews

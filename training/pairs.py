@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_srgan.colour import as_channels
 from napari_srgan.errors import InputError
-from napari_srgan.intensity import Intensity, measure
+from napari_srgan.image.colour import as_channels
+from napari_srgan.image.intensity import Intensity, measure
 from training.scans import Decoded, Scan, ScanSet, short_name
 from training.split import find_volumes
 

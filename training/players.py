@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from napari_srgan.networks.build import Generator
-from napari_srgan.networks.rewrite import for_training
+from napari_srgan.models.architectures.build import Generator
+from napari_srgan.models.architectures.rewrite import for_training
 from training.discriminator import Discriminator
 from training.hardware import ready
 from training.losses import (
@@ -45,7 +45,7 @@ class Players:
     Attributes
     ----------
     generator : Generator
-        As in `napari_srgan.networks`; its `state_dict` is what a model file holds.
+        As in `napari_srgan.models.architectures`; its `state_dict` is what a model file holds.
     average : AveragedModel or None
         Exponential moving average of the generator's weights and buffers.
     discriminator : Discriminator or None

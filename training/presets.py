@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.errors import InputError
-from napari_srgan.models import AUTO, Card, find_model
+from napari_srgan.models.catalogue import AUTO, Card, find_model
 from training.recipe import Recipe
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

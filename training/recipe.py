@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from napari_srgan.degradation import NAMES as DEGRADATIONS
-from napari_srgan.degradation import BlurNoise, Degradation
-from napari_srgan.degradation import degradation as operator_named
 from napari_srgan.errors import InputError
-from napari_srgan.models import check_name
+from napari_srgan.image.degradation import NAMES as DEGRADATIONS
+from napari_srgan.image.degradation import BlurNoise, Degradation
+from napari_srgan.image.degradation import degradation as operator_named
+from napari_srgan.models.catalogue import check_name
 
 PIXEL_LOSSES = ("mse", "l1", "charbonnier")
 CONTENT_LAYERS = ("vgg22", "vgg34", "vgg44", "vgg54")

@@ -12,11 +12,11 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
-from napari_srgan.colour import as_channels
 from napari_srgan.errors import InputError
-from napari_srgan.files import open_stack
-from napari_srgan.intensity import Intensity, measure
-from napari_srgan.stack import Stack
+from napari_srgan.image.colour import as_channels
+from napari_srgan.image.intensity import Intensity, measure
+from napari_srgan.image.stack import Stack
+from napari_srgan.io.open import open_stack
 
 _MEMORY_SHARE = 0.8  # of what is free; the network and the system need some too
 
@@ -149,7 +149,7 @@ def scan_set(
     min_side : int
         Planes smaller than this, HR pixels, are refused.
     intensity, transform : str
-        See `napari_srgan.intensity.measure`.
+        See `napari_srgan.image.intensity.measure`.
 
     Raises
     ------

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from napari_srgan.commands.terminal import table
+from napari_srgan.cli.terminal import table
 from napari_srgan.errors import InputError
-from napari_srgan.model_file import load_file
-from napari_srgan.networks.build import build
-from napari_srgan.networks.vgg import VGGFeatures
-from napari_srgan.vgg_weights import load_vgg
+from napari_srgan.models.architectures.build import build
+from napari_srgan.models.file import load_file
+from napari_srgan.models.vgg import VGGFeatures
+from napari_srgan.models.vgg_weights import load_vgg
 from training import checkpoint
 from training.data import Data
 from training.initialise import initialise

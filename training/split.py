@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_srgan.errors import InputError
-from napari_srgan.files import READABLE_SUFFIXES
+from napari_srgan.io.open import READABLE_SUFFIXES
 
 RECIPE, SOURCES = "recipe.json", "run.json"
 RUN_FILES = {RECIPE, SOURCES}

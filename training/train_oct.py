@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.devices import is_out_of_memory
+from napari_srgan.engine.devices import is_out_of_memory
 from napari_srgan.errors import InputError
-from napari_srgan.networks.vgg import VGGFeatures
+from napari_srgan.models.vgg import VGGFeatures
 from training import checkpoint
 from training.checkpoint import replace_file
 from training.command_line import parser

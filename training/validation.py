@@ -10,17 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from napari_srgan.engine.tiles import plan_tiles
 from napari_srgan.engine.tilesize import auto_tile
 from napari_srgan.engine.window import bytes_per_pixel
 from napari_srgan.errors import InputError
-from napari_srgan.evaluation import degraded_plane, score
-from napari_srgan.networks.build import Generator
-from napari_srgan.networks.receptive_field import halo
-from napari_srgan.networks.rewrite import for_inference
-from napari_srgan.networks.vgg import VGGFeatures
-from napari_srgan.resampling import bicubic_enlarge
-from napari_srgan.scores import summary
-from napari_srgan.tiling import plan_tiles
+from napari_srgan.image.resampling import bicubic_enlarge
+from napari_srgan.measure.evaluation import degraded_plane, score
+from napari_srgan.measure.scores import summary
+from napari_srgan.models.architectures.build import Generator
+from napari_srgan.models.architectures.receptive_field import halo
+from napari_srgan.models.architectures.rewrite import for_inference
+from napari_srgan.models.vgg import VGGFeatures
 from training.pictures import Picture
 from training.recipe import Recipe
 from training.scans import Scan, ScanSet

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_srgan.api import upscale
+    from napari_srgan.engine.upscaler import Result
     from napari_srgan.errors import InputError
-    from napari_srgan.files import open_stack
-    from napari_srgan.models import list_models, load_model
-    from napari_srgan.stack import Stack
-    from napari_srgan.upscaler import Result
+    from napari_srgan.image.stack import Stack
+    from napari_srgan.io.open import open_stack
+    from napari_srgan.models.catalogue import list_models, load_model
 
 __version__ = "0.1.0"
 
@@ -30,11 +30,11 @@ __all__ = [
 
 _HOME = {
     "InputError": "errors",
-    "Result": "upscaler",
-    "Stack": "stack",
-    "list_models": "models",
-    "load_model": "models",
-    "open_stack": "files",
+    "Result": "engine.upscaler",
+    "Stack": "image.stack",
+    "list_models": "models.catalogue",
+    "load_model": "models.catalogue",
+    "open_stack": "io.open",
     "upscale": "api",
 }
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from napari_srgan.engine.upscaler import Job, Progress, Result, finish, run_job
 from napari_srgan.errors import InputError
-from napari_srgan.stack import Stack
-from napari_srgan.upscaler import Job, Progress, Result, finish, run_job
+from napari_srgan.image.stack import Stack
 
 
 def upscale(
@@ -90,7 +90,7 @@ def _as_stack(image: Any, axes: str | None) -> Stack:
             )
         return image
     if isinstance(image, (str, Path)):
-        from napari_srgan.files import open_stack
+        from napari_srgan.io.open import open_stack
 
         return open_stack(image, axes)
     if not hasattr(image, "dtype"):

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_srgan.engine.plan import Plan
+from napari_srgan.engine.tiles import Tile
 from napari_srgan.errors import InputError
-from napari_srgan.invalid import put_back
-from napari_srgan.job import Plan
-from napari_srgan.tiling import Tile
+from napari_srgan.image.invalid import put_back
 from napari_srgan.trust.back_projection import Projection, back_project
 from napari_srgan.trust.consistency import excluded_pixels
 from napari_srgan.trust.meter import Meter

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_srgan.invalid import fill, invalid_error
-from napari_srgan.sampling import colours
-from napari_srgan.stack import Stack
-from napari_srgan.tiling import Tile
+from napari_srgan.engine.tiles import Tile
+from napari_srgan.image.invalid import fill, invalid_error
+from napari_srgan.image.sampling import colours
+from napari_srgan.image.stack import Stack
 
 AT_ONCE = 2**25
 """Values that are read of a plane at once; a larger plane is read window by window."""

@@ -9,15 +9,15 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from napari_srgan.axes import MIN_SIDE
-from napari_srgan.devices import free_memory
+from napari_srgan.engine.devices import free_memory
+from napari_srgan.engine.tiles import SMALLEST_TILE, plan_tiles
 from napari_srgan.errors import InputError
-from napari_srgan.tiling import SMALLEST_TILE, plan_tiles
+from napari_srgan.image.axes import MIN_SIDE
 
 if TYPE_CHECKING:
     import torch
 
-    from napari_srgan.models import Model
+    from napari_srgan.models.catalogue import Model
 
 # A tile should take a few seconds at most, so that cancelling is quick, and leave the machine
 # its memory: some 500 x 500 px of the 16-block network.
@@ -91,8 +91,8 @@ def checked_tile(tile: int | str) -> int | None:
 def needs(model: Model) -> tuple[int, int]:
     """Say how far a model looks, and what it takes per LR pixel."""
     from napari_srgan.engine.window import bytes_per_pixel
-    from napari_srgan.networks.receptive_field import halo
-    from napari_srgan.networks.rewrite import for_inference
+    from napari_srgan.models.architectures.receptive_field import halo
+    from napari_srgan.models.architectures.rewrite import for_inference
 
     network = for_inference(model.network)
     return halo(network), bytes_per_pixel(network)

@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_srgan.networks.receptive_field import finer
-from napari_srgan.networks.rewrite import RowStrips, for_inference
+from napari_srgan.models.architectures.receptive_field import finer
+from napari_srgan.models.architectures.rewrite import RowStrips, for_inference
 
 if TYPE_CHECKING:
-    from napari_srgan.models import Model
+    from napari_srgan.models.catalogue import Model
 
 _FRAME = 32
 """Smallest side of what a network is given, LR px.

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_srgan import provenance
-from napari_srgan.devices import is_out_of_memory, native_low_precision
+from napari_srgan.engine import record as provenance
 from napari_srgan.engine.check import Check
+from napari_srgan.engine.devices import is_out_of_memory, native_low_precision
+from napari_srgan.engine.plan import Plan
 from napari_srgan.engine.planes import Plane
+from napari_srgan.engine.tiles import SMALLEST_TILE, Tile, split
 from napari_srgan.errors import InputError
-from napari_srgan.intensity import to_dtype
-from napari_srgan.invalid import put_back
-from napari_srgan.job import Plan
-from napari_srgan.resampling import bicubic_enlarge
-from napari_srgan.sinks import Sink
-from napari_srgan.tiling import SMALLEST_TILE, Tile, split
+from napari_srgan.image.intensity import to_dtype
+from napari_srgan.image.invalid import put_back
+from napari_srgan.image.resampling import bicubic_enlarge
+from napari_srgan.io.sinks import Sink
 
 if TYPE_CHECKING:
     import torch

@@ -62,7 +62,7 @@ def oct_volumes(
     dict of str to ndarray, shape (Z, Y, X)
         uint8, the single frames uint16 with 12 bits in use.
     """
-    from napari_srgan.resampling import bicubic_shrink
+    from napari_srgan.image.resampling import bicubic_shrink
 
     tissue = GRID.padded(24)  # as far as the coarse instrument's weights reach
     sharp = Optics(HIGH, tissue, GRID)
@@ -94,7 +94,7 @@ def oct_volumes(
 
 def tissue_pair(seed: int = SEED) -> dict[str, NDArray[np.uint8]]:
     """Draw the stained section, HR and shrunk 4x, and return both by sample name."""
-    from napari_srgan.resampling import bicubic_shrink
+    from napari_srgan.image.resampling import bicubic_shrink
 
     # 1000: a stream that no B-scan uses.
     hr = stained_tissue(512, TISSUE_PIXEL, np.random.default_rng([seed, 1000]))

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
-from napari_srgan.intensity import to_dtype
-from napari_srgan.stack import EXACT_INTEGER
+from napari_srgan.image.intensity import to_dtype
+from napari_srgan.image.stack import EXACT_INTEGER
 from napari_srgan.trust.block_sums import with_block_sums
 from napari_srgan.trust.shrinking import Shrinking
 
 if TYPE_CHECKING:
-    from napari_srgan.model_file import Card
+    from napari_srgan.models.file import Card
 
 PROJECTABLE = ("area", "bicubic")
 TOLERANCE = 0.05

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_srgan.stack import EXACT_INTEGER
+from napari_srgan.image.stack import EXACT_INTEGER
 
 _BAND = 2**20  # blocks' pixels that are worked on at once
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
-from napari_srgan.intensity import Intensity
+from napari_srgan.image.intensity import Intensity
 from napari_srgan.trust.operators import REMOVED, Operator
 from napari_srgan.trust.shrinking import shrinking
 

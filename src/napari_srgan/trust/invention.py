@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_srgan.errors import InputError
-from napari_srgan.models import AUTO, find_model
+from napari_srgan.models.catalogue import AUTO, find_model
 from napari_srgan.trust.operators import Operator, operator_of
 from napari_srgan.trust.shrinking import shrinking
 
 if TYPE_CHECKING:
-    from napari_srgan.model_file import Card
-    from napari_srgan.models import ModelInfo
+    from napari_srgan.models.catalogue import ModelInfo
+    from napari_srgan.models.file import Card
 
 SIGMA = 4.0
 """Of the Gaussian window that the strength is averaged in, HR pixels."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_srgan.intensity import Intensity
+from napari_srgan.image.intensity import Intensity
 from napari_srgan.trust.consistency import LEGEND, REMOVED_LEGEND, comparable, excluded_pixels
 from napari_srgan.trust.operators import CONSISTENCY, Operator
 from napari_srgan.trust.shrinking import Shrinking

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_srgan.errors import InputError
-from napari_srgan.resampling import SHIFT_REACH
+from napari_srgan.image.resampling import SHIFT_REACH
 
 if TYPE_CHECKING:
-    from napari_srgan.model_file import Card
+    from napari_srgan.models.file import Card
 
 CONSISTENCY, REMOVED = "consistency", "removed signal"
 _SIGMAS = 4  # how far the PSF of blur-noise is followed, as in `degradation`

@@ -1,0 +1,79 @@
+"""The grid: images side by side, as large as they fit, each under its name.
+
+What belongs here: turning the grid on and off without losing what was in view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_srgan._gui.layers import data_shape, layer_axes, view_of
+from napari_srgan.errors import InputError
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+_LARGEST, _SMALLEST = 10.0, 6.0  # points; the first is napari's own size of names
+_LETTER = 0.9  # canvas pixels that a letter takes a point, on average (measured)
+
+
+def side_by_side(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> None:
+    """Show the results beside their input in the grid, each under its name.
+
+    Who saw (nearly) the whole image sees it whole afterwards; who had zoomed in stays there.
+    """
+    there = layer in viewer.layers
+    whole = there and viewer.dims.ndisplay == 2 and _sees_most(layer, viewer)
+    if not viewer.canvas.grid.enabled:
+        turn_grid(viewer, True)
+        if whole:
+            viewer.fit_to_view(layers=[layer], margin=0.04)
+    # A name that was hidden in the record is not written across the picture.
+    show_names(viewer, [*made, *([layer] if there and not is_hidden(made[0]) else [])])
+
+
+def turn_grid(viewer: napari.Viewer, on: bool) -> None:
+    """Turn the grid on or off; what was in view stays in view, as large as it fits."""
+    canvas = viewer.canvas
+    if canvas.grid.enabled == on:
+        return
+    before = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
+    canvas.grid.enabled = on
+    after = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
+    if before.min() > 0 and after.min() > 0:
+        viewer.scene.camera.zoom *= float((after / before).min())
+
+
+def show_names(viewer: napari.Viewer, layers: Iterable[Any]) -> None:
+    """Write the names of layers on the canvas, so small that the longest fits its cell.
+
+    A model's name stands at the end, and napari cuts what does not fit.
+    """
+    for layer in layers:
+        layer.name_overlay.visible = True
+    named = [layer for layer in viewer.layers if layer.name_overlay.visible]
+    letters = max((len(layer.name) for layer in named), default=0)
+    width = float(np.asarray(viewer.canvas.viewbox_size(viewer.layers), dtype=float)[1])
+    size = float(np.clip(width / (_LETTER * max(letters, 1)), _SMALLEST, _LARGEST))
+    for layer in named:
+        layer.name_overlay.font_size = size
+
+
+def is_hidden(layer: Any) -> bool:
+    """Whether a layer's name stands for one that may be a patient's."""
+    return bool(layer.name.startswith("scan-"))
+
+
+def _sees_most(layer: Image, viewer: napari.Viewer) -> bool:
+    """Whether one side of the image is in view from end to end, and half of the image at least."""
+    try:
+        view = view_of(layer, viewer.dims)
+    except InputError:
+        return False  # its axes are not known; it can be looked at all the same
+    sizes = dict(zip(layer_axes(layer), data_shape(layer), strict=True))
+    shares = [(hi - lo) / sizes[a] for a, (lo, hi) in (("Y", view.rows), ("X", view.cols))]
+    return view.plain and max(shares) == 1 and min(shares) >= 0.5

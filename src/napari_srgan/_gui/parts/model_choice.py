@@ -1,0 +1,157 @@
+"""The model drop-down with one line on what the model is for, and the preview button's list.
+
+What belongs here: listing the models that fit a layer. The catalogue itself is models.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from napari_srgan._gui.parts.parts import Choice, Message
+from napari_srgan.errors import InputError
+from napari_srgan.models.catalogue import list_models, model_for
+
+if TYPE_CHECKING:
+    from napari_srgan.models.catalogue import ModelInfo
+
+
+class _Fresh(Choice):
+    """A drop-down that asks for its entries again each time it is opened."""
+
+    opening = Signal()
+
+    def showPopup(self) -> None:
+        """List the models anew, then open."""
+        self.opening.emit()
+        super().showPopup()
+
+
+class ModelChoice(QWidget):
+    """Model and its purpose.
+
+    A model that was trained while the panel was open appears the next time the list opens.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rgb = False
+        self.box = _Fresh(("auto", "auto"))
+        self.box.opening.connect(self.refresh)
+        self.purpose = Message()
+        """Placed by the panel, across its whole width."""
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.box)
+        self.box.currentIndexChanged.connect(lambda _i: self._on_change())
+        self.refresh()
+
+    def value(self) -> str:
+        """Name of the chosen model, or "auto"."""
+        return str(self.box.value())
+
+    def show_kind(self, rgb: bool) -> None:
+        """Say for which kind of image `auto` is explained."""
+        if rgb != self._rgb:
+            self._rgb = rgb
+            self._on_change()
+
+    def refresh(self) -> None:
+        """List the models that are there now."""
+        chosen = self.box.value()
+        blocked = self.box.blockSignals(True)
+        self.box.clear()
+        self.box.addItem("auto", "auto")
+        for info in list_models():
+            kind = "RGB" if info.card.channels == 3 else "gray"
+            text = info.card.name if kind in info.card.name else f"{info.card.name} ({kind})"
+            self.box.addItem(text, info.card.name)
+            tip = f"{info.card.purpose}\n{info.path}"
+            self.box.setItemData(self.box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.box.choose(chosen)
+        self.box.blockSignals(blocked)
+        self._explain()
+
+    def info(self, rgb: bool) -> ModelInfo:
+        """The catalogue's entry of the chosen model.
+
+        Raises
+        ------
+        InputError
+            If it takes the other kind of image, or is gone.
+        """
+        return model_for(self.value(), rgb)
+
+    def _on_change(self) -> None:
+        self._explain()
+        self.changed.emit()
+
+    def _explain(self) -> None:
+        known = {info.card.name: info.card for info in list_models()}
+        try:
+            name = model_for("auto", self._rgb).card.name if self.value() == "auto" else ""
+        except InputError:
+            name = ""
+        card = known.get(name or self.value())
+        head = f"{name}: " if name else ""
+        self.purpose.say(head + card.purpose if card and card.purpose else head.rstrip(": "))
+
+
+class PreviewButton(QWidget):
+    """Preview, with a list beside it of the models to preview with.
+
+    Nothing ticked means the chosen model.
+
+    Signals
+    -------
+    clicked()
+        When a preview is asked for.
+    """
+
+    clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rgb = False
+        self.button = QPushButton("Preview")
+        self.button.setToolTip("Restore what the canvas shows, within a second or two")
+        self.button.clicked.connect(lambda: self.clicked.emit())
+        self.arrow = QToolButton()
+        self.arrow.setArrowType(Qt.ArrowType.DownArrow)
+        self.arrow.setToolTip("Tick several models to preview them side by side")
+        self.arrow.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        # napari's theme draws no menu mark; the arrow itself says that there is a list.
+        self.arrow.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        self.list = QMenu(self)
+        self.list.aboutToShow.connect(self.refresh)
+        self.arrow.setMenu(self.list)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(1)
+        layout.addWidget(self.button)
+        layout.addWidget(self.arrow)
+
+    def show_kind(self, rgb: bool) -> None:
+        """Offer the models for RGB or for gray images."""
+        if rgb != self._rgb:
+            self._rgb = rgb
+            self.refresh()
+
+    def refresh(self) -> None:
+        """List the models that fit; what was ticked stays ticked."""
+        ticked = set(self.ticked())
+        self.list.clear()
+        for info in list_models():
+            if (info.card.channels == 3) == self._rgb:
+                action = self.list.addAction(info.card.name)
+                action.setCheckable(True)
+                action.setChecked(info.card.name in ticked)
+
+    def ticked(self) -> list[str]:
+        """Names of the ticked models."""
+        return [a.text() for a in self.list.actions() if a.isChecked()]

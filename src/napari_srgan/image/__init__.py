@@ -1,0 +1,1 @@
+"""Images as the project sees them: stacks, axes, intensity, geometry, resampling, degradation."""

@@ -1,0 +1,242 @@
+"""Reading TIFF: which of its images, what its axes are, and what else it says about them.
+
+What belongs here: the decisions that turn a TIFF file of any flavour (plain, ImageJ, OME,
+BigTIFF) into one lazy array with named axes. The bytes are read by tiffpages.py.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from napari_srgan.errors import InputError
+from napari_srgan.image.axes import canonical
+from napari_srgan.image.stack import LazyArray, SpacingSource
+from napari_srgan.image.units import PIXEL
+from napari_srgan.io.formats.calibration import Calibration, read_calibration
+from napari_srgan.io.formats.notes import read_notes, valid_layout
+from napari_srgan.io.formats.tifflog import listening
+from napari_srgan.io.formats.tiffpages import TiffArray, Transform, can_decode
+
+_WHITE_IS_ZERO, _PALETTE, _CMYK = 0, 3, 5
+_CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")
+"""What tifffile logs, in one version or another, where the chain of pages ends too early."""
+
+_COLOUR = (2, 6)  # RGB, YCbCr (which is decoded to RGB)
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An opened image; like a Stack, but of any size and dtype."""
+
+    data: LazyArray
+    axes: str
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    units: tuple[str, ...]
+    spacing_source: SpacingSource = "unknown"
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
+    """Open a TIFF file without reading its pixels.
+
+    Of several image series the one with the most pixels is taken, and the first of equals. Axes
+    are presented in the order TCZYXS, or as they were when napari-srgan wrote the file. `axes`
+    names them anew, in the order in which they are stored.
+
+    Raises
+    ------
+    InputError
+        If it is no TIFF file, is cut short, or holds what cannot be read.
+    """
+    with listening() as complaints:
+        try:
+            tif = tifffile.TiffFile(path)
+        except Exception as e:  # tifffile meets damage with errors of every type
+            raise InputError(f"{path.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
+        try:
+            return _from_series(tif, path.name, axes)
+        except InputError:
+            raise
+        except Exception as e:
+            if _is_defect(e):
+                raise
+            raise InputError(f"{path.name} is damaged or cut short: {_why(e)}.") from e
+        finally:
+            tif.close()
+            if any(sign in c for c in complaints for sign in _CUT_SHORT):
+                raise InputError(f"{path.name} is cut short: pages that it lists are not there.")
+
+
+def _from_series(tif: tifffile.TiffFile, name: str, axes: str | None) -> ImageFile:
+    if not tif.series:
+        raise InputError(f"{name} holds no image.")
+    series = max(tif.series, key=lambda s: s.size)  # the first of equals
+    key = series.keyframe
+    if key.dtype is None or key.photometric == _CMYK:
+        what = "CMYK colours" if key.dtype is not None else "a pixel type that is not supported"
+        raise InputError(f"{name} has {what}; convert it to RGB or to gray first.")
+    _check_whole(series, name)
+    letters, shape, page_ndim = _stored_axes(series, name)
+    transform, dtype, samples = _transform(key, series.kind)
+    if samples:
+        letters, shape, page_ndim = letters + "S", (*shape, samples), page_ndim + 1
+    notes = read_notes(tif)
+    if axes is not None:
+        letters, shape, page_ndim = _renamed(axes.upper(), letters, shape, page_ndim, name)
+    else:
+        letters = _known_letters(letters, key, name)
+    stated = read_calibration(tif, series)
+    # tifffile's own JSON description has no place for a calibration: the notes are all there is
+    checked = stated if series.kind in ("ome", "imagej") else None
+    layout = valid_layout(notes, letters, shape, checked) if axes is None else None
+    order = letters if axes is not None else str(layout["axes"]) if layout else canonical(letters)
+    for axis in order:
+        if axis not in letters:  # axes of length 1 that the format has no place for
+            letters, shape = axis + letters, (1, *shape)
+    array = TiffArray(
+        series, tuple(letters.index(a) for a in order), shape, page_ndim, dtype, transform
+    )
+    if not can_decode(key):
+        array[(0,) * (len(shape) - page_ndim)]  # find out now whether there is another way
+    metadata = dict((notes or {}).get("metadata") or {})
+    return _with_geometry(array, order, stated, layout, metadata)
+
+
+def _with_geometry(
+    array: TiffArray,
+    order: str,
+    stated: Calibration,
+    layout: dict[str, Any] | None,
+    metadata: dict[str, Any],
+) -> ImageFile:
+    plain = order.replace("S", "")
+    scale = tuple(stated.scale.get(a, 1.0) for a in plain)
+    translate = tuple(stated.origin.get(a, 0.0) for a in plain)
+    units = tuple(stated.unit.get(a, PIXEL) for a in plain)
+    physical = stated.is_physical
+    if layout is not None:
+        scale = tuple(float(v) for v in layout["scale"])
+        translate = tuple(float(v) for v in layout["translate"])
+        units = tuple(str(u) for u in layout["units"])
+        physical = any(u != PIXEL for a, u in zip(plain, units, strict=True) if a in "YX")
+    source: SpacingSource = "file" if physical else "unknown"
+    return ImageFile(array, order, scale, translate, units, source, metadata)
+
+
+def _stored_axes(series: tifffile.TiffPageSeries, name: str) -> tuple[str, tuple[int, ...], int]:
+    """Axes as stored without a lone sample, and how many of them lie within a page."""
+    page = tuple(
+        n
+        for a, n in zip(series.keyframe.axes, series.keyframe.shape, strict=True)
+        if not (a == "S" and n == 1)
+    )
+    pairs = [
+        (a, n) for a, n in zip(series.axes, series.shape, strict=True) if not (a == "S" and n == 1)
+    ]
+    letters, shape = "".join(a for a, _ in pairs), tuple(n for _, n in pairs)
+    frames = shape[: len(shape) - len(page)]
+    whole = math.prod(frames) == len(series) or series.is_truncated
+    if shape[len(frames) :] == page and whole:
+        return letters, shape, len(page)
+    raise InputError(f"{name} stores its pages in a way that is not supported; save it anew.")
+
+
+def _renamed(
+    axes: str, letters: str, shape: tuple[int, ...], page_ndim: int, name: str
+) -> tuple[str, tuple[int, ...], int]:
+    """Give the stored axes other names; axes of length 1 need none."""
+    if len(axes) == len(letters):
+        return axes, shape, page_ndim
+    kept = [i for i, n in enumerate(shape) if n != 1]
+    if len(axes) != len(kept):
+        raise InputError(
+            f"{name}: the axes {axes!r} are {len(axes)}, but the file has {len(letters)},"
+            f" stored as {letters} with lengths {shape}."
+        )
+    in_page = sum(i >= len(shape) - page_ndim for i in kept)
+    return axes, tuple(shape[i] for i in kept), in_page
+
+
+def _known_letters(letters: str, key: tifffile.TiffPage, name: str) -> str:
+    """Give axes that have no known letter (a plain page sequence, say) a free one of Z, T, C."""
+    found = list(letters)
+    if "S" in found and key.photometric not in (*_COLOUR, _PALETTE):
+        found[found.index("S")] = "?"  # samples that are no colours
+        free = [a for a in "CZT" if a not in found]
+    else:
+        free = [a for a in "ZTC" if a not in found]
+    for i in reversed(range(len(found))):
+        if found[i] not in "TCZYXS" or found.index(found[i]) != i:
+            if not free:
+                raise InputError(
+                    f"{name} has the axes {letters}, of which not all are known; name them with"
+                    " letters of TCZYXS, in the order in which they are stored."
+                )
+            found[i] = free.pop(0)
+    return "".join(found)
+
+
+def _transform(key: tifffile.TiffPage, kind: str) -> tuple[Transform | None, np.dtype[Any], int]:
+    """What to do to the stored values, the dtype that it gives, and the samples that it adds."""
+    dtype = cast("np.dtype[Any]", np.dtype(key.dtype).newbyteorder("="))
+    if key.photometric == _PALETTE and key.colormap is not None and kind != "imagej":
+        # ImageJ stores a lookup table for display beside gray values: those stay gray
+        colours = (key.colormap >> 8).astype(np.uint8).T
+        return (lambda page: cast("npt.NDArray[Any]", colours[page])), np.dtype(np.uint8), 3
+    if key.photometric == _WHITE_IS_ZERO and dtype.kind == "u":
+        top = dtype.type(2 ** int(key.bitspersample) - 1)
+        return (lambda page: top - page), dtype, 0
+    return None, dtype, 0
+
+
+def _check_whole(series: tifffile.TiffPageSeries, name: str) -> None:
+    """Refuse a file that ends before its pixels do, before any work is done on them."""
+    size = series.keyframe.parent.filehandle.size
+    if not series.is_multifile:
+        if series.dataoffset is not None:
+            end = series.dataoffset + len(series) * series.keyframe.nbytes
+            if series.is_truncated:
+                end = series.dataoffset + series.nbytes
+        else:
+            missing = sum(page is None for page in series)
+            if missing:  # an acquisition that was stopped, in OME-TIFF
+                warnings.warn(
+                    f"{name}: {missing} of {len(series)} planes are not in the file and read as 0.",
+                    stacklevel=2,
+                )
+            end = max(
+                offset + count
+                for page in series
+                if page is not None
+                for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+            )
+        if end > size:
+            raise InputError(
+                f"{name} is cut short: it should have {end} bytes or more, but has {size}."
+            )
+
+
+def _is_defect(error: Exception) -> bool:
+    """Whether this package asked tifffile for what it does not have, as after a change of its API.
+
+    No damage does that. Any other error may come of it: values are then missing or of any type.
+    """
+    if not isinstance(error, AttributeError):
+        return False
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    asked_here = str(frame.f_globals["__name__"]).startswith("napari_srgan.")
+    return asked_here and type(error.obj).__module__.partition(".")[0] == "tifffile"
+
+
+def _why(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).rstrip(".").splitlines()[0]

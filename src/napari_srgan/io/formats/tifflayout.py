@@ -1,0 +1,226 @@
+"""Writing TIFF: an empty file of the right flavour, laid out so that pixels can be put anywhere.
+
+What belongs here: the choice of flavour, what each flavour says about axes and spacing, and
+where each plane lies. The pixels are put there by sinks.py.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tifffile
+
+from napari_srgan.errors import InputError
+from napari_srgan.image.axes import canonical
+from napari_srgan.image.units import PIXEL, convert, is_length, is_time, ome_symbol
+from napari_srgan.io.formats.notes import KEY, NAMESPACE, notice, to_info, to_text
+from napari_srgan.io.output import OutputSpec
+
+Flavour = Literal["imagej", "ome", "plain"]
+
+CLASSIC_LIMIT = 2**32 - 2**25
+"""Bytes of pixels that a classic TIFF holds for sure: its offsets have 32 bits, page headers need
+some room too. Larger files become BigTIFF."""
+
+_PAGE_HEADER = 400
+"""A generous number of bytes for the tags of one page."""
+
+_OME_DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
+_IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
+_ASCII_UNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "angstrom": "angstrom"}
+_IJ_METADATA, _IJ_COUNTS, _DESCRIPTION = 50839, 50838, 270
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the pixels of a file lie: one contiguous array.
+
+    Attributes
+    ----------
+    offset : int
+        Position of the first pixel in bytes.
+    axes, shape : str and tuple of int
+        Axes as stored, all of those of the output and perhaps some of length 1.
+    """
+
+    offset: int
+    axes: str
+    shape: tuple[int, ...]
+
+
+def choose_flavour(spec: OutputSpec, name: str) -> tuple[Flavour, bool]:
+    """Choose what kind of TIFF an output becomes, and whether it must be BigTIFF.
+
+    ImageJ's own kind wherever it can hold the image, since everything opens it; OME-TIFF where
+    the name says ``.ome.tif`` or ImageJ's kind is too small; tifffile's plain kind for the few
+    dtypes that neither has.
+
+    Raises
+    ------
+    InputError
+        If OME-TIFF is asked for by name but does not have the dtype.
+    """
+    pages = math.prod(n for a, n in zip(spec.axes, spec.shape, strict=True) if a not in "YXS")
+    nbytes = math.prod(spec.shape) * spec.dtype.itemsize
+    big = nbytes + _PAGE_HEADER * pages > CLASSIC_LIMIT
+    if name.lower().endswith((".ome.tif", ".ome.tiff")):
+        if spec.dtype.name not in _OME_DTYPES:
+            raise InputError(
+                f"{name}: OME-TIFF cannot hold {spec.dtype.name}; name the output .tif or .npy."
+            )
+        return "ome", big
+    sizes = dict(zip(spec.axes, spec.shape, strict=True))
+    if "S" in sizes:  # ImageJ has no alpha, and no channels of colour images
+        fits = spec.dtype.name == "uint8" and sizes["S"] == 3 and sizes.get("C", 1) == 1
+    else:
+        fits = spec.dtype.name in _IMAGEJ_DTYPES
+    if fits and not big:
+        return "imagej", False
+    return ("ome" if spec.dtype.name in _OME_DTYPES else "plain"), big
+
+
+def lay_out(path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> Layout:
+    """Write a TIFF file whose pixels are all zero, and say where they lie.
+
+    The file is sparse where the file system can do it; no pixel is held in memory.
+    """
+    flavour, big = choose_flavour(spec, name)
+    sizes = dict(zip(spec.axes, spec.shape, strict=True))
+    colour = "S" * ("S" in sizes)
+    axes = {
+        "imagej": "TZCYX" + colour,
+        "ome": "TCZYX" + colour,
+        "plain": canonical(spec.axes),
+    }[flavour]
+    shape = tuple(sizes.get(a, 1) for a in axes)
+    describe = {"imagej": _imagej, "ome": _ome, "plain": _plain}[flavour]
+    with tifffile.TiffWriter(
+        path, bigtiff=big, imagej=flavour == "imagej", ome=flavour == "ome"
+    ) as tif:
+        where = tif.write(
+            None,
+            shape=shape,
+            dtype=spec.dtype,
+            photometric="rgb" if colour else "minisblack",
+            planarconfig="contig" if colour else None,
+            extrasamples=("unassalpha",) if sizes.get("S") == 4 else None,
+            software=NAMESPACE,
+            returnoffset=True,
+            **describe(spec, axes, shape, notes),
+        )
+    if where is None:
+        raise RuntimeError("tifffile did not lay the pixels out contiguously")
+    return Layout(int(where[0]), axes, shape)
+
+
+def rewrite_notes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Replace the notes in a file that `lay_out` wrote."""
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tags = tif.pages.first.tags
+        if tif.is_imagej:
+            encoded = tifffile.tifffile.imagej_metadata_tag({"Info": to_info(new)}, tif.byteorder)
+            for code, dtype, _, value, _ in encoded:
+                tags[code].overwrite(value, dtype=dtype)
+            return
+        text = str(tags[_DESCRIPTION].value)
+        if tif.is_ome:
+            text = text.replace(_annotation(old), _annotation(new))
+        else:
+            text = json.dumps({**json.loads(text), KEY: new})
+        tags[_DESCRIPTION].overwrite(text.encode())
+
+
+def _imagej(
+    spec: OutputSpec, axes: str, shape: tuple[int, ...], notes: dict[str, Any]
+) -> dict[str, Any]:
+    scale, translate, units = _by_letter(spec)
+    unit = units["X"]
+    said: dict[str, Any] = {"axes": axes, "Info": to_info(notes)}
+    if dict(zip(axes, shape, strict=True))["C"] > 1:
+        said["mode"] = "composite"
+    if unit != PIXEL or abs(scale["X"]) != 1 or abs(scale["Y"]) != 1:
+        said["unit"] = _ASCII_UNITS.get(unit, unit if is_length(unit) else PIXEL)
+    depth = convert(abs(scale["Z"]), units["Z"], unit) if "Z" in scale else None
+    if depth is not None:
+        said["spacing"] = depth
+        said.setdefault("unit", PIXEL)
+    if "T" in scale and is_time(units["T"]):
+        said["finterval"] = convert(abs(scale["T"]), units["T"], "second")
+    for a in "XYZ":
+        if translate.get(a):
+            said[f"{a.lower()}origin"] = -translate[a] / abs(scale[a])
+    shared = {a: convert(abs(scale[a]), units[a], unit) or abs(scale[a]) for a in "XY"}
+    return {"resolution": (1 / shared["X"], 1 / shared["Y"]), "metadata": said}
+
+
+def _ome(
+    spec: OutputSpec, axes: str, shape: tuple[int, ...], notes: dict[str, Any]
+) -> dict[str, Any]:
+    scale, translate, units = _by_letter(spec)
+    said: dict[str, Any] = {
+        "axes": axes,
+        # A file name that is not UTF-8 must not spoil the XML.
+        "Name": spec.name.encode("utf-8", "backslashreplace").decode(),
+        "MapAnnotation": {"Namespace": NAMESPACE, "notice": notice(notes), KEY: to_text(notes)},
+    }
+    planes = math.prod(n for a, n in zip(axes, shape, strict=True) if a not in "YXS")
+    position: dict[str, Any] = {}
+    for a in "XYZ":
+        if a in scale:
+            said[f"PhysicalSize{a}"] = abs(scale[a])
+            said[f"PhysicalSize{a}Unit"] = ome_symbol(units[a])
+            if translate[a]:
+                position[f"Position{a}"] = [translate[a]] * planes
+                position[f"Position{a}Unit"] = [ome_symbol(units[a])] * planes
+    if position:
+        said["Plane"] = position
+    if "T" in scale and is_time(units["T"]):
+        said["TimeIncrement"] = abs(scale["T"])
+        said["TimeIncrementUnit"] = ome_symbol(units["T"])
+    return {"metadata": said}
+
+
+def _plain(
+    spec: OutputSpec, axes: str, shape: tuple[int, ...], notes: dict[str, Any]
+) -> dict[str, Any]:
+    scale, _, units = _by_letter(spec)
+    said: dict[str, Any] = {"metadata": {"axes": axes, "name": spec.name, KEY: notes}}
+    widths = [convert(abs(scale[a]), units[a], "centimeter") for a in "XY"]
+    if None not in widths:
+        said["resolution"] = tuple(1 / w for w in widths if w)
+        said["resolutionunit"] = "CENTIMETER"
+    return said
+
+
+def _by_letter(
+    spec: OutputSpec,
+) -> tuple[dict[str, float], dict[str, float], dict[str, str]]:
+    plain = spec.axes.replace("S", "")
+    return (
+        dict(zip(plain, spec.scale, strict=True)),
+        dict(zip(plain, spec.translate, strict=True)),
+        dict(zip(plain, spec.units, strict=True)),
+    )
+
+
+def _annotation(notes: dict[str, Any]) -> str:
+    """Return the notes as they stand in OME-XML."""
+    pairs = {"notice": notice(notes), KEY: to_text(notes)}
+    escape = tifffile.OmeXml._escape
+    return "".join(f'<M K="{escape(k)}">{escape(v)}</M>' for k, v in pairs.items())
+
+
+def as_memmap(path: Path, layout: Layout, spec: OutputSpec) -> np.memmap[Any, np.dtype[Any]]:
+    """Map the finished file, read-only, as an array in the axis order of the output."""
+    whole: np.memmap[Any, np.dtype[Any]] = np.memmap(
+        path, dtype=spec.dtype, mode="r", offset=layout.offset, shape=layout.shape
+    )
+    added = tuple(i for i, a in enumerate(layout.axes) if a not in spec.axes)
+    kept = [a for a in layout.axes if a in spec.axes]
+    squeezed = whole.squeeze(axis=added)
+    return squeezed.transpose([kept.index(a) for a in spec.axes])  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""How close an image comes to a reference."""

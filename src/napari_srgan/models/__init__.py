@@ -1,0 +1,1 @@
+"""Model files, their catalogue, and the networks in them."""

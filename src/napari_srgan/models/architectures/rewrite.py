@@ -1,0 +1,250 @@
+"""Exact rewrites of a generator that make it faster and smaller to run, and faster to train.
+
+Each returns the same function of the image as before (up to the rounding of float32) and is
+proved so by a test: batch norm folded into convolutions, the 9x9 convolution at full
+resolution turned into a 5x5 one before the last pixel shuffle, and the last stage evaluated
+in strips of rows so that its wide features never exist all at once.
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from napari_srgan.models.architectures.build import Generator
+from napari_srgan.models.architectures.receptive_field import halo
+from napari_srgan.models.architectures.rrdb import RRDBNet
+
+# Rows of the last stage's input that are evaluated together. Small enough that the widest
+# features of a 256 px slice stay near 50 MB, large enough that the 6 rows that neighbouring
+# strips compute twice do not matter.
+_STRIP_ROWS = 96
+# The same for RRDBNet, whose strips are cut on the LR grid. Not below the engine's smallest
+# frame of 32 px, within which it keeps track of whole windows only.
+_LR_STRIP_ROWS = 32
+
+
+def for_inference(network: Generator) -> nn.Module:
+    """Return a rewritten copy of a generator for inference; the original is left as it is.
+
+    Parameters
+    ----------
+    network : Generator
+        A trained generator.
+
+    Returns
+    -------
+    torch.nn.Module
+        The same map from LR to SR images, in eval mode, channels_last, without gradients.
+    """
+    network = copy.deepcopy(network).eval()
+    if isinstance(network, RRDBNet):
+        fine = nn.Sequential(*network.upsample, *network.tail)
+        last: nn.Module = RowStrips(fine, _LR_STRIP_ROWS, network.scale)
+    else:
+        fold_batch_norm(network)
+        *stages, final = cast("list[nn.Sequential]", list(network.upsample))
+        last = nn.Sequential(*stages, _late_shuffle(final, network.tail))
+    rewritten = _Rewritten(network.head, network.body, last)
+    rewritten.requires_grad_(False)
+    return rewritten.eval().to(memory_format=torch.channels_last)
+
+
+def for_training(network: Generator) -> nn.Module:
+    """Return a module that computes what a generator does, with its own parameters, but faster.
+
+    A training step of SRResNet was measured to be 1.15 times as fast on a CPU, by the tail
+    that is evaluated before the last pixel shuffle. RRDBNet runs as it is.
+
+    Parameters
+    ----------
+    network : Generator
+        It is shared, not copied: what is learned, averaged, saved or loaded is the generator,
+        in training or eval mode, on any device.
+
+    Returns
+    -------
+    torch.nn.Module
+        Has the generator as its attribute `network`, and no parameters beside.
+    """
+    return _ForTraining(network)
+
+
+def fold_batch_norm(module: nn.Module) -> None:
+    """Fold every batch norm that follows a convolution into it, in place (eval mode only)."""
+    for child in module.children():
+        fold_batch_norm(child)
+    if isinstance(module, nn.Sequential):
+        layers: list[nn.Module] = []
+        for layer in module:
+            if isinstance(layer, nn.BatchNorm2d) and layers and isinstance(layers[-1], nn.Conv2d):
+                layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
+            else:
+                layers.append(layer)
+        if len(layers) != len(module):
+            module.__init__(*layers)  # type: ignore[misc]
+
+
+def tail_before_shuffle(tail: nn.Conv2d) -> nn.Conv2d:
+    """Rewrite a convolution that follows a 2x pixel shuffle as one that precedes it.
+
+    Parameters
+    ----------
+    tail : torch.nn.Conv2d
+        Odd square kernel with half-width divisible by 2, "same" zero padding.
+
+    Returns
+    -------
+    torch.nn.Conv2d
+        The equal convolution on the coarse grid.
+
+    Raises
+    ------
+    TypeError
+        If the tail is another convolution.
+    """
+    reach = tail.kernel_size[0] // 2
+    if reach % 2 or tail.kernel_size != (2 * reach + 1,) * 2 or tail.padding != (reach, reach):
+        raise TypeError("The tail must be a square convolution with 'same' padding, 5x5 or 9x9.")
+    with torch.no_grad():
+        weight, bias = _early_weights(tail)
+        out_channels, in_channels, kernel, _ = weight.shape
+        early = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2).to(weight)
+        early.weight.copy_(weight)
+        cast(nn.Parameter, early.bias).copy_(bias)
+    return early
+
+
+def _early_weights(tail: nn.Conv2d) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rearrange weight and bias of a convolution for the grid before a 2x pixel shuffle.
+
+    A k x k convolution on the fine grid, C -> D channels, is a convolution on the coarse
+    grid, 4C -> 4D channels, followed by the same pixel shuffle: fine pixel 2i + a sees fine
+    pixel 2i + a + t, which is sub-pixel (a + t) mod 2 of coarse pixel i + (a + t) // 2. A 9x9
+    kernel becomes 5x5; the zero padding falls on the same pixels.
+
+    So with a row of zeros on each side, the kernel of sub-pixel a is the 2j + s - a + 1 st row
+    of weights for sub-pixel s of the j th coarse row: a window of rows that starts at 1 - a.
+    Nothing but views and copies, through which gradients flow.
+    """
+    assert tail.bias is not None
+    out_channels, in_channels, size, _ = tail.weight.shape
+    rows = size + 1  # of a window: two for each row of the coarse kernel
+    padded = functional.pad(tail.weight, (1, 1, 1, 1))
+    windows = padded.unfold(2, rows, 1).unfold(3, rows, 1).flip(2, 3)  # D, C, a, b, rows, rows
+    half = rows // 2
+    split = windows.reshape(out_channels, in_channels, 2, 2, half, 2, half, 2)  # ..., j, s, j, s
+    # Pixel shuffle keeps channel c of sub-pixel (a, b) at channel 4c + 2a + b.
+    weight = split.permute(0, 2, 3, 1, 5, 7, 4, 6)
+    weight = weight.reshape(4 * out_channels, 4 * in_channels, half, half)
+    return weight, tail.bias.repeat_interleave(4)
+
+
+def _early_slopes(prelu: nn.PReLU) -> torch.Tensor:
+    """Rearrange the slopes of a PReLU for the channels before a 2x pixel shuffle.
+
+    It is pointwise, so it commutes with the shuffle; slopes of single channels serve the four
+    sub-pixel channels that become that channel.
+    """
+    slopes = prelu.weight
+    return slopes.repeat_interleave(4) if len(slopes) > 1 else slopes
+
+
+class RowStrips(nn.Module):
+    """Evaluate a stage strip by strip along Y, with exact overlaps.
+
+    Parameters
+    ----------
+    stage : torch.nn.Sequential
+        Convolutions of stride 1 with "same" zero padding, pointwise layers, and what makes the
+        grid finer.
+    rows : int
+        Rows of the input that a strip yields results for.
+    factor : int
+        How many times finer the grid gets.
+    """
+
+    def __init__(self, stage: nn.Sequential, rows: int = _STRIP_ROWS, factor: int = 2) -> None:
+        super().__init__()
+        self.stage = stage
+        self.rows = rows
+        self.factor = factor
+        self.overlap = halo(stage)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (N, C, Y, X) to (N, D, factor * Y, factor * X)."""
+        height = x.shape[2]
+        if height <= self.rows + 2 * self.overlap:
+            return cast(torch.Tensor, self.stage(x))
+        strips = []
+        # Even strips: on a thin last one torch would choose another algorithm, with other last
+        # bits, and a tiled image would no longer equal the untiled one.
+        count = -(-height // self.rows)
+        for top, bottom in pairwise(height * k // count for k in range(count + 1)):
+            # Clipped at the image border, where the zero padding belongs.
+            above, below = max(top - self.overlap, 0), min(bottom + self.overlap, height)
+            strip = self.stage(x[:, :, above:below])
+            first, end = self.factor * (top - above), self.factor * (bottom - above)
+            strips.append(strip[:, :, first:end])
+        return torch.cat(strips, dim=2)
+
+
+class _Rewritten(nn.Module):
+    """Head, body and up-sampling of a generator after the rewrites."""
+
+    def __init__(self, head: nn.Module, body: nn.Module, upsample: nn.Module) -> None:
+        super().__init__()
+        self.head, self.body, self.upsample = head, body, upsample
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.head(x.contiguous(memory_format=torch.channels_last))
+        return cast(torch.Tensor, self.upsample(x + self.body(x)))
+
+
+class _ForTraining(nn.Module):
+    """A generator, run with its tail before the last pixel shuffle where that is known."""
+
+    def __init__(self, network: Generator) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        network = self.network
+        x = network.head(x)
+        x = x + network.body(x)
+        if isinstance(network, RRDBNet):
+            *before, final_layer = network.tail
+            last = cast(nn.Conv2d, final_layer)
+            x = nn.Sequential(network.upsample, *before)(x)
+            with _float32(x):
+                return cast(torch.Tensor, last(x.to(last.weight)))
+        *stages, final = cast("list[nn.Sequential]", list(network.upsample))
+        for stage in stages:
+            x = stage(x)
+        convolution, shuffle, prelu = final
+        x = functional.prelu(convolution(x), _early_slopes(cast(nn.PReLU, prelu)))
+        weight, bias = _early_weights(network.tail)
+        with _float32(x):
+            x = functional.conv2d(x.to(weight), weight, bias, padding=weight.shape[-1] // 2)
+        return cast(torch.Tensor, shuffle(x))
+
+
+def _float32(x: torch.Tensor) -> torch.autocast:
+    """Leave mixed precision for the last convolution: 16 bits hold too few grey levels."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def _late_shuffle(stage: nn.Sequential, tail: nn.Conv2d) -> RowStrips:
+    convolution, shuffle, prelu = stage
+    early = tail_before_shuffle(tail)
+    slopes = _early_slopes(cast(nn.PReLU, prelu)).detach()
+    commuted = nn.PReLU(len(slopes))
+    with torch.no_grad():
+        commuted.weight.copy_(slopes)
+    return RowStrips(nn.Sequential(convolution, commuted, early, shuffle))

@@ -1,0 +1,190 @@
+"""The catalogue of models: the bundled ones and the user's own, by name."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.models.file import SUFFIX, Card, Model, load_file, read_card, save_model
+
+__all__ = [
+    "AUTO",
+    "SUFFIX",
+    "Card",
+    "Model",
+    "ModelInfo",
+    "add_model",
+    "check_name",
+    "find_model",
+    "list_models",
+    "load_model",
+    "model_for",
+    "read_card",
+    "save_model",
+    "user_folder",
+]
+
+AUTO = {1: "srresnet-gray", 3: "srresnet-rgb"}
+_BUNDLED = Path(__file__).parents[1] / "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """An entry of the catalogue: a card, and the file it was found in."""
+
+    card: Card
+    path: Path
+    bundled: bool
+
+
+def user_folder() -> Path:
+    """Return the folder of the user's own models (`NAPARI_SRGAN_MODELS` moves it)."""
+    if folder := os.environ.get("NAPARI_SRGAN_MODELS"):
+        return Path(folder)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("napari-srgan", appauthor=False)) / "models"
+
+
+def list_models() -> list[ModelInfo]:
+    """Return the bundled models and the user's own; the bundled ones come first.
+
+    A damaged file in the user's folder is left out here; loading it by name says what is
+    wrong with it. A bundled name is never taken over by a user's file.
+    """
+    found: dict[str, ModelInfo] = {}
+    for folder in (_BUNDLED, user_folder()):
+        for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []:
+            try:
+                card = read_card(path)
+            except InputError:
+                continue
+            found.setdefault(card.name, ModelInfo(card, path, folder == _BUNDLED))
+    return list(found.values())
+
+
+def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
+    """Copy a model file to the user's own models, so that it is listed under its card's name.
+
+    Parameters
+    ----------
+    path : str or Path
+        A model file, for example the one that a training wrote.
+    overwrite : bool
+        Replace an own model of the same name.
+
+    Returns
+    -------
+    ModelInfo
+        Its entry in the catalogue.
+
+    Raises
+    ------
+    InputError
+        If the file is no model, or damaged, or its name is a bundled model's or no file name.
+    OutputExists
+        If there is an own model of that name already.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"There is no file {source}.")
+    name = read_card(source).name
+    load_file(source.resolve(), source.stat().st_mtime_ns)  # a damaged one is not worth keeping
+    check_name(name)
+    known = {info.card.name: info for info in list_models()}.get(name)
+    if known is not None and known.bundled:
+        raise InputError(f"{name} is the name of a bundled model; train yours with another --name.")
+    target = user_folder() / f"{name}{SUFFIX}" if known is None else known.path
+    if target.exists() and not overwrite:
+        raise OutputExists(f"There is a model {name} already; use --overwrite to replace it.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
+    return ModelInfo(read_card(target), target, bundled=False)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name by which a model could not be listed, with InputError."""
+    if not re.fullmatch(r"\w[\w.+-]*", name) or name == "auto":
+        raise InputError(
+            f"The model's name {name!r} cannot be listed; give it letters, digits and . _ + - "
+            "only, and not 'auto'."
+        )
+
+
+def find_model(name_or_path: str | Path) -> ModelInfo:
+    """Return the catalogue's entry of that name, or the card of that file.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file is not one.
+    """
+    known = {info.card.name: info for info in list_models()}
+    name = str(name_or_path)
+    if name in known:
+        return known[name]
+    path = Path(name)
+    if path.is_file():
+        return ModelInfo(read_card(path), path, bundled=False)
+    damaged = user_folder() / f"{name}{SUFFIX}"
+    if damaged.is_file():
+        read_card(damaged)
+    raise InputError(
+        f"There is no model '{name}'; known are {', '.join(known) or 'none'}, "
+        f"or give the path of a {SUFFIX} file."
+    )
+
+
+def model_for(name: str | Path, rgb: bool) -> ModelInfo:
+    """Return the model of that name if it fits the image; "auto" is the fidelity model that does.
+
+    Parameters
+    ----------
+    name : str or Path
+        "auto", a name of the catalogue or a file.
+    rgb : bool
+        Whether the image is RGB.
+
+    Raises
+    ------
+    InputError
+        If the model does not exist or takes the other kind of image.
+    """
+    channels = 3 if rgb else 1
+    info = find_model(AUTO[channels] if name == "auto" else name)
+    if info.card.channels != channels:
+        fitting = [m.card.name for m in list_models() if m.card.channels == channels]
+        image, takes = ("RGB", "grayscale") if rgb else ("grayscale", "RGB")
+        raise InputError(
+            f"The image is {image} but the model {info.card.name} takes {takes} images; "
+            f"models that fit: {', '.join(fitting) or 'none is installed'}."
+        )
+    return info
+
+
+def load_model(name_or_path: str | Path) -> Model:
+    """Load a model, once: a second call for an unchanged file returns the same object.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A name of the catalogue or a model file.
+
+    Returns
+    -------
+    Model
+        With its network in eval mode on the CPU; do not change it.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file is damaged, a pickle, or of another kind.
+    """
+    path = find_model(name_or_path).path
+    return load_file(path.resolve(), path.stat().st_mtime_ns)

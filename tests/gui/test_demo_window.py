@@ -1,0 +1,66 @@
+"""The demonstration's window: three stacks at one place, in step with each other."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_srgan.cli.demo import Demo, Measured
+from napari_srgan.engine.upscaler import Result
+from napari_srgan.image.stack import Stack
+from napari_srgan.synthetic.samples import sample
+
+
+@pytest.fixture
+def demo():
+    rng = np.random.default_rng(0)
+    low, high = sample("oct_volume_lr"), sample("oct_volume_hr")
+    stacks = [
+        Stack(
+            rng.integers(0, 255, (4, 10 * factor, 12 * factor)).astype(np.uint8),
+            "ZYX",
+            entry.name,
+            scale=entry.spacing,
+            translate=entry.translate,
+            units=("micrometer",) * 3,
+        )
+        for entry, factor in ((low, 1), (high, 4))
+    ]
+    truth = stacks[1]
+    result = Result(
+        data=truth.data,
+        axes="ZYX",
+        scale=truth.scale,
+        translate=truth.translate,
+        metadata={"napari_srgan": {"model": "srresnet-gray"}},
+    )
+    return Demo(*stacks, result, (Measured("bicubic", 1, 1),) * 2, Path("a"), Path("b"), 1.0)
+
+
+def test_three_stacks_side_by_side_in_the_same_coordinates(make_napari_viewer, demo):
+    from napari_srgan._gui.demo_window import fill
+
+    viewer = make_napari_viewer()
+    fill(viewer, demo)
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["input", "result [srresnet-gray 4x]", "truth"]
+    assert viewer.canvas.grid.enabled
+    assert viewer.dims.current_step[0] == 2
+    for layer in viewer.layers:
+        # The outer edges of the corner pixels, half a pixel beyond their centres.
+        edges = layer.data_to_world(np.array([1, -0.5, -0.5]))
+        np.testing.assert_allclose(edges, viewer.layers[0].data_to_world([1, -0.5, -0.5]))
+        far = np.array(layer.data.shape) - 0.5
+        far[0] = 1
+        whole = np.array([1, 9.5, 11.5])
+        np.testing.assert_allclose(layer.data_to_world(far), viewer.layers[0].data_to_world(whole))
+    viewer.layers[0].contrast_limits = (10, 90)
+    assert tuple(viewer.layers["truth"].contrast_limits) == (10, 90)
+
+
+def test_text_names_the_model_and_both_figures(demo):
+    measured = (Measured("bicubic", 33.54, 0.848), Measured("srresnet-gray", 34.1, 0.861))
+    lines = replace(demo, measured=measured).text().splitlines()
+    assert any(line.split() == ["bicubic", "33.54", "0.8480"] for line in lines)
+    assert any(line.split() == ["srresnet-gray", "34.10", "0.8610"] for line in lines)

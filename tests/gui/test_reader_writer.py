@@ -1,0 +1,179 @@
+import numpy as np
+import pytest
+import tifffile
+
+from napari_srgan.errors import InputError
+
+pytest.importorskip("napari")
+
+from napari.layers import Image
+
+from napari_srgan._gui import reader as _reader
+from napari_srgan._gui.reader import get_reader
+from napari_srgan._gui.writer import write_image
+
+RNG = np.random.default_rng(4)
+
+
+def save_and_reopen(layer, path):
+    data, meta, kind = layer.as_layer_data_tuple()
+    assert kind == "image"
+    assert write_image(str(path), data, meta) == [str(path)]
+    ((data, meta, kind),) = get_reader(str(path))(str(path))
+    assert kind == "image"
+    return Image(data, **meta)
+
+
+GEOMETRIES = {
+    "oct": {
+        "scale": (123, 3.87 / 4, 11.6 / 4),
+        "translate": (0, -0.375 * 3.87, -0.375 * 11.6),
+        "units": ("um", "um", "um"),
+        "axis_labels": ("z", "y", "x"),
+    },
+    "time": {"scale": (0.5, 2, 2), "units": ("s", "nm", "nm"), "axis_labels": ("t", "y", "x")},
+    "channels": {"axis_labels": ("c", "y", "x"), "units": ("pixel", "mm", "mm")},
+    "uncalibrated": {"scale": (1, 0.25, 0.25), "translate": (0, -0.375, -0.375)},
+    "rotated": {"rotate": 30, "scale": (2, 3, 4), "shear": [0.1, 0, 0.2]},
+    "affine": {"affine": np.array([[2, 0, 0, 1], [0, 1, 0.5, 2], [0, 0, 3, 3], [0, 0, 0, 1.0]])},
+    "other order": {"axis_labels": ("x", "z", "y"), "scale": (1, 2, 3)},
+}
+
+
+@pytest.mark.parametrize("ending", [".tif", ".tiff", ".ome.tif"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_saving_and_opening_gives_the_same_layer(tmp_path, ending, dtype, geometry):
+    layer = Image(
+        (RNG.random((3, 10, 12)) * 100).astype(dtype), name="scan", **GEOMETRIES[geometry]
+    )
+    again = save_and_reopen(layer, tmp_path / ("scan" + ending))
+    assert again.name == "scan"
+    assert again.data.dtype == dtype
+    np.testing.assert_array_equal(again.data, layer.data)
+    np.testing.assert_array_equal(again.scale, layer.scale)
+    np.testing.assert_array_equal(again.translate, layer.translate)
+    assert again.units == layer.units
+    assert not again.rgb
+    if "axis_labels" in GEOMETRIES[geometry]:
+        assert again.axis_labels == layer.axis_labels
+    for point in RNG.random((5, 3)) * 10:
+        np.testing.assert_allclose(again.data_to_world(point), layer.data_to_world(point))
+
+
+@pytest.mark.parametrize("shape", [(3, 20, 30), (4, 20, 30), (1, 20, 30), (20, 30)])
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif"])
+def test_a_short_stack_is_no_colour_image(tmp_path, shape, ending):
+    layer = Image(RNG.integers(0, 255, shape, dtype=np.uint8), rgb=False)
+    again = save_and_reopen(layer, tmp_path / ("a" + ending))
+    assert not again.rgb
+    np.testing.assert_array_equal(again.data, layer.data)
+
+
+@pytest.mark.parametrize("shape", [(20, 30, 3), (2, 20, 30, 3), (20, 30, 4)])
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif"])
+def test_colours_stay_colours(tmp_path, shape, ending):
+    n = len(shape) - 1
+    layer = Image(RNG.integers(0, 255, shape, dtype=np.uint8), rgb=True, scale=[0.5] * n)
+    again = save_and_reopen(layer, tmp_path / ("a" + ending))
+    assert again.rgb
+    np.testing.assert_array_equal(again.data, layer.data)
+    np.testing.assert_array_equal(again.scale, layer.scale)
+
+
+def test_provenance_survives_and_rubbish_does_not_hinder(tmp_path):
+    provenance = {"model": "srgan-gray", "notice": "For research use.", "intensity_lo": [0.0]}
+    layer = Image(
+        np.zeros((3, 20, 30), np.uint8),
+        metadata={"napari_srgan": provenance, "open file": object()},
+    )
+    again = save_and_reopen(layer, tmp_path / "a.tif")
+    assert again.metadata["napari_srgan"] == provenance
+    assert "open file" not in again.metadata
+    third = save_and_reopen(again, tmp_path / "b.ome.tif")
+    assert third.metadata == again.metadata
+
+
+def test_spacing_source_is_told(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 30), np.uint8), resolution=(72, 72))
+    ((_, meta, _),) = get_reader(str(tmp_path / "a.tif"))(str(tmp_path / "a.tif"))
+    assert meta["metadata"]["spacing_source"] == "unknown"
+    assert meta["scale"] == (1.0, 1.0)
+
+
+def test_large_files_stay_on_disk(tmp_path, monkeypatch):
+    dask_array = pytest.importorskip("dask.array")
+    data = RNG.integers(0, 999, (2, 3, 20, 30)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", data, imagej=True, metadata={"axes": "TZYX"})
+    path = str(tmp_path / "a.tif")
+    assert isinstance(get_reader(path)(path)[0][0], np.ndarray)
+    monkeypatch.setattr(_reader, "SHARE_OF_MEMORY", 0)
+    ((lazy, meta, _),) = get_reader(path)(path)
+    assert isinstance(lazy, dask_array.Array)
+    assert lazy.chunks == ((1, 1), (1, 1, 1), (20,), (30,))
+    np.testing.assert_array_equal(lazy[1, 2, 3:9].compute(), data[1, 2, 3:9])
+    np.testing.assert_array_equal(lazy.compute(), data)
+    again = save_and_reopen(Image(lazy, **meta), tmp_path / "b.tif")
+    np.testing.assert_array_equal(np.asarray(again.data), data)
+
+
+def test_dask_layers_and_the_finest_level_of_a_pyramid_are_written(tmp_path):
+    dask_array = pytest.importorskip("dask.array")
+    data = RNG.integers(0, 999, (3, 40, 60)).astype(np.uint16)
+    levels = [dask_array.from_array(data), dask_array.from_array(data[:, ::2, ::2])]
+    again = save_and_reopen(Image(levels, multiscale=True), tmp_path / "a.tif")
+    np.testing.assert_array_equal(again.data, data)
+
+
+def test_images_too_small_to_upscale_still_open(tmp_path):
+    layer = Image(np.arange(12, dtype=np.uint16).reshape(3, 4))
+    np.testing.assert_array_equal(save_and_reopen(layer, tmp_path / "a.tif").data, layer.data)
+
+
+def test_which_paths_are_taken(tmp_path):
+    assert get_reader("a.tif") is not None
+    assert get_reader("a.OME.TIFF") is not None
+    assert get_reader(["a.tif", "b.tif"]) is not None
+    assert get_reader("a.png") is None
+    assert get_reader(["a.tif", "b.png"]) is None
+    assert get_reader([]) is None
+    (tmp_path / "folder.tif").mkdir()
+    assert get_reader(str(tmp_path / "folder.tif")) is None
+
+
+def test_several_paths_give_several_layers(tmp_path):
+    for name in "ab":
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((9, 9), np.uint8))
+    paths = [str(tmp_path / "a.tif"), str(tmp_path / "b.tif")]
+    assert [meta["name"] for _, meta, _ in get_reader(paths)(paths)] == ["a", "b"]
+
+
+def test_what_cannot_be_read_or_written_is_one_sentence(tmp_path):
+    (tmp_path / "text.tif").write_text("no image")
+    path = str(tmp_path / "text.tif")
+    with pytest.raises(InputError, match="not a TIFF file"):
+        get_reader(path)(path)
+    for data, says in [
+        (np.zeros((9, 9), bool), "bool"),
+        (np.zeros((9, 9), np.complex64), "complex64"),
+        (np.zeros((2, 2, 2, 9, 9), np.uint8), "5 axes"),
+        (np.zeros((0, 9, 9), np.uint8), "empty"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            write_image(str(tmp_path / "a.tif"), data, {"name": "layer"})
+    assert not (tmp_path / "a.tif").exists()
+
+
+def test_a_failure_while_writing_leaves_the_old_file(tmp_path):
+    class Broken:
+        shape, dtype = (3, 20, 30), np.dtype("uint8")
+
+        def __getitem__(self, key):
+            raise RuntimeError("lost connection")
+
+    path = tmp_path / "a.tif"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="lost connection"):
+        write_image(str(path), Broken(), {"name": "layer"})
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
+    assert path.read_text() == "old"

@@ -1,0 +1,560 @@
+"""The command end to end on tiny scans: what a run leaves, resuming it, and what it refuses."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+from small_scans import TINY, picture, write_scans
+
+from napari_srgan.models.catalogue import load_model
+from training import checkpoint
+from training.train_oct import main
+
+ROOT = Path(__file__).parents[2]
+ADVERSARY = ["--pretrain-steps", "3", "--adversarial-steps", "3"]
+
+
+def run(scans, out, *more):
+    return main(["--data", str(scans), "--out", str(out), *TINY, *map(str, more)])
+
+
+def weights(out, name="generator.safetensors"):
+    return load_model(out / name).network.state_dict()
+
+
+def log(out):
+    with (out / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def process(*arguments, **how):
+    """Start the command as a user does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.train_oct", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **how,
+    )
+
+
+def test_a_training_lowers_the_loss_and_writes_a_model_that_restores(scans, tmp_path, capsys):
+    out = tmp_path / "run"
+    options = "--pretrain-steps 150 --learning-rate 3e-3 --schedule constant --name blobs"
+    assert run(scans, out, *options.split(), "--log-every", 10) == 0
+    losses = [float(row["pixel"]) for row in log(out) if row["pixel"]]
+    assert losses[-1] < 0.9 * losses[0]
+    model = load_model(out / "generator.safetensors")
+    assert model.card.name == "blobs"
+    assert model.card.training["steps_done"] == 150
+    assert model.card.validation[0]["images"] == 1
+    assert model.network(torch.rand(1, 1, 9, 9)).shape == (1, 1, 36, 36)
+    printed = capsys.readouterr().out
+    for word in ("PSNR", "SSIM", "MSE", "MAE", "bicubic", "models add"):
+        assert word in printed
+
+
+def test_a_run_folder_holds_what_was_promised(scans, tmp_path):
+    out = tmp_path / "run"
+    assert run(scans, out, *ADVERSARY, "--validate-every", 2, "--log-every", 1) == 0
+    names = {p.name for p in out.iterdir()}
+    assert {
+        "generator.safetensors",
+        "generator-pretrained.safetensors",
+        "checkpoint.pt",
+        "metrics.csv",
+        "curves.png",
+        "recipe.json",
+        "tensorboard",
+    } <= names
+    assert any((out / "tensorboard").glob("events*"))
+    for path in [out / "curves.png", *out.glob("preview-*.png")]:
+        assert Image.open(path).size[0] > 500
+    assert [n for n in names if n.startswith("preview-")]
+    assert [n for n in names if n.endswith(".partial")] == []
+    assert json.loads((out / "recipe.json").read_text())["pretrain_steps"] == 3
+    rows = log(out)
+    phases = {int(r["step"]): r["phase"] for r in rows}
+    assert phases == {s: "pixel" if s <= 3 else "adversarial" for s in range(1, 7)}
+    assert {int(r["step"]) for r in rows if r["set"]} == {2, 3, 4, 6}
+    adversarial = [r for r in rows if r["discriminator"]]
+    assert all(float(r["adversarial"]) > 0 and 0 <= float(r["fake"]) <= 1 for r in adversarial)
+    card = load_model(out / "generator.safetensors").card
+    assert (card.training["phase"], card.training["steps_done"]) == ("adversarial", 6)
+    assert "adversary" in card.limits
+    assert load_model(out / "generator-pretrained.safetensors").card.training["phase"] == "pixel"
+    assert any(
+        not torch.equal(v, weights(out)[k])
+        for k, v in weights(out, "generator-pretrained.safetensors").items()
+    )
+
+
+def test_a_former_run_is_never_overwritten(scans, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(scans, "run", "--pretrain-steps", 1) == 0
+    before = (tmp_path / "run/generator.safetensors").read_bytes()
+    assert run(scans, "run", "--pretrain-steps", 2) == 2
+    assert "former run" in capsys.readouterr().err
+    assert (tmp_path / "run/generator.safetensors").read_bytes() == before
+    options = ["--data", str(scans), *TINY, "--pretrain-steps", "1", "--name", "mine"]
+    assert main(options) == 0
+    assert len(list(tmp_path.glob("runs/mine-*/generator.safetensors"))) == 1
+
+
+class Killed(BaseException):
+    """No exception that a program would catch."""
+
+
+def cut(out, at, begin):
+    """Begin or resume a run and kill it before it takes step `at`."""
+    from training import loop
+
+    def take(run, step, lr, hr, take=loop._take):
+        if step == at:
+            raise Killed
+        return take(run, step, lr, hr)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(loop, "_take", take)
+        resumed = (out / "recipe.json").exists()
+        main(["--resume", str(out)] if resumed else [*map(str, begin)])
+
+
+@pytest.mark.parametrize(
+    ("at", "kind"),
+    [
+        (26, ["--generator", "srresnet", "--batch-norm", "--generator-steps", "2", "--ema", "0"]),
+        (25, ["--generator", "rrdb", "--growth", "2", "--adversarial", "relativistic"]),
+        (7, ["--crop", "32", "64"]),
+    ],
+)
+def test_a_run_that_is_cut_and_resumed_equals_one_that_was_not(scans, tmp_path, at, kind):
+    """40 steps at once, and 20 steps, a kill in between checkpoints, and the rest."""
+    steps = ["--pretrain-steps", "24", "--adversarial-steps", "16", "--checkpoint-every", "10"]
+    augmented = [
+        "--rotation",
+        "3",
+        "--contrast",
+        "0.1",
+        "--degradation",
+        "blur-noise",
+        "--clip",
+        "1",
+    ]
+    options = [*kind, *steps, *augmented]
+    assert run(scans, tmp_path / "whole", *options) == 0
+
+    begin = ["--data", scans, "--out", tmp_path / "cut", *TINY, *options]
+    cut(tmp_path / "cut", at, begin)
+    cut(tmp_path / "cut", 33, begin)
+    assert main(["--resume", str(tmp_path / "cut")]) == 0
+    for name in ("generator.safetensors", "generator-pretrained.safetensors"):
+        whole, resumed = (weights(tmp_path / out, name) for out in ("whole", "cut"))
+        assert all(torch.equal(v, resumed[k]) for k, v in whole.items())
+    whole, resumed = (checkpoint.read(tmp_path / out / "checkpoint.pt") for out in ("whole", "cut"))
+    for key in whole.keys() & {"generator", "discriminator", "average"}:
+        assert all(torch.equal(v, resumed[key][k]) for k, v in whole[key].items())
+    steps = [r["step"] for r in log(tmp_path / "cut") if not r["set"]]
+    assert steps == sorted(set(steps), key=int)
+
+
+def test_a_run_that_is_killed_can_be_resumed(scans, tmp_path):
+    """SIGKILL from outside, at a moment that nobody chose."""
+    out = tmp_path / "run"
+    options = [*TINY, "--pretrain-steps", 400, "--checkpoint-every", 5, "--log-every", 1]
+    with process("--data", scans, "--out", out, *options) as killed:
+        wait_for(lambda: (out / "metrics.csv").exists() and len(log(out)) > 20, killed)
+        killed.kill()
+    assert main(["--resume", str(out)]) == 0
+    assert load_model(out / "generator.safetensors").card.training["steps_done"] == 400
+    steps = [int(r["step"]) for r in log(out) if not r["set"]]
+    assert steps == list(range(1, 401))
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(scans, tmp_path):
+    out = tmp_path / "run"
+    assert run(scans, out, "--pretrain-steps", 4) == 0
+    wanted = weights(out)
+    for path in out.iterdir():
+        if path.name not in ("recipe.json", "run.json", "tensorboard"):
+            path.unlink()
+    assert main(["--resume", str(out)]) == 0
+    assert all(torch.equal(v, wanted[k]) for k, v in weights(out).items())
+
+
+def wait_for(condition, alive, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert alive.poll() is None, alive.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path, number, code):
+    out = tmp_path / "run"
+    options = [*TINY, "--pretrain-steps", 200, "--checkpoint-every", 10**6, "--log-every", 1]
+    # The test may have been started where Ctrl-C is ignored; its child must not inherit that.
+    with process(
+        "--data", scans, "--out", out, *options,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as stopped:  # fmt: skip
+        wait_for(lambda: (out / "metrics.csv").exists() and len(log(out)) > 3, stopped)
+        stopped.send_signal(number)
+        printed, _ = stopped.communicate(timeout=60)
+    assert stopped.returncode == code
+    step = checkpoint.read(out / "checkpoint.pt")["step"]
+    assert 3 <= step < 200
+    assert f"Stopped after step {step}" in printed
+    assert "--resume" in printed
+    assert main(["--resume", str(out)]) == 0
+    assert load_model(out / "generator.safetensors").card.training["steps_done"] == 200
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(scans, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    real = os.fsync
+    written = []
+
+    def full(descriptor):
+        written.append(descriptor)
+        if len(written) > 12:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr("training.checkpoint.os.fsync", full)
+    assert run(scans, out, "--pretrain-steps", 100, "--checkpoint-every", 1) == 2
+    assert "disk is full" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert checkpoint.read(out / "checkpoint.pt")["step"] >= 1
+    assert list(out.glob("*.partial")) == []
+    assert main(["--resume", str(out)]) == 0
+
+
+def test_a_run_of_infinite_losses_stops_with_a_sentence(scans, tmp_path, capsys):
+    options = [
+        "--pretrain-steps",
+        "200",
+        "--learning-rate",
+        "1e30",
+        "--bad-steps",
+        "5",
+        "--pixel-loss",
+        "mse",
+    ]
+    assert run(scans, tmp_path / "run", *options) == 2
+    error = capsys.readouterr().err
+    assert "not finite in 5 steps in a row" in error
+    assert "--learning-rate" in error
+
+
+def test_scans_that_changed_are_not_resumed_on(scans, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert run(scans, out, "--pretrain-steps", 2) == 0
+    tifffile.imwrite(scans / "eye9.tif", picture(9))
+    assert main(["--resume", str(out)]) == 2
+    assert "not those" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--resume", "{run}", "--blocks", "2"], "--blocks cannot be set"),
+        (["--resume", "{run}", "--out", "."], "--out cannot be set"),
+        (["--resume", "{run}", "--data", "{run}/../other"], "not those"),
+        (["--resume", "{absent}"], "holds no run"),
+        ([], "--data DIR"),
+    ],
+)
+def test_resuming_takes_no_other_recipe(scans, tmp_path, capsys, options, message):
+    assert run(scans, tmp_path / "run", "--pretrain-steps", 1) == 0
+    write_scans(tmp_path / "other", 3)
+    places = {"run": tmp_path / "run", "absent": tmp_path / "absent"}
+    assert main([o.format(**places) for o in options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_refused(scans, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert run(scans, out, "--pretrain-steps", 1) == 0
+    (out / "checkpoint.pt").write_bytes(b"PK\x03\x04 not really")
+    assert main(["--resume", str(out)]) == 2
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_equal_seeds_give_equal_weights(scans, tmp_path):
+    for out, seed in (("one", 3), ("two", 3), ("other", 4)):
+        assert run(scans, tmp_path / out, "--pretrain-steps", 3, "--seed", seed) == 0
+    one, two, other = (weights(tmp_path / out) for out in ("one", "two", "other"))
+    assert all(torch.equal(v, two[k]) for k, v in one.items())
+    assert any(not torch.equal(v, other[k]) for k, v in one.items())
+
+
+def test_a_training_starts_from_a_model_and_shows_before_and_after(scans, tmp_path, capsys):
+    first = tmp_path / "first"
+    assert run(scans, first, "--pretrain-steps", 5, "--name", "first") == 0
+    out = tmp_path / "second"
+    capsys.readouterr()
+    tiny = TINY[4:]  # without --blocks and --features: the model says what it is
+    assert TINY[:4] == ["--blocks", "1", "--features", "4"]
+    arguments = ["--data", scans, "--out", out, *tiny, "--init", first / "generator.safetensors"]
+    arguments = list(map(str, arguments))
+    assert main([*arguments, "--pretrain-steps", "1", "--learning-rate", "1e-12"]) == 0
+    after, before = weights(out), weights(first)
+    assert all(torch.allclose(v, before[k], atol=1e-8) for k, v in after.items())
+    assert "before" in capsys.readouterr().out
+    rows = [r for r in log(out) if r["set"]]
+    assert [r["step"] for r in rows] == ["0", "1"]
+    assert float(rows[0]["psnr"]) == pytest.approx(float(rows[1]["psnr"]), abs=1e-3)
+    assert main([*arguments, "--blocks", "2", "--out", str(tmp_path / "third")]) == 2
+    assert "has blocks 1, not 2" in capsys.readouterr().err
+
+
+def test_the_quick_preset_trains_on_two_files(tmp_path, capsys):
+    scans = write_scans(tmp_path / "scans", 2)
+    out = tmp_path / "run"
+    less = ["--pretrain-steps", "2", "--adversarial-steps", "2"]
+    assert main(["--data", str(scans), "--out", str(out), "--preset", "quick", *less]) == 0
+    assert load_model(out / "generator.safetensors").card.scale == 4
+
+
+def test_measured_pairs_are_trained_on(tmp_path, capsys):
+    for part, seeds in (("train", (0, 1)), ("val", (2,))):
+        for seed in seeds:
+            high = picture(seed, 64, 72)
+            for side, image in (("high", high), ("low", high[::4, ::4])):
+                folder = tmp_path / "pairs" / part / side
+                folder.mkdir(parents=True, exist_ok=True)
+                tifffile.imwrite(folder / f"{seed}.tif", image)
+    assert run(tmp_path / "pairs", tmp_path / "run", "--paired", "--pretrain-steps", 2) == 0
+    card = load_model(tmp_path / "run/generator.safetensors").card
+    assert card.degradation == "measured"
+    assert "4x, measured" in capsys.readouterr().out
+    assert run(tmp_path / "pairs", tmp_path / "r", "--paired", "--rotation", 2) == 2
+    assert "measured pair" in capsys.readouterr().err
+
+
+def test_rgb_scans_train_an_rgb_model(tmp_path):
+    (tmp_path / "scans").mkdir()
+    for seed in range(2):
+        colour = np.stack([picture(seed + c, 48, 48) for c in range(3)], axis=-1)
+        tifffile.imwrite(tmp_path / f"scans/{seed}.tif", colour, photometric="rgb")
+    assert run(tmp_path / "scans", tmp_path / "run", *ADVERSARY) == 0
+    assert load_model(tmp_path / "run/generator.safetensors").card.channels == 3
+
+
+def test_progress_for_a_program_is_one_object_a_line(scans, tmp_path, capsys):
+    options = ["--pretrain-steps", 4, "--log-every", 2, "--json-progress"]
+    assert run(scans, tmp_path / "run", *options) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [e["event"] for e in events] == ["data", "start", "step", "step", "validation", "done"]
+    steps = [e for e in events if e["event"] == "step"]
+    assert [s["step"] for s in steps] == [2, 4]
+    assert all(0 <= s["device_share"] <= 1 and s["steps_per_second"] > 0 for s in steps)
+    assert events[-1]["model"].endswith("generator.safetensors")
+    assert run(scans, tmp_path / "run", "--json-progress") == 2
+    assert json.loads(capsys.readouterr().out)["event"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--val", "{scans}"], "both trained on and validated on"),
+        (["--vgg-weights", "{absent}"], "absent"),
+        (["--name", "my retina"], "cannot be listed"),
+        (["--blur", "3", "1", "--degradation", "blur-noise"], "blur"),
+        (["--data", "{scans}/eye0.tif"], "only volume"),
+        (["--data", "{empty}"], "no scans"),
+        (["--data", "{absent}"], "no folder"),
+        (["--out", "{file}"], "cannot be made"),
+        (["--device", "cuda:99"], "cuda:99"),
+        (["--content", "vgg54", "--adversarial-steps", "1", "--vgg-weights", "{file}"], "vgg"),
+        (["--content", "vgg54", "--adversarial-steps", "1", "--vgg-weights", "{absent}"], "absent"),
+        (["--recipe", "{absent}"], "cannot be read"),
+        (["--init", "{absent}"], "no model"),
+        (["--channels", "3"], "grayscale"),
+        (["--crop", "80"], "smaller"),
+        (["--crop", "30"], "multiple of the scale"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(scans, tmp_path, capsys, options, message):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    places = {name: tmp_path / name for name in ("scans", "file", "empty", "absent")}
+    told = [o.format(**places) for o in options]
+    assert run(scans, tmp_path / "run", "--pretrain-steps", 1, *told) == 2
+    error = capsys.readouterr().err
+    assert message.lower() in error.lower()
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_model_is_used_at_once_and_listed(scans, tmp_path, monkeypatch, capsys):
+    from napari_srgan.cli import main as srgan
+
+    monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(tmp_path / "own"))
+    assert run(scans, tmp_path / "run", "--pretrain-steps", 1, "--name", "mine") == 0
+    model = str(tmp_path / "run/generator.safetensors")
+    assert (
+        srgan(["upscale", str(scans / "eye0.tif"), str(tmp_path / "x.tif"), "--model", model]) == 0
+    )
+    assert tifffile.imread(tmp_path / "x.tif").shape == (280, 360)
+    assert srgan(["models", "add", model]) == 0
+    capsys.readouterr()
+    assert srgan(["models"]) == 0
+    assert "mine" in capsys.readouterr().out
+
+
+def test_two_processes_with_half_the_batch_each_are_one_process(scans, tmp_path):
+    """Gloo on this CPU; a generator without batch norm, whose gradients are means over crops."""
+    options = [
+        *TINY, "--generator", "rrdb", "--growth", "2", "--pretrain-steps", "5", "--ema", "0.5",
+        "--log-every", "1", "--precision", "float32",  # a CPU may have bfloat16, which rounds sums
+    ]  # fmt: skip
+    assert run(scans, tmp_path / "one", *options) == 0
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "-m", "training.train_oct", "--data", scans, "--out", tmp_path / "two", "--device", "cpu",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [*map(str, command), *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 processes" in done.stdout
+    two = weights(tmp_path / "two")
+    for key, one in weights(tmp_path / "one").items():
+        torch.testing.assert_close(one, two[key], rtol=1e-4, atol=1e-6)
+
+
+def test_a_content_loss_that_drowns_the_adversary_is_told(scans, tmp_path, capsys):
+    """Weights that were made for pixels up to 255 give very large features."""
+    torch.manual_seed(0)
+    state = {}
+    shapes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128)}
+    for index, shape in shapes.items():
+        state[f"features.{index}.weight"] = torch.randn(*shape, 3, 3) * 0.5
+        state[f"features.{index}.bias"] = torch.zeros(shape[0])
+    torch.save(state, tmp_path / "vgg.pth")
+    options = ["--content", "vgg22", "--vgg-weights", tmp_path / "vgg.pth", *ADVERSARY]
+    assert run(scans, tmp_path / "run", *options, "--log-every", 1) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("next to no say") == 1
+    assert "VGG22" in printed
+    weight = printed.split("--content-weight ")[1].split()[0]
+    quiet = [*options, "--content-weight", weight, "--log-every", 1]
+    assert run(scans, tmp_path / "quiet", *quiet) == 0
+    assert "next to no say" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_gpu_trains_with_workers_and_mixed_precision(scans, tmp_path, capsys):
+    options = ["--device", "cuda", "--precision", "bfloat16", "--workers", "2", "--batch-norm"]
+    assert run(scans, tmp_path / "run", *options, *ADVERSARY) == 0
+    assert "bfloat16" in capsys.readouterr().out
+    assert run(scans, tmp_path / "cpu", "--device", "cpu", "--batch-norm", *ADVERSARY) == 0
+    gpu, cpu = (float(log(tmp_path / out)[-1]["psnr"]) for out in ("run", "cpu"))
+    assert gpu == pytest.approx(cpu, abs=0.2)
+
+
+def test_bfloat16_learns_as_much_as_float32(scans, tmp_path):
+    """On a CPU without it bfloat16 is emulated: slow, but with the same numbers."""
+    options = ["--pretrain-steps", 60, "--learning-rate", "3e-3"]
+    for precision in ("float32", "bfloat16"):
+        chosen = [*options, "--precision", precision]
+        assert run(scans, tmp_path / precision, *chosen) == 0
+    one, other = (float(log(tmp_path / p)[-1]["psnr"]) for p in ("float32", "bfloat16"))
+    assert other == pytest.approx(one, abs=0.05)
+    assert other != one
+
+
+def test_a_run_is_resumed_in_its_precision(scans, tmp_path):
+    options = ["--pretrain-steps", 8, "--checkpoint-every", 4, "--precision", "bfloat16"]
+    assert run(scans, tmp_path / "whole", *options) == 0
+    cut(tmp_path / "cut", 6, ["--data", scans, "--out", tmp_path / "cut", *TINY, *options])
+    assert main(["--resume", str(tmp_path / "cut")]) == 0
+    whole, resumed = (weights(tmp_path / out) for out in ("whole", "cut"))
+    assert all(torch.equal(v, resumed[k]) for k, v in whole.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("recipe.json", lambda b: b"{}", "damaged"),
+        ("recipe.json", lambda b: b.replace(b'"ema": 0.999', b'"ema": 0.5'), "not the one"),
+        ("run.json", lambda b: b.replace(b"vgg_weights", b"vgg_wights"), "damaged"),
+        ("checkpoint.pt", lambda b: b[:-100], "damaged"),
+        ("checkpoint.pt", lambda b: flipped_in_the_middle(b), "damaged"),
+    ],
+)
+def test_a_damaged_run_is_not_resumed(scans, tmp_path, capsys, name, spoil, message):
+    out = tmp_path / "run"
+    assert run(scans, out, "--pretrain-steps", 1) == 0
+    before = (out / name).read_bytes()
+    (out / name).write_bytes(spoil(before))
+    assert (out / name).read_bytes() != before
+    assert main(["--resume", str(out)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def flipped_in_the_middle(content):
+    """Flip bits of a weight, which torch reads without looking at its checksum."""
+    at = len(content) // 2
+    return content[:at] + bytes(b ^ 0x40 for b in content[at : at + 16]) + content[at + 16 :]
+
+
+def test_a_garbled_log_is_put_right(scans, tmp_path):
+    out = tmp_path / "run"
+    assert run(scans, out, "--pretrain-steps", 4, "--log-every", 1) == 0
+    rows = (out / "metrics.csv").read_bytes()
+    (out / "metrics.csv").write_bytes(rows.replace(b"pixel", b"pi\xff\x00xel", 1) + b"5,pixel,1")
+    assert main(["--resume", str(out)]) == 0
+    assert [r["step"] for r in log(out) if r["set"]] == ["4"]
+
+
+def test_a_run_in_the_folder_of_its_scans_is_resumed_and_not_trained_on(scans, capsys):
+    assert run(scans, scans / "run", "--pretrain-steps", 1) == 0
+    assert main(["--resume", str(scans / "run")]) == 0
+    capsys.readouterr()
+    assert run(scans, scans / "again", "--pretrain-steps", 1) == 0
+    assert "3 volumes (3 planes) to train on" in capsys.readouterr().out
+
+
+def test_too_little_memory_is_one_sentence(scans, tmp_path, capsys, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr("training.players.Players.pixel_step", full)
+    assert run(scans, tmp_path / "run", "--pretrain-steps", 2) == 2
+    assert "--batch" in capsys.readouterr().err
+
+
+def test_validation_in_tiles_is_validation_of_the_whole(tmp_path, monkeypatch):
+    from training import validation
+    from training.recipe import Recipe
+    from training.scans import decode, scan_set
+
+    tifffile.imwrite(tmp_path / "x.tif", picture(0, 200, 260))
+    sets = [scan_set("x", [decode(tmp_path / "x.tif")], channels=1, min_side=32)]
+    recipe = Recipe(channels=1, blocks=1, features=4)
+    torch.manual_seed(0)
+    network = validation.Generator.__args__[0](**recipe.network_parameters)
+    whole, _ = validation.validate(network, sets, recipe, torch.device("cpu"))
+    monkeypatch.setattr(validation, "auto_tile", lambda *_: 16)
+    tiled, _ = validation.validate(network, sets, recipe, torch.device("cpu"))
+    for key in ("psnr", "ssim", "mae"):
+        assert tiled[0][key] == pytest.approx(whole[0][key], rel=1e-4)
