@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_srgan.api import upscale
-    from napari_srgan.engine.upscaler import Result
+    from napari_srgan.engine.run import Result
     from napari_srgan.errors import InputError
     from napari_srgan.image.stack import Stack
     from napari_srgan.io.open import open_stack
@@ -30,7 +30,7 @@ __all__ = [
 
 _HOME = {
     "InputError": "errors",
-    "Result": "engine.upscaler",
+    "Result": "engine.run",
     "Stack": "image.stack",
     "list_models": "models.catalogue",
     "load_model": "models.catalogue",

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from napari_srgan.engine.upscaler import Job, Progress, Result, finish, run_job
+from napari_srgan.engine.run import Result, run
+from napari_srgan.engine.progress import Progress, drain
 from napari_srgan.errors import InputError
-from napari_srgan.image.stack import Stack
+from napari_srgan.image.stack import Region, Stack
+from napari_srgan.options import RestoreOptions
 
 
 def upscale(
@@ -24,6 +26,10 @@ def upscale(
     transform: str = "none",
     back_project: bool = False,
     progress: Callable[[Progress], object] | None = None,
+    *,
+    nan: str = "refuse",
+    region: Region | None = None,
+    anonymise: bool = False,
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
 
@@ -52,6 +58,12 @@ def upscale(
         degradations "area" (exactly) and "bicubic".
     progress : callable, optional
         Called with a `Progress` after every tile.
+    nan : {"refuse", "fill"}
+        "fill": restore around NaN and infinities and put them back.
+    region : mapping of axis letter to (start, stop), optional
+        The part to restore, half-open, in pixels of the image; axes left out are whole.
+    anonymise : bool
+        Record no name of the image.
 
     Returns
     -------
@@ -70,16 +82,19 @@ def upscale(
     >>> result.data.shape  # doctest: +SKIP
     (32, 64)
     """
-    job = Job(
+    options = RestoreOptions(
         model=model,
         device=device,
         precision=precision,
         tile=tile,
         intensity=intensity,
         transform=transform,
+        nan=nan,
         back_project=back_project,
+        anonymise=anonymise,
+        region=region,
     )
-    return finish(run_job(_as_stack(image, axes), job), progress)
+    return drain(run(_as_stack(image, axes), options), progress)
 
 
 def _as_stack(image: Any, axes: str | None) -> Stack:

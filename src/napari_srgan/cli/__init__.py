@@ -1,37 +1,58 @@
 """The command line: what may be typed, and how errors become one sentence and an exit code.
 
-The work itself is in `batch` (files), `evaluate`, `demo` and `models`. Nothing heavy is imported
-before the arguments are understood, so that help and mistakes are answered at once.
+Each command is a file with `add`, which describes it to argparse, and `run`. Nothing heavy is
+imported before the arguments are understood, so that help and mistakes are answered at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
 
-from napari_srgan.cli.arguments import EXIT_INPUT, parser, with_negative_ranges
-from napari_srgan.cli.compare_arguments import ring_threshold
-from napari_srgan.cli.terminal import say, sentence_for, table
-from napari_srgan.errors import InputError
+from napari_srgan import __version__
+from napari_srgan.cli import (
+    compare,
+    demo,
+    evaluate,
+    models,
+    report,
+    sample_data,
+    trust,
+    upscale,
+)
+from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, Parser, with_negative_ranges
+from napari_srgan.cli.terminal import say, sentence
 
-EXIT_OK = 0
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
-# The options that go to the engine as they are.
-_JOB = (
-    "model", "device", "precision", "tile", "intensity", "transform", "nan", "anonymise",
-    "back_project",
-)  # fmt: skip
+_COMMANDS = {
+    "upscale": upscale,
+    "evaluate": evaluate,
+    "trust": trust,
+    "compare": compare,
+    "report": report,
+    "models": models,
+    "sample-data": sample_data,
+    "demo": demo,
+}
+
+_EPILOG = """\
+examples:
+  napari-srgan upscale scan.tif scan_4x.tif
+  napari-srgan upscale scan.tif fovea.tif --slices 40:60 --roi 0:256,100:356
+  napari-srgan upscale volumes/*.tif --out-dir restored --device cuda
+  napari-srgan evaluate references --model srresnet-gray
+  napari-srgan compare truth.tif scan_4x.tif --low scan.tif
+  napari-srgan report scan.tif --reference truth.tif -o report.html
+
+Fine detail in the results is estimated by a neural network, not measured. For research use.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(with_negative_ranges(sys.argv[1:] if argv is None else argv))
     restore = _end_like_interrupt()
     try:
-        code = _COMMANDS[arguments.command](arguments)
+        code = _COMMANDS[arguments.command].run(arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as interrupt:
@@ -68,10 +89,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except Exception as error:
-        say(sentence_for(error))
+        say(sentence(error))
     finally:
         restore()
     return EXIT_INPUT
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser; `command` in what it gives is the name of the command."""
+    whole = Parser(
+        prog="napari-srgan",
+        description="4x super-resolution of OCT and microscopy stacks.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole.add_argument("--version", action="version", version=f"napari-srgan {__version__}")
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in _COMMANDS.values():
+        command.add(commands)
+    return whole
 
 
 def _end_like_interrupt() -> Callable[[], None]:
@@ -89,192 +125,3 @@ def _end_like_interrupt() -> Callable[[], None]:
         signal.signal(signal.SIGTERM, former)
 
     return restore
-
-
-def _upscale(arguments: argparse.Namespace) -> int:
-    from napari_srgan.cli import batch
-
-    asked = {} if arguments.roi is None else dict(arguments.roi)
-    request = batch.Request(
-        job={key: getattr(arguments, key) for key in _JOB},
-        axes=arguments.axes,
-        slices=arguments.slices,
-        roi=asked,
-        overwrite=arguments.overwrite,
-        as_json=arguments.json,
-    )
-    if arguments.out_dir is not None:
-        failed = batch.upscale_many(arguments.paths, arguments.out_dir, request)
-        return EXIT_INPUT if failed else EXIT_OK
-    if len(arguments.paths) != 2:
-        raise InputError(
-            "Give one input and one output, or --out-dir DIR for any number of inputs (paths "
-            f"given: {len(arguments.paths)})."
-        )
-    batch.upscale_one(arguments.paths[0], Path(arguments.paths[1]), request)
-    return EXIT_OK
-
-
-def _evaluate(arguments: argparse.Namespace) -> int:
-    from napari_srgan.cli import evaluate
-
-    ranges = {key: getattr(arguments, key) for key in ("blur", "speckle", "noise")}
-    request = evaluate.Request(
-        model=arguments.model,
-        protocol=arguments.protocol,
-        degradation=arguments.degradation,
-        ranges={key: value for key, value in ranges.items() if value is not None},
-        intensity=arguments.intensity,
-        transform=arguments.transform,
-        device=arguments.device,
-        vgg_weights=arguments.vgg_weights,
-    )
-    failed = evaluate.evaluate(
-        arguments.paths, request, arguments.csv, arguments.overwrite, arguments.json
-    )
-    return EXIT_INPUT if failed else EXIT_OK
-
-
-def _compare(arguments: argparse.Namespace) -> int:
-    rings = ring_threshold(arguments)
-    from napari_srgan.cli import compare
-
-    compare.run(
-        compare.Request(
-            reference=arguments.reference,
-            candidates=arguments.candidates,
-            low=arguments.low,
-            settings=compare.Settings(mode=arguments.mode, border=arguments.border),
-            axes=arguments.axes,
-            data_range=arguments.range,
-            slices=arguments.slices,
-            frc=rings,
-            error_maps=arguments.error_map,
-            csv=arguments.csv,
-            overwrite=arguments.overwrite,
-            as_json=arguments.json,
-        )
-    )
-    return EXIT_OK
-
-
-def _report(arguments: argparse.Namespace) -> int:
-    from napari_srgan.cli import report
-
-    report.run(
-        report.Request(
-            source=arguments.input,
-            output=arguments.output,
-            job={key: getattr(arguments, key) for key in _JOB},
-            reference=arguments.reference,
-            settings=report.Settings(mode=arguments.mode, border=arguments.border),
-            axes=arguments.axes,
-            slices=arguments.slices,
-            show=arguments.show,
-            overwrite=arguments.overwrite,
-            as_json=arguments.json,
-        )
-    )
-    return EXIT_OK
-
-
-def _trust(arguments: argparse.Namespace) -> int:
-    from napari_srgan.cli import trust
-
-    job = {key: getattr(arguments, key) for key in _JOB if hasattr(arguments, key)}
-    trust.run(
-        trust.Request(
-            source=arguments.input,
-            out=arguments.out,
-            job=job,
-            kinds=arguments.maps,
-            fidelity=arguments.fidelity,
-            symmetries=arguments.symmetries,
-            axes=arguments.axes,
-            slices=arguments.slices,
-            roi={} if arguments.roi is None else dict(arguments.roi),
-            overwrite=arguments.overwrite,
-            as_json=arguments.json,
-        )
-    )
-    return EXIT_OK
-
-
-def _models(arguments: argparse.Namespace) -> int:
-    from napari_srgan.models.catalogue import add_model, list_models
-
-    if arguments.action == "add":
-        info = add_model(arguments.file, arguments.overwrite)
-        print(f"{info.card.name} is now listed; its file is {info.path}")
-        return EXIT_OK
-    found = list_models()
-    if arguments.json:
-        for info in found:
-            print(json.dumps({"path": str(info.path), "bundled": info.bundled} | asdict(info.card)))
-        return EXIT_OK
-    if not found:
-        raise InputError("No model is installed; train one with 'python -m training.train_oct'.")
-    rows = [("name", "channels", "scale", "gain over baseline", "purpose")]
-    rows += [
-        (
-            info.card.name,
-            {1: "gray", 3: "RGB"}.get(info.card.channels, str(info.card.channels)),
-            f"{info.card.scale}x",
-            _gain(info.card.validation),
-            info.card.purpose,
-        )
-        for info in found
-    ]
-    print(table(rows))
-    print("baseline: bicubic enlargement; for models that remove noise, a tuned filter before it")
-    return EXIT_OK
-
-
-def _gain(validation: Sequence[Mapping[str, Any]]) -> str:
-    """Say by the card how far its PSNR was above the baseline's, from the least set to the best."""
-    gains = sorted(
-        entry["psnr"] - entry["psnr_bicubic"]
-        for entry in validation
-        # A card is somebody's file: figures may be missing, or null.
-        if all(isinstance(entry.get(key), int | float) for key in ("psnr", "psnr_bicubic"))
-    )
-    if not gains:
-        return "not stated"
-    least, best = f"{gains[0]:+.2f}", f"{gains[-1]:+.2f}"
-    return f"{best} dB" if least == best else f"{least} to {best} dB"
-
-
-def _sample_data(arguments: argparse.Namespace) -> int:
-    from napari_srgan.synthetic.samples import copy_to
-
-    for path in copy_to(arguments.folder, overwrite=arguments.overwrite):
-        print(path)
-    return EXIT_OK
-
-
-def _demo(arguments: argparse.Namespace) -> int:
-    from napari_srgan.cli import demo
-
-    if arguments.window:
-        demo.check_window()
-    elif arguments.screenshot:
-        raise InputError("--screenshot is of the --window; add that or leave this out.")
-    shown = demo.run(arguments.out, arguments.model, arguments.device, quiet=arguments.json)
-    print(json.dumps(shown.summary()) if arguments.json else shown.text())
-    if arguments.window:
-        from napari_srgan._gui.demo_window import show
-
-        show(shown, arguments.screenshot)
-    return EXIT_OK
-
-
-_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "upscale": _upscale,
-    "evaluate": _evaluate,
-    "trust": _trust,
-    "compare": _compare,
-    "report": _report,
-    "models": _models,
-    "sample-data": _sample_data,
-    "demo": _demo,
-}

@@ -1,4 +1,4 @@
-"""What a terminal shows: sentences for people, a progress bar with the time left, measured memory.
+"""What a terminal shows: sentences for people, progress with the time left, tables.
 
 Standard error is for people, standard output for results, so that output can be piped.
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
-import traceback
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
-from napari_srgan.errors import InputError
-
 if TYPE_CHECKING:
-    from napari_srgan.engine.upscaler import Progress, Result
+    from napari_srgan.engine.progress import Progress
 
 _NUMBER = re.compile(r"[-+]?[0-9.]+x?|inf|")
+_MEMORY = "There was not enough memory: try a smaller --tile, or --slices and --roi."
+
+Result = TypeVar("Result")
 
 
 def say(sentence: str) -> None:
@@ -27,62 +26,66 @@ def say(sentence: str) -> None:
     tqdm.write(f"napari-srgan: {' '.join(sentence.split())}", file=sys.stderr)
 
 
-def sentence_for(error: Exception) -> str:
-    """Say in one sentence what went wrong.
+def sentence(error: Exception) -> str:
+    """Say in one sentence what went wrong; see `steps.sentence_for`."""
+    from napari_srgan.tasks.steps import sentence_for
+
+    return sentence_for(error, _MEMORY)
+
+
+class Bar:
+    """A progress bar for each stage of a piece of work.
 
     Parameters
     ----------
-    error : Exception
-        A mistake in the input, a refusal of the system, or a defect of this program. The
-        traceback of a defect is kept in a log file, which the sentence names.
-    """
-    if isinstance(error, InputError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "There was not enough memory: try a smaller --tile, or --slices and --roi."
-    if isinstance(error, OSError):
-        return f"{error.filename or 'The system'}: {error.strerror or error}."
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="napari-srgan-", suffix=".log", delete=False, encoding="utf-8"
-    ) as log:
-        log.writelines(traceback.format_exception(error))
-    first = (str(error).splitlines() or [""])[0]
-    return (
-        f"This is a defect of napari-srgan ({type(error).__name__}: {first}): please report it "
-        f"with the log {log.name}."
-    )
-
-
-def follow(steps: Generator[Progress, None, Result], label: str, total: int, quiet: bool) -> Result:
-    """Run a job to its end under a progress bar.
-
-    Parameters
-    ----------
-    steps : generator of Progress
-        The job; closed in every case, which removes what is half-made.
+    unit : str
+        What the steps are.
     label : str
-        What stands before the bar.
-    total : int
-        Number of tiles.
+        What stands before the bar where the stage has no name.
     quiet : bool
         Show no bar; nor is one shown where standard error is no terminal.
-
-    Returns
-    -------
-    Result
-        What the job gave.
     """
-    from napari_srgan.engine.upscaler import finish
 
-    with tqdm(desc=label, total=total, unit="tile", disable=quiet or None) as bar:
+    def __init__(self, unit: str, label: str = "", quiet: bool = False) -> None:
+        self._unit, self._label, self._quiet = unit, label, quiet
+        self._stage: str | None = None
+        self._bar: Any = None
 
-        def show(progress: Progress) -> None:
-            bar.total = progress.total
-            bar.update(progress.done - bar.n)
-            if progress.note:
-                say(progress.note)
+    def show(self, progress: Progress) -> None:
+        """Show how far the work is, and say what is out of the ordinary."""
+        if progress.total:
+            if self._bar is None or progress.stage != self._stage:
+                self.close()
+                self._stage = progress.stage
+                self._bar = tqdm(
+                    desc=progress.stage or self._label,
+                    total=progress.total,
+                    unit=self._unit,
+                    disable=self._quiet or None,
+                )
+            self._bar.total = progress.total
+            self._bar.update(progress.done - self._bar.n)
+        if progress.note:
+            say(progress.note)
 
-        return finish(steps, show)
+    def close(self) -> None:
+        """Leave the bar as it stands; harmless at any time."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def follow(
+    steps: Generator[Progress, None, Result], label: str, unit: str, quiet: bool = False
+) -> Result:
+    """Run work to its end under a progress bar; parameters are those of `Bar`."""
+    from napari_srgan.engine.progress import drain
+
+    bar = Bar(unit, label, quiet)
+    try:
+        return drain(steps, bar.show)
+    finally:
+        bar.close()
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -108,16 +111,3 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     ]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
-
-
-def peak_memory_mb() -> float:
-    """Give the most memory that this process has held so far, in MB (10^6 bytes)."""
-    if sys.platform == "win32":
-        import psutil
-
-        return float(psutil.Process().memory_info().peak_wset) / 1e6
-    import resource
-
-    # macOS counts in bytes, the others in KiB.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,7 +1,8 @@
-"""From what is asked for (Job) to what will be done (Plan), with every mistake found before work.
+"""From what is asked for to what will be done, with every mistake found before work.
 
-Nothing is computed here but the intensity range. The widget and the command line say from a
-Plan what will come out; `upscaler` carries it out.
+`preflight` reads no pixel and loads no weights, so a window may ask it at every change; `plan` goes
+on from it, and computes nothing but the intensity range. A plan names its model by path and
+SHA-256, so that it can be sent to another process.
 """
 
 from __future__ import annotations
@@ -10,84 +11,99 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
-from napari_srgan.engine import record as provenance
-from napari_srgan.engine.devices import check_precision, native_low_precision, resolve_device
-from napari_srgan.engine.tiles import Tile, plan_tiles
-from napari_srgan.engine.tilesize import auto_tile, checked_tile, needs
+from napari_srgan.engine import record
+from napari_srgan.engine.devices import native_low_precision, resolve_device
+from napari_srgan.engine.restore import PlanePlan
+from napari_srgan.engine.tiles import Tile, auto_tile, plan_tiles
 from napari_srgan.errors import InputError
 from napari_srgan.image import geometry
+from napari_srgan.image.geometry import Scale
 from napari_srgan.image.intensity import Intensity, looks_linear, measure
 from napari_srgan.image.invalid import SCANNED, refuse_invalid
-from napari_srgan.image.stack import Region, Stack, check_region
+from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.models.catalogue import Model, load_model, model_for
+from napari_srgan.models.card import Card, pixel_size_warning
+from napari_srgan.models.catalogue import ModelInfo, model_for
+from napari_srgan.models.file import sha256_of
+from napari_srgan.options import RestoreOptions, checked_tile
 from napari_srgan.trust.back_projection import check_back_projection
 from napari_srgan.trust.operators import operator_of
 
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What is asked for.
-
-    Attributes
-    ----------
-    model : str or Path
-        "auto", a name of the catalogue, or a model file.
-    device, precision : str
-        See `devices`.
-    tile : "auto" or int
-        Side of a tile's interior in LR pixels; the halo is added.
-    intensity : str or Intensity
-        A mode of `intensity.measure`, or a range that was measured before.
-    transform : str
-        none, log or power:P.
-    nan : {"refuse", "fill"}
-        What to do about NaN and infinities.
-    region : mapping of axis letter to (start, stop), optional
-        The part to restore, in pixels of the input; axes left out are whole.
-    anonymise : bool
-        Keep the input's name and metadata out of the result.
-    back_project : bool
-        Make the result reproduce the measured data; see `trust.back_projection`.
-    """
-
-    model: str | Path = "auto"
-    device: str = "auto"
-    precision: str = "auto"
-    tile: int | str = "auto"
-    intensity: str | Intensity = "auto"
-    transform: str = "none"
-    nan: Literal["refuse", "fill"] = "refuse"
-    region: Region | None = None
-    anonymise: bool = False
-    back_project: bool = False
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What will be done.
+class Preflight:
+    """What can be said before a pixel is read.
 
     Attributes
     ----------
     stack : Stack
-    job : Job
-    model : Model
+    options : RestoreOptions
+    model : ModelInfo
+    region : dict
+        Of every axis without S, (start, stop) in input pixels.
+    output : OutputSpec
+        Shape, axes, dtype and place of the result; ``output.nbytes`` is its size.
+    """
+
+    stack: Stack
+    options: RestoreOptions
+    model: ModelInfo
+    region: Mapping[str, tuple[int, int]]
+    output: OutputSpec
+
+    @property
+    def scale(self) -> Scale:
+        """How many times Y and X grow."""
+        return self.model.card.scale
+
+    @property
+    def n_planes(self) -> int:
+        """How many planes will be restored."""
+        return math.prod(b - a for axis, (a, b) in self.region.items() if axis not in "YX")
+
+    def tiles(self, device: torch.device) -> tuple[int, tuple[Tile, ...]]:
+        """Choose the side of tiles on a device and cut a plane into them; this loads torch."""
+        stack, region = self.stack, self.region
+        needs = footprint(self.model.card)
+        tile = checked_tile(self.options.tile)
+        if tile is None:
+            tile = auto_tile(
+                device, needs.bytes_per_pixel, needs.halo, stack.height, stack.width, region
+            )
+        return tile, plan_tiles(
+            stack.height, stack.width, tile, needs.halo, region["Y"], region["X"]
+        )
+
+    def pixels(self, device: torch.device) -> int:
+        """Count the LR pixels that go through the network, halos included: what time goes with."""
+        return self.n_planes * sum(tile.read_pixels for tile in self.tiles(device)[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(PlanePlan):
+    """What will be done: how each plane is restored, and which planes.
+
+    Attributes
+    ----------
+    stack : Stack
+    options : RestoreOptions
+    card : Card
+        Of the model.
+    model_path, model_sha256 : Path, str
+        Its file; another file at that path is refused when the plan is carried out.
     region : dict
         Of every axis without S, (start, stop) in input pixels.
     planes : tuple of tuple of int
         The planes to restore, as indices of the stack.
-    tiles : tuple of Tile
-        Those of each plane.
-    tile, halo : int
-        Largest side of an interior, and what is read around it, LR px.
-    intensity : Intensity
     output : OutputSpec
         Shape, axes, dtype and place of the result; ``output.nbytes`` is its size.
-    factor : int
-        How many times Y and X grow.
     memory : int
         Estimated bytes that the work takes, without the result.
     warnings : tuple of str
@@ -95,16 +111,13 @@ class Plan:
     """
 
     stack: Stack
-    job: Job
-    model: Model
+    options: RestoreOptions
+    card: Card
+    model_path: Path
+    model_sha256: str
     region: Mapping[str, tuple[int, int]]
     planes: tuple[tuple[int, ...], ...]
-    tiles: tuple[Tile, ...]
-    tile: int
-    halo: int
-    intensity: Intensity
     output: OutputSpec
-    factor: int
     memory: int
     warnings: tuple[str, ...]
 
@@ -119,13 +132,78 @@ class Plan:
         return len(self.planes) * sum(tile.read_pixels for tile in self.tiles)
 
 
-def plan(stack: Stack, job: Job) -> Plan:
-    """Check a job against its stack, and settle all that it leaves open.
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a network needs of its surroundings.
+
+    Attributes
+    ----------
+    halo : int
+        How far it looks, LR pixels.
+    bytes_per_pixel : int
+        Memory that it takes per LR pixel of a window.
+    """
+
+    halo: int
+    bytes_per_pixel: int
+
+
+def footprint(card: Card) -> Footprint:
+    """Read off a model's architecture what its network needs; no weights are loaded."""
+    return _footprint(card.to_json())
+
+
+@lru_cache(maxsize=32)
+def _footprint(card_json: str) -> Footprint:
+    import torch
+
+    from napari_srgan.engine.window import bytes_per_pixel
+    from napari_srgan.models.architectures import for_inference
+    from napari_srgan.models.architectures.receptive_field import halo
+    from napari_srgan.models.file import build_network
+
+    with torch.device("meta"):
+        network = for_inference(build_network(Card.from_json(card_json)))
+    return Footprint(halo(network), bytes_per_pixel(network))
+
+
+def preflight(stack: Stack, options: RestoreOptions) -> Preflight:
+    """Check all of a request that can be checked without reading a pixel.
 
     Parameters
     ----------
     stack : Stack
-    job : Job
+    options : RestoreOptions
+
+    Returns
+    -------
+    Preflight
+
+    Raises
+    ------
+    InputError
+        If the region does not fit, no such model is there, or it is for other images.
+    """
+    region = check_region(stack, options.region)
+    model = model_for(options.model, stack.is_rgb)
+    if options.back_project:
+        check_back_projection(model.card, options.bends)
+    return Preflight(
+        stack=stack,
+        options=options,
+        model=model,
+        region=region,
+        output=_output(stack, options, region, model.card),
+    )
+
+
+def plan(stack: Stack, options: RestoreOptions) -> Plan:
+    """Check a request against its stack, and settle all that it leaves open.
+
+    Parameters
+    ----------
+    stack : Stack
+    options : RestoreOptions
 
     Returns
     -------
@@ -136,77 +214,73 @@ def plan(stack: Stack, job: Job) -> Plan:
     InputError
         If anything asked for cannot be done.
     """
-    region = check_region(stack, job.region)
-    if job.nan not in ("refuse", "fill"):
-        raise InputError(f"The choice {job.nan!r} for NaN is not known; give refuse or fill.")
-    wanted_tile = checked_tile(job.tile)
-    precision = check_precision(job.precision)
-    info = model_for(job.model, stack.is_rgb)
-    if job.back_project:
-        check_back_projection(info.card, _transform(job))
-    model = load_model(info.path)
-    device = resolve_device(job.device)
-    intensity = _intensity(stack, job)
-    halo, per_pixel = needs(model)
-    tile = wanted_tile or auto_tile(device, per_pixel, halo, stack.height, stack.width, region)
-    tiles = plan_tiles(stack.height, stack.width, tile, halo, region["Y"], region["X"])
-    _refuse_invalid(stack, job, region, tiles)
+    ahead = preflight(stack, options)
+    card, region, scale = ahead.model.card, ahead.region, ahead.scale
+    sha256 = sha256_of(ahead.model.path)
+    device = resolve_device(options.device)
+    intensity = _intensity(stack, options)
+    tile, tiles = ahead.tiles(device)
+    needs = footprint(card)
+    _refuse_invalid(stack, options, region, tiles)
     largest = max(t.read_pixels for t in tiles)
     plane = min(stack.height * stack.width, sum(t.read_pixels for t in tiles))
-    warnings = _warnings(stack, intensity)
-    try:
-        operator_of(model.card)
-    except InputError as error:
-        warnings.append(str(error))
-    if precision not in ("auto", "float32", native_low_precision(device)):
-        warnings.append(f"{precision} is not native to {device}, so it may be slower than float32.")
+    warnings = _warnings(stack, intensity, card)
+    if options.precision not in ("auto", "float32", native_low_precision(device)):
+        warnings.append(
+            f"{options.precision} is not native to {device}, so it may be slower than float32."
+        )
     return Plan(
-        stack=stack,
-        job=job,
-        model=model,
-        region=region,
-        planes=tuple(stack.plane_indices(region)),
+        height=stack.height,
+        width=stack.width,
+        dtype=stack.dtype,
+        scale=scale,
         tiles=tiles,
         tile=tile,
-        halo=halo,
+        halo=needs.halo,
         intensity=intensity,
-        output=_output(stack, job, region, model),
-        factor=model.card.scale,
-        memory=largest * per_pixel
+        fill_invalid=options.nan == "fill",
+        stack=stack,
+        options=options,
+        card=card,
+        model_path=ahead.model.path,
+        model_sha256=sha256,
+        region=region,
+        planes=tuple(stack.plane_indices(region)),
+        output=ahead.output,
+        memory=largest * needs.bytes_per_pixel
         + 2 * plane * stack.samples * stack.dtype.itemsize
-        + _projection_memory(stack, job, region, model.card.scale),
+        + _projection_memory(stack, options, region, scale),
         warnings=tuple(warnings),
     )
 
 
-def _transform(job: Job) -> str:
-    """Name the transform that a job will use."""
-    return job.intensity.transform if isinstance(job.intensity, Intensity) else job.transform
-
-
 def _projection_memory(
-    stack: Stack, job: Job, region: Mapping[str, tuple[int, int]], factor: int
+    stack: Stack, options: RestoreOptions, region: Mapping[str, tuple[int, int]], scale: Scale
 ) -> int:
     """Estimate what back-projection holds: a plane of the result twice, and some of the input."""
-    if not job.back_project:
+    if not options.back_project:
         return 0
     pixels = math.prod(region[a][1] - region[a][0] for a in "YX") * stack.samples
-    return pixels * (2 * factor**2 * stack.dtype.itemsize + 6 * 8)
+    return pixels * (2 * math.prod(scale) * stack.dtype.itemsize + 6 * 8)
 
 
-def _intensity(stack: Stack, job: Job) -> Intensity:
-    if not isinstance(job.intensity, Intensity):
-        return measure(stack, job.intensity, job.transform)
-    if len(job.intensity.lo) != stack.n_channels:
+def _intensity(stack: Stack, options: RestoreOptions) -> Intensity:
+    given = options.intensity
+    if isinstance(given, str):
+        return measure(stack, given, options.transform)
+    if len(given.lo) != stack.n_channels:
         raise InputError(
             f"{stack.name} has {stack.n_channels} channels, but the intensity range given is"
-            f" for {len(job.intensity.lo)}."
+            f" for {len(given.lo)}."
         )
-    return job.intensity
+    return given
 
 
 def _refuse_invalid(
-    stack: Stack, job: Job, region: Mapping[str, tuple[int, int]], tiles: tuple[Tile, ...]
+    stack: Stack,
+    options: RestoreOptions,
+    region: Mapping[str, tuple[int, int]],
+    tiles: tuple[Tile, ...],
 ) -> None:
     """Look for NaN in all that will be read, if that takes seconds at most."""
     read = {
@@ -215,23 +289,25 @@ def _refuse_invalid(
         "X": (min(t.rx0 for t in tiles), max(t.rx1 for t in tiles)),
     }
     values = math.prod(b - a for a, b in read.values()) * stack.samples
-    if job.nan == "refuse" and values <= SCANNED:
+    if options.nan == "refuse" and values <= SCANNED:
         refuse_invalid(stack, read)
 
 
 def _output(
-    stack: Stack, job: Job, region: Mapping[str, tuple[int, int]], model: Model
+    stack: Stack, options: RestoreOptions, region: Mapping[str, tuple[int, int]], card: Card
 ) -> OutputSpec:
-    factor = model.card.scale
     scale, translate = geometry.upscaled_placement(
-        stack.axes, stack.scale, stack.translate, factor, region
+        stack.axes, stack.scale, stack.translate, card.scale, region
     )
     lengths = {axis: stop - start for axis, (start, stop) in region.items()}
-    lengths |= {"Y": lengths["Y"] * factor, "X": lengths["X"] * factor, "S": stack.samples}
-    label = provenance.input_label(stack.name, job.anonymise)
+    lengths |= {a: lengths[a] * f for a, f in zip("YX", card.scale, strict=True)}
+    lengths["S"] = stack.samples
+    label = record.input_label(stack.name, options.anonymise)
     # Where the name had to be hidden, the rest of the metadata may hold it as well.
-    hidden = job.anonymise or label != re.split(r"[\\/]", stack.name)[-1]
-    metadata = {} if hidden else {k: v for k, v in stack.metadata.items() if k != "napari_srgan"}
+    hidden = options.anonymise or label != re.split(r"[\\/]", stack.name)[-1]
+    metadata: dict[str, Any] = {}
+    if not hidden:
+        metadata = {k: v for k, v in stack.metadata.items() if k != record.KEY}
     return OutputSpec(
         shape=tuple(lengths[axis] for axis in stack.axes),
         axes=stack.axes,
@@ -239,16 +315,16 @@ def _output(
         scale=scale,
         translate=translate,
         units=stack.units,
-        name=f"{label} [{model.card.name} {factor}x]",
+        name=f"{label} [{card.name} {geometry.scale_text(card.scale)}]",
         metadata=metadata,
     )
 
 
-def _warnings(stack: Stack, intensity: Intensity) -> list[str]:
+def _warnings(stack: Stack, intensity: Intensity, card: Card) -> list[str]:
     found = []
-    former = stack.metadata.get("napari_srgan")
-    if former:
-        by = f" of {former['model']}" if isinstance(former, Mapping) and "model" in former else ""
+    if stack.metadata.get(record.KEY):
+        former = record.Record.of(stack.metadata)
+        by = f" of {former.model}" if former is not None and former.model else ""
         found.append(
             f"{stack.name} is already a super-resolved result{by}; upscaling it again takes"
             " estimated detail for measured."
@@ -258,4 +334,10 @@ def _warnings(stack: Stack, intensity: Intensity) -> list[str]:
             f"{stack.name} looks linear in intensity, nearly all of it dark; the transform log"
             " (or power:0.25) may restore its dark layers better."
         )
+    if sentence := pixel_size_warning(card, stack):
+        found.append(sentence)
+    try:
+        operator_of(card)
+    except InputError as error:
+        found.append(str(error))
     return found

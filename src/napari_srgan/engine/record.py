@@ -1,24 +1,34 @@
 """Where a result comes from: the record that travels with it, and what may stand in that record.
 
-A record is a plain dictionary that JSON can hold, so that every file format can carry it. It
-names the input by its file name only (folders often hold more than one would publish), and not
-even that where the name may be a patient's.
+In memory a record is typed; in a layer's metadata and in files it is a plain dictionary under
+`KEY` that JSON can hold. It names the input by its file name only (folders often hold more than one
+would publish), and not even that where the name may be a patient's.
 """
+
+from __future__ import annotations
 
 import hashlib
 import hmac
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import platformdirs
 
 from napari_srgan import __version__
+from napari_srgan.image.geometry import Scale
+from napari_srgan.image.intensity import Intensity
+from napari_srgan.trust.back_projection import ProjectionFinding
+from napari_srgan.trust.consistency import LEGEND, REMOVED, ConsistencyFinding, percent
+
+KEY = "napari_srgan"
+"""Where a result's metadata holds its record."""
 
 RESEARCH_USE = (
     "Super-resolved image: fine detail is estimated by a neural network, not measured. "
@@ -58,122 +68,187 @@ def input_label(name: str, anonymise: bool = False) -> str:
     return f"scan-{digest.hexdigest()[:12]}"
 
 
-def build(
-    *,
-    model: str,
-    weights_sha256: str,
-    input_name: str,
-    input_axes: str,
-    intensity_mode: str,
-    intensity_lo: Sequence[float],
-    intensity_hi: Sequence[float],
-    transform: str,
-    precision: str,
-    device: str,
-    tile: int,
-    scale_factor: int,
-    region: Mapping[str, tuple[int, int]] | None = None,
-    anonymise: bool = False,
-    consistency: Mapping[str, Any] | None = None,
-    back_projection: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Make the record of one result.
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """How a result was made. What another version did not write is None, or empty.
 
-    Parameters
+    Attributes
     ----------
     model, weights_sha256 : str
         Name of the model and the SHA-256 of its file.
-    input_name, input_axes : str
-        What was upscaled; the name goes through `input_label`.
+    tool, tool_version : str
+    input, input_axes : str
+        What was upscaled, under the name of `input_label`.
     intensity_mode : str
         How the range was asked for, for instance ``auto``.
-    intensity_lo, intensity_hi : sequence of float
+    intensity_lo, intensity_hi : tuple of float
         The data values that became 0 and 1, one per channel, as they stand in the data, before
         any transform.
     transform, precision, device : str
         As used, not as asked for: never ``auto``.
     tile : int
         Side of a tile's interior in LR pixels.
-    scale_factor : int
+    scale : (int, int)
         How many times finer the result is in Y and X.
-    region : mapping of axis letter to (start, stop), optional
+    region : dict of axis letter to (start, stop), or None
         The part that was restored, in pixels of the input; None if it is the whole.
-    anonymise : bool
-        Hide the input's name whatever it is.
-    consistency, back_projection : mapping, optional
-        What `trust.meter` measured of the network's result, and what the projection left of it.
-
-    Returns
-    -------
-    dict
-        JSON-able; ``date`` is the UTC time in ISO 8601, ``notice`` is `RESEARCH_USE`.
+    consistency : ConsistencyFinding or None
+        Of the network's result.
+    back_projection : ProjectionFinding or None
+        What the projection left of it; None where there was none.
+    date : str
+        UTC, ISO 8601.
+    notice : str
+        `RESEARCH_USE`.
     """
-    return {
-        "model": model,
-        "weights_sha256": weights_sha256,
-        "tool": "napari-srgan",
-        "tool_version": __version__,
-        "input": input_label(input_name, anonymise),
-        "input_axes": input_axes,
-        "intensity_mode": intensity_mode,
-        "intensity_lo": [float(value) for value in intensity_lo],
-        "intensity_hi": [float(value) for value in intensity_hi],
-        "transform": transform,
-        "precision": precision,
-        "device": device,
-        "tile": int(tile),
-        "scale_factor": int(scale_factor),
-        "region": None if region is None else {k: [int(a), int(b)] for k, (a, b) in region.items()},
-        "consistency": None if consistency is None else dict(consistency),
-        "back_projection": None if back_projection is None else dict(back_projection),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "notice": RESEARCH_USE,
-    }
+
+    model: str = ""
+    weights_sha256: str = ""
+    tool: str = "napari-srgan"
+    tool_version: str = __version__
+    input: str = ""
+    input_axes: str = ""
+    intensity_mode: str = "auto"
+    intensity_lo: tuple[float, ...] = ()
+    intensity_hi: tuple[float, ...] = ()
+    transform: str = "none"
+    precision: str = ""
+    device: str = ""
+    tile: int = 0
+    scale: Scale = (4, 4)
+    region: Mapping[str, tuple[int, int]] | None = None
+    consistency: ConsistencyFinding | None = None
+    back_projection: ProjectionFinding | None = None
+    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    notice: str = RESEARCH_USE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what metadata and files hold."""
+        values: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            if name == "scale":
+                values["scale_factor"] = scale_entry(self.scale)
+            elif name == "region" and value is not None:
+                values[name] = {axis: [int(a), int(b)] for axis, (a, b) in value.items()}
+            else:
+                values[name] = list(value) if isinstance(value, tuple) else value
+        return values
+
+    @classmethod
+    def of(cls, metadata: Any) -> Self | None:
+        """Read the record that metadata of a layer or file carry; None if they carry none.
+
+        A key that is missing or of another type, as in the record of another version, leaves its
+        field at the default, or empty where that would claim something.
+        """
+        values = metadata.get(KEY) if isinstance(metadata, Mapping) else None
+        if not isinstance(values, Mapping):
+            return None
+        known: dict[str, Any] = {"tool": "", "tool_version": "", "date": "", "notice": ""}
+        for f in fields(cls):
+            value = values.get("scale_factor" if f.name == "scale" else f.name)
+            if (found := _read(f.name, value)) is not None:
+                known[f.name] = found
+        return cls(**known)
+
+    @property
+    def intensity(self) -> Intensity | None:
+        """The intensity range of the run; None if the record does not state it."""
+        if not self.intensity_lo or len(self.intensity_lo) != len(self.intensity_hi):
+            return None
+        return Intensity(self.intensity_lo, self.intensity_hi, self.intensity_mode, self.transform)
+
+    @property
+    def sentence(self) -> str:
+        """Say in one sentence how far the result is from the measured input; "" if not known."""
+        found, projected = self.consistency, self.back_projection
+        if found is None or found.rmse_percent is None:
+            return ""
+        number = percent(found.rmse_percent)
+        if found.kind == REMOVED:
+            return f"Removed signal: RMSE {number} of the intensity range."
+        if projected is None or projected.rmse_percent is None:
+            return f"Consistency: RMSE {number} of the intensity range. {LEGEND}"
+        after = percent(projected.rmse_percent)
+        text = f"Consistency: RMSE {after} of the intensity range after back-projection"
+        text += f", {number} before."
+        if not projected.within_rounding:
+            text += (
+                " Some of the data are such that no image of this model's degradation within the "
+                f"dtype could give them: they are met to within {projected.max_residual:.3g} grey "
+                "levels."
+            )
+        return f"{text} {LEGEND}"
 
 
-def methods_text(record: Mapping[str, Any]) -> str:
+def scale_entry(scale: Scale) -> int | list[int]:
+    """Write a scale for JSON: one number where Y and X grow alike."""
+    return scale[0] if scale[0] == scale[1] else list(scale)
+
+
+def _read(name: str, value: Any) -> Any:
+    """Return a stored value as its field wants it, None if it is something else."""
+    try:
+        if name == "scale":
+            sy, sx = value if isinstance(value, list | tuple) else (value, value)
+            return int(sy), int(sx)
+        if name in ("intensity_lo", "intensity_hi"):
+            return tuple(float(v) for v in value)
+        if name == "region":
+            return {str(axis): (int(a), int(b)) for axis, (a, b) in value.items()}
+        if name == "consistency":
+            return ConsistencyFinding.of(value)
+        if name == "back_projection":
+            return ProjectionFinding.of(value)
+        if name == "tile":
+            return int(value)
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return value if isinstance(value, str) else None
+
+
+def methods_text(record: Record) -> str:
     """Write the paragraph for the methods section of a paper.
 
     Parameters
     ----------
-    record : mapping
-        What `build` gave. Keys that are missing, as in the record of another version, leave
-        their part of the text out.
+    record : Record
+        What it does not hold, as that of another version, leaves its part of the text out.
 
     Returns
     -------
     str
         One paragraph without line breaks.
     """
-    factor = record.get("scale_factor", 4)
-    tool = " ".join(str(record[key]) for key in ("tool", "tool_version") if key in record)
+    sy, sx = record.scale
+    times = f"{sy} times" if sy == sx else f"{sy} times along Y and {sx} times along X"
+    tool = " ".join(filter(None, (record.tool, record.tool_version)))
     text = (
-        f"The images were super-resolved {factor} times laterally within each plane (Y and X) "
-        f"with {tool or 'napari-srgan'} and its model {record.get('model', '(not recorded)')}"
+        f"The images were super-resolved {times} laterally within each plane (Y and X) "
+        f"with {tool or 'napari-srgan'} and its model {record.model or '(not recorded)'}"
     )
-    if record.get("weights_sha256"):
-        text += f" (weights SHA-256 {str(record['weights_sha256'])[:16]})"
+    if record.weights_sha256:
+        text += f" (weights SHA-256 {record.weights_sha256[:16]})"
     text += "."
-    if record.get("intensity_lo") and record.get("intensity_hi"):
+    intensity = record.intensity
+    if intensity is not None:
         ranges = " and ".join(
-            f"{low:g} to {high:g}"
-            for low, high in zip(record["intensity_lo"], record["intensity_hi"], strict=True)
+            f"{low:g} to {high:g}" for low, high in zip(intensity.lo, intensity.hi, strict=True)
         )
-        transform = record.get("transform", "none")
-        how = (
-            "" if transform == "none" else f" after the transform {transform} (inverted afterwards)"
-        )
-        each = " of a channel" if len(record["intensity_lo"]) > 1 else ""
+        how = ""
+        if intensity.transform != "none":
+            how = f" after the transform {intensity.transform} (inverted afterwards)"
+        each = " of a channel" if len(intensity.lo) > 1 else ""
         text += (
             f" Data values of {ranges} were mapped linearly to 0 to 1{how}, with the same range "
             f"for all planes{each}."
         )
-    if record.get("region"):
-        parts = ", ".join(f"{axis} {a} to {b - 1}" for axis, (a, b) in record["region"].items())
+    if record.region:
+        parts = ", ".join(f"{axis} {a} to {b - 1}" for axis, (a, b) in record.region.items())
         text += f" Only a part of the stack was processed (pixel indices of the input: {parts})."
-    if record.get("precision"):
+    if record.precision:
         text += (
-            f" The network was evaluated in {record['precision']} arithmetic, in tiles that "
+            f" The network was evaluated in {record.precision} arithmetic, in tiles that "
             "overlap by its receptive field, so that tiling does not alter the result."
         )
     text += _trust_text(record)
@@ -183,21 +258,21 @@ def methods_text(record: Mapping[str, Any]) -> str:
     )
 
 
-def _trust_text(record: Mapping[str, Any]) -> str:
+def _trust_text(record: Record) -> str:
     """Say how far the result is from the measured data, and whether it was brought back to them."""
-    found, projected = record.get("consistency"), record.get("back_projection")
+    found, projected = record.consistency, record.back_projection
     text = ""
-    if isinstance(found, Mapping) and found.get("rmse_percent") is not None:
-        how = found.get("degradation")
+    if found is not None and found.rmse_percent is not None:
+        how = found.degradation
         shrunk = "with a cubic kernel" if how == "measured" else f"by the model's {how} degradation"
         text = (
             f" Shrunk again {shrunk}, the network's output differed from the input by a root mean "
-            f"square of {found['rmse_percent']:.2g} % of that range."
+            f"square of {found.rmse_percent:.2g} % of that range."
         )
-    if isinstance(projected, Mapping) and projected.get("rmse_percent") is not None:
+    if projected is not None and projected.rmse_percent is not None:
         text += (
             " It was then changed by as little as makes it reproduce the input under that "
-            f"degradation (back-projection), up to {projected['rmse_percent']:.2g} % of the range."
+            f"degradation (back-projection), up to {projected.rmse_percent:.2g} % of the range."
         )
     return text
 

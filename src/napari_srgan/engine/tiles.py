@@ -1,13 +1,31 @@
-"""The tile plan: which part of a plane is read and which part of the result is kept.
+"""Tiles: which part of a plane is read, which part of the result is kept, and how large they may be.
 
-Pure arithmetic on pixel indices, no images and no network. A tile's interior is widened by the
+Arithmetic on pixel indices, no images and no network. A tile's interior is widened by the
 network's halo to the window that is read; the window is clipped at the image border and there
 continued by `BORDER`, so that the network's zero padding falls exactly where it does untiled.
 Interiors are disjoint, cover the region, and are never blended.
 """
 
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from napari_srgan.engine.devices import free_memory
+from napari_srgan.image.geometry import Scale
+
+if TYPE_CHECKING:
+    import torch
+
+# A tile should take a few seconds at most, so that cancelling is quick, and leave the machine
+# its memory: some 500 x 500 px of the 16-block network.
+_CPU_BYTES = 800 * 2**20
+_CPU_SHARE = 0.25
+_GPU_SHARE = 0.6
+_GPU_SIDE = 1024
 
 SMALLEST_TILE = 16  # LR px; below this nearly all work is halo
 BORDER = 4
@@ -63,12 +81,12 @@ class Tile:
             (BORDER * (self.rx0 == 0), BORDER * (self.rx1 == width)),
         )
 
-    def crop(self, factor: int, margins: Margins = ((0, 0), (0, 0))) -> tuple[slice, slice]:
+    def crop(self, scale: Scale, margins: Margins = ((0, 0), (0, 0))) -> tuple[slice, slice]:
         """Rows and columns of the interior within the enlarged window, continued by margins."""
-        top, left = self.ry0 - margins[0][0], self.rx0 - margins[1][0]
+        (sy, sx), top, left = scale, self.ry0 - margins[0][0], self.rx0 - margins[1][0]
         return (
-            slice((self.y0 - top) * factor, (self.y1 - top) * factor),
-            slice((self.x0 - left) * factor, (self.x1 - left) * factor),
+            slice((self.y0 - top) * sy, (self.y1 - top) * sy),
+            slice((self.x0 - left) * sx, (self.x1 - left) * sx),
         )
 
 
@@ -119,6 +137,52 @@ def plan_tiles(
 def split(tile: Tile, height: int, width: int, halo: int, interior: int) -> tuple[Tile, ...]:
     """Cut a tile that did not fit in memory into smaller ones that give the same pixels."""
     return plan_tiles(height, width, interior, halo, (tile.y0, tile.y1), (tile.x0, tile.x1))
+
+
+def auto_tile(
+    device: torch.device,
+    per_pixel: int,
+    halo: int,
+    height: int,
+    width: int,
+    region: Mapping[str, tuple[int, int]] | None = None,
+) -> int:
+    """Choose the side of a tile's interior: the whole region if it fits, else what memory allows.
+
+    Parameters
+    ----------
+    device : torch.device
+    per_pixel : int
+        Bytes that the network takes per LR pixel of a window.
+    halo : int
+        LR pixels around the interior.
+    height, width : int
+        Size of a plane, LR px.
+    region : mapping, optional
+        Its "Y" and "X" ranges count instead of the whole.
+
+    Returns
+    -------
+    int
+        LR pixels, at least `SMALLEST_TILE`.
+    """
+    if device.type == "cuda":
+        share = budget = int(free_memory(device) * _GPU_SHARE)
+        most = _GPU_SIDE
+    else:
+        share = int(free_memory(device) * _CPU_SHARE)
+        budget = min(_CPU_BYTES, share)
+        most = max(height, width)
+    rows, cols = (region or {}).get("Y", (0, height)), (region or {}).get("X", (0, width))
+    side = max(rows[1] - rows[0], cols[1] - cols[0])
+    (whole,) = plan_tiles(height, width, side, halo, rows, cols)
+    if whole.read_pixels * per_pixel <= budget and side <= most:
+        return max(side, SMALLEST_TILE)
+    quick = math.isqrt(budget // per_pixel) - 2 * halo
+    # A network that looks far would have next to nothing but halo in a quick tile. So its tiles
+    # may be slow, up to an interior as wide as both halos: four times the work of no tiles.
+    possible = math.isqrt(share // per_pixel) - 2 * halo
+    return max(SMALLEST_TILE, min(most, max(quick, min(possible, 2 * halo))))
 
 
 def _even_ranges(start: int, stop: int, largest: int) -> list[tuple[int, int]]:

@@ -1,21 +1,42 @@
-"""The consistency of a whole run, gathered while its tiles are made, in the memory of one tile row.
+"""The consistency of a whole run, gathered from its tiles in any order and in little memory.
 
-What belongs here: adding up, and the entry for the record. A is linear, so what every tile gives
-of the degraded plane is added; rows that no later tile can touch are measured and forgotten.
+A is linear, so what every tile gives of the degraded plane is added. LR pixels that look at one tile
+only are measured at once; those near its borders wait as parts, which are summed when the plane ends,
+or when meters of several processes have been merged.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections import defaultdict
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.image.intensity import Intensity
-from napari_srgan.trust.consistency import LEGEND, REMOVED_LEGEND, comparable, excluded_pixels
+from napari_srgan.trust.consistency import (
+    LEGEND,
+    REMOVED_LEGEND,
+    ConsistencyFinding,
+    comparable,
+    excluded_pixels,
+    six_digits,
+)
 from napari_srgan.trust.operators import CONSISTENCY, Operator
 from napari_srgan.trust.shrinking import Shrinking
+
+_Parts = list[tuple[NDArray[np.intp], NDArray[np.float64]]]
+"""Places in a plane, and parts of the residuals there in units of the range."""
+
+
+class Interior(Protocol):
+    """A tile as far as the meter sees it: what is kept of it, LR pixels, half-open."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
 
 
 class Meter:
@@ -29,104 +50,157 @@ class Meter:
         Of the run.
     shrink : Shrinking
         The operator on the region of a plane that is restored.
+    corner : (int, int)
+        Of that region in the plane, LR pixels.
     """
 
-    def __init__(self, operator: Operator, intensity: Intensity, shrink: Shrinking) -> None:
+    def __init__(
+        self,
+        operator: Operator,
+        intensity: Intensity,
+        shrink: Shrinking,
+        corner: tuple[int, int] = (0, 0),
+    ) -> None:
         self._operator, self._intensity, self._shrink = operator, intensity, shrink
-        self._channel, self._first = 0, 0
+        self._corner = corner
+        self._plane: tuple[int, ...] = ()
+        self._channel = 0
         self._excluded: NDArray[np.bool_] | None = None
-        self._residual: NDArray[np.float64] | None = None
+        self._parts: defaultdict[tuple[int, ...], _Parts] = defaultdict(list)
         self._squares, self._count, self._largest = 0.0, 0, 0.0
 
-    def begin(self, channel: int, invalid: NDArray[np.bool_] | None = None) -> None:
-        """Start a plane; `invalid` marks the NaN of its region, (y, x[, S])."""
-        self._channel, self._first, self._residual = channel, 0, None
-        self._excluded = None if invalid is None else excluded_pixels(invalid, self._operator)
-
-    def add(self, low: NDArray[Any], high: NDArray[Any], y: int, x: int) -> None:
-        """Take a part of the plane.
+    def begin(
+        self,
+        plane: tuple[int, ...],
+        channel: int = 0,
+        invalid: tuple[NDArray[Any], NDArray[np.bool_]] | None = None,
+    ) -> None:
+        """Turn to a plane.
 
         Parameters
         ----------
-        low : ndarray, shape (h, w[, S])
-            The stored input of the part, invalid values filled.
-        high : ndarray, shape (factor * h, factor * w[, S])
-            Its result.
-        y, x : int
-            Corner of the part in the region, LR pixels; not above the last `advance`.
+        plane : tuple of int
+            Its index.
+        channel : int
+            Position along C.
+        invalid : (ndarray, ndarray of bool), optional
+            Unfilled values and mask of the NaN of the region, (y, x[, S]).
         """
-        f, shrink = self._operator.factor, self._shrink
+        self._plane, self._channel = plane, channel
+        self._excluded = None
+        if invalid is not None:
+            excluded = excluded_pixels(invalid[1], self._operator)
+            self._excluded = excluded[self._shrink.inside]
+
+    def see(self, tile: Interior, low: NDArray[Any], high: NDArray[Any]) -> None:
+        """Take the interior of a tile of the plane, input and result, invalid values filled.
+
+        Parameters
+        ----------
+        tile : Interior
+        low : ndarray, shape (h, w[, S])
+        high : ndarray, shape (sy * h, sx * w[, S])
+        """
+        shrink, (sy, sx) = self._shrink, self._operator.scale
         if shrink.empty:
             return
-        values, _ = comparable(high, self._intensity, self._channel)
-        rows, cols, part = shrink.down_part(values, f * y, f * x)
+        y, x = tile.y0 - self._corner[0], tile.x0 - self._corner[1]
+        values, span = comparable(high, self._intensity, self._channel)
+        rows, cols, part = shrink.down_part(values, sy * y, sx * x)
         measured, _ = comparable(low, self._intensity, self._channel)
-        n_rows, n_cols = (axis.stop - axis.start for axis in (shrink.rows, shrink.cols))
-        ours = [
-            (max(0, at - axis.start), min(n, at + size - axis.start))
-            for at, size, axis, n in zip(
-                (y, x), measured.shape, (shrink.rows, shrink.cols), (n_rows, n_cols), strict=False
+        residual = -part
+        own_rows = _overlap(rows, y - shrink.rows.start, measured.shape[0])
+        own_cols = _overlap(cols, x - shrink.cols.start, measured.shape[1])
+        residual[own_rows[0], own_cols[0]] += measured[own_rows[1], own_cols[1]]
+        residual /= span
+        whole = (
+            shrink.rows.matrix.shape[1] // sy,
+            shrink.cols.matrix.shape[1] // sx,
+        )
+        ours = tuple(
+            _alone(touched, axis.start, at, size, reach, length)
+            for touched, axis, at, size, reach, length in zip(
+                (rows, cols), (shrink.rows, shrink.cols), (y, x), measured.shape,
+                self._operator.reach, whole, strict=False,
             )
-        ]
-        self._hold(max(rows.stop, ours[0][1]), n_cols, measured.shape[2:])
-        assert self._residual is not None
-        self._residual[rows.start - self._first : rows.stop - self._first, cols] -= part
-        (a, b), (c, d) = ours
-        if a < b and c < d:
-            top, left = shrink.rows.start - y, shrink.cols.start - x
-            self._residual[a - self._first : b - self._first, c:d] += measured[
-                a + top : b + top, c + left : d + left
-            ]
-
-    def advance(self, y: int) -> None:
-        """Measure the rows that no part from LR row `y` of the region on can touch."""
-        self._measure(y - self._operator.reach - self._shrink.rows.start)
+        )  # fmt: skip
+        kept = np.ones(residual.shape[:2], bool)
+        if self._excluded is not None:
+            kept &= ~self._excluded[rows, cols]
+        alone = np.zeros_like(kept)
+        alone[ours] = True
+        self._add(residual[alone & kept].ravel())
+        seam = kept & ~alone
+        if seam.any():
+            n_cols, samples = shrink.cols.stop - shrink.cols.start, residual[0, 0].size
+            at_rows, at_cols = np.nonzero(seam)
+            flat = ((at_rows + rows.start) * n_cols + at_cols + cols.start) * samples
+            places = (flat[:, None] + np.arange(samples)).ravel()
+            self._parts[self._plane].append((places, residual[seam].ravel()))
 
     def end(self) -> None:
-        """Finish the plane."""
-        self._measure(self._shrink.rows.stop - self._shrink.rows.start)
+        """Finish the plane: all its tiles have been seen."""
+        self._settle(self._plane)
 
-    def entry(self) -> dict[str, Any]:
-        """Give what the record of the result states.
+    def merge(self, other: Meter) -> None:
+        """Add what another meter saw of other tiles, of these planes or of others."""
+        self._squares += other._squares
+        self._count += other._count
+        self._largest = max(self._largest, other._largest)
+        for plane, parts in other._parts.items():
+            self._parts[plane] += parts
 
-        Returns
-        -------
-        dict
-            kind ("consistency" or "removed signal"), degradation, rmse_percent and max_percent
-            (over all planes and samples; in % of hi - lo of the intensity range of each channel,
-            which is 255 for uint8; None if nothing could be measured), legend.
-        """
+    def finding(self) -> ConsistencyFinding:
+        """Say what was found; planes that were not ended are taken to be complete."""
+        for plane in list(self._parts):
+            self._settle(plane)
         known = self._count > 0
         definite = self._operator.kind == CONSISTENCY
-        return {
-            "kind": self._operator.kind,
-            "degradation": self._operator.name,
-            "rmse_percent": 100 * math.sqrt(self._squares / self._count) if known else None,
-            "max_percent": 100 * self._largest if known else None,
-            "legend": LEGEND if definite else REMOVED_LEGEND,
-        }
+        mean = math.sqrt(self._squares / self._count) if known else 0.0
+        return ConsistencyFinding(
+            kind=self._operator.kind,
+            degradation=self._operator.name,
+            rmse_percent=six_digits(100 * mean) if known else None,
+            max_percent=six_digits(100 * self._largest) if known else None,
+            legend=LEGEND if definite else REMOVED_LEGEND,
+        )
 
-    def _hold(self, stop: int, width: int, samples: tuple[int, ...]) -> None:
-        """See that there is room for the rows up to `stop`."""
-        have = 0 if self._residual is None else self._residual.shape[0]
-        missing = stop - self._first - have
-        if missing > 0:
-            more = np.zeros((missing, width, *samples))
-            known = self._residual
-            self._residual = more if known is None else np.concatenate([known, more])
+    def _settle(self, plane: tuple[int, ...]) -> None:
+        """Sum the parts that wait for other tiles of a plane."""
+        parts = self._parts.pop(plane, [])
+        if parts:
+            places = np.concatenate([at for at, _ in parts])
+            values = np.concatenate([v for _, v in parts])
+            _, which = np.unique(places, return_inverse=True)
+            self._add(np.bincount(which, values))
 
-    def _measure(self, stop: int) -> None:
-        n = stop - self._first
-        if self._residual is None or n <= 0:
-            return
-        done, self._residual = self._residual[:n], self._residual[n:]
-        if self._excluded is not None:
-            y, x = self._shrink.inside
-            done = done[~self._excluded[y, x][self._first : self._first + len(done)]]
-        self._first = stop
-        lo, hi = (v[self._channel] for v in (self._intensity.lo, self._intensity.hi))
-        span = ((hi - lo) or 1.0) if self._intensity.transform == "none" else 100.0
-        if done.size:
-            self._squares += float(np.vdot(done, done)) / span**2
-            self._count += done.size
-            self._largest = max(self._largest, float(np.abs(done).max()) / span)
+    def _add(self, residuals: NDArray[np.float64]) -> None:
+        if residuals.size:
+            self._squares += float(np.vdot(residuals, residuals))
+            self._count += residuals.size
+            self._largest = max(self._largest, float(np.abs(residuals).max()))
+
+
+def _overlap(touched: slice, start: int, size: int) -> tuple[slice, slice]:
+    """Find the part of start .. start + size that lies in `touched`, counted from either."""
+    first, last = max(touched.start, start), min(touched.stop, start + size)
+    last = max(first, last)
+    return (
+        slice(first - touched.start, last - touched.start),
+        slice(first - start, last - start),
+    )
+
+
+def _alone(
+    touched: slice, inside: int, at: int, size: int, reach: int, length: int
+) -> slice:
+    """Find the LR pixels of `touched` that look at no other tile along one axis.
+
+    Those of the tile `at` .. `at + size` but for `reach` beside a border with another tile; the
+    borders of the region of `length` are none.
+    """
+    first = at + (reach if at > 0 else 0) - inside - touched.start
+    last = at + size - (reach if at + size < length else 0) - inside - touched.start
+    n = touched.stop - touched.start
+    first = min(max(first, 0), n)
+    return slice(first, max(first, min(last, n)))

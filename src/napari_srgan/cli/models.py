@@ -1,0 +1,70 @@
+"""`napari-srgan models`: what is installed and how good it is; and adding one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_srgan.cli.arguments import EXIT_OK
+from napari_srgan.cli.terminal import table
+from napari_srgan.errors import InputError
+
+
+def add(commands: Any) -> None:
+    """Describe the command."""
+    models = commands.add_parser("models", help="list the models that are installed, or add one")
+    models.add_argument("--json", action="store_true", help="print one JSON line per model")
+    actions = models.add_subparsers(dest="action", metavar="[add FILE]")
+    more = actions.add_parser("add", help="add a model file to the list, in napari too")
+    more.add_argument("file", type=Path, metavar="FILE", help="a .safetensors file of a training")
+    more.add_argument("--overwrite", action="store_true", help="replace an own model of that name")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the models, or add one."""
+    from napari_srgan.image.geometry import scale_text
+    from napari_srgan.models.catalogue import add_model, list_models
+
+    if arguments.action == "add":
+        info = add_model(arguments.file, arguments.overwrite)
+        print(f"{info.card.name} is now listed; its file is {info.path}")
+        return EXIT_OK
+    found = list_models()
+    if arguments.json:
+        for info in found:
+            card = json.loads(info.card.to_json())
+            print(json.dumps({"path": str(info.path), "bundled": info.bundled} | card))
+        return EXIT_OK
+    if not found:
+        raise InputError("No model is installed; train one with 'python -m training.train_oct'.")
+    rows = [("name", "channels", "scale", "gain over baseline", "purpose")]
+    rows += [
+        (
+            info.card.name,
+            {1: "gray", 3: "RGB"}.get(info.card.channels, str(info.card.channels)),
+            scale_text(info.card.scale),
+            _gain(info.card.validation),
+            info.card.purpose,
+        )
+        for info in found
+    ]
+    print(table(rows))
+    print("baseline: bicubic enlargement; for models that remove noise, a tuned filter before it")
+    return EXIT_OK
+
+
+def _gain(validation: Sequence[Mapping[str, Any]]) -> str:
+    """Say by the card how far its PSNR was above the baseline's, from the least set to the best."""
+    gains = sorted(
+        entry["psnr"] - entry["psnr_bicubic"]
+        for entry in validation
+        # A card is somebody's file: figures may be missing, or null.
+        if all(isinstance(entry.get(key), int | float) for key in ("psnr", "psnr_bicubic"))
+    )
+    if not gains:
+        return "not stated"
+    least, best = f"{gains[0]:+.2f}", f"{gains[-1]:+.2f}"
+    return f"{best} dB" if least == best else f"{least} to {best} dB"

@@ -1,0 +1,168 @@
+"""`napari-srgan upscale`: image files in, restored files out, with a summary of a batch."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen
+from napari_srgan.cli.terminal import Bar, follow, say, sentence
+from napari_srgan.errors import InputError
+from napari_srgan.options import PartOptions, RestoreOptions
+
+SUMMARY = "summary.csv"
+_COLUMNS = (
+    "finished", "input", "output", "status", "axes", "shape", "dtype", "scale", "units", "model",
+    "seconds", "peak_memory_mb", "error",
+)  # fmt: skip
+
+
+def add(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "upscale",
+        help="super-resolve image files",
+        usage="napari-srgan upscale INPUT OUTPUT [options]\n"
+        "       napari-srgan upscale INPUT... --out-dir DIR [options]",
+        description="Super-resolve one file, or many files into a folder. Input: TIFF, BigTIFF, "
+        "OME-TIFF, ImageJ TIFF, PNG, JPEG, .npy. Output: .tif, .ome.tif, .png (one plane), .npy.",
+    )
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="INPUT OUTPUT, or with --out-dir only inputs"
+    )
+    parser.add_argument(
+        "--out-dir",
+        type=Path,
+        metavar="DIR",
+        help="write <name>_<model>_4x.tif for every input, and summary.csv",
+    )
+    add_options(parser, RestoreOptions)
+    add_options(parser, PartOptions)
+    parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON line per file, and no progress"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Restore the files and print what came of each."""
+    from napari_srgan.tasks.restore import restore_file
+
+    options, part = chosen(arguments, RestoreOptions), chosen(arguments, PartOptions)
+    if arguments.out_dir is not None:
+        return EXIT_INPUT if _many(arguments, options, part) else EXIT_OK
+    if len(arguments.paths) != 2:
+        raise InputError(
+            "Give one input and one output, or --out-dir DIR for any number of inputs (paths "
+            f"given: {len(arguments.paths)})."
+        )
+    source, target = (Path(path) for path in arguments.paths)
+    steps = restore_file(source, target, options, part, overwrite=arguments.overwrite)
+    summary = follow(steps, source.name, "tile", quiet=arguments.json)
+    _tell(summary.to_dict(), arguments.json)
+    return EXIT_OK
+
+
+def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOptions) -> int:
+    """Restore a batch; return how many files failed."""
+    from napari_srgan.tasks.restore import FileOutcome, restore_files
+
+    folder, sources = arguments.out_dir, arguments.paths
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InputError(f"{folder} is a file: --out-dir needs a folder.") from None
+    table = Summary(folder / SUMMARY, anew=arguments.overwrite)
+    steps = restore_files(sources, folder, options, part, overwrite=arguments.overwrite)
+    failed, bar = 0, Bar("tile", quiet=arguments.json)
+    try:
+        for step in steps:
+            if not isinstance(step, FileOutcome):
+                bar.show(step)
+                continue
+            bar.close()
+            row: dict[str, Any] = {"input": step.label}
+            if step.summary is not None:
+                row = step.summary.to_dict()
+                table.add(row | {"status": "done"})
+                _tell(row, arguments.json)
+                continue
+            failed += 1
+            assert step.error is not None
+            told = sentence(step.error)
+            say(told)
+            # What is kept must not hold a name that is hidden.
+            hidden = told.replace(step.source, step.label)
+            row["error"] = hidden.replace(Path(step.source).name, step.label)
+            table.add(row | {"status": "failed"})
+            if arguments.json:
+                print(json.dumps(row), flush=True)
+    finally:
+        bar.close()
+        steps.close()
+    if not arguments.json:
+        print(f"{len(sources) - failed} of {len(sources)} files done; see {folder / SUMMARY}")
+    return failed
+
+
+def _tell(summary: Mapping[str, Any], as_json: bool) -> None:
+    """Print what came of one file, for machines or for people."""
+    if as_json:
+        print(json.dumps(summary), flush=True)
+        return
+    shape = " x ".join(map(str, summary["shape"]))
+    print(
+        f"{summary['output']}: {summary['axes']} {shape} {summary['dtype']}, {summary['model']}, "
+        f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_mb']:.0f} MB"
+    )
+    if summary["sentence"]:
+        print(summary["sentence"])
+
+
+class Summary:
+    """The table of a batch: one row a file, on disk before the next input starts.
+
+    Parameters
+    ----------
+    path : Path
+        Rows are added to the table that is there, so that a batch done in parts has one record.
+    anew : bool
+        Start an empty table instead.
+
+    Raises
+    ------
+    InputError
+        If the file is there and holds something else.
+    """
+
+    def __init__(self, path: Path, anew: bool) -> None:
+        self._path = path
+        if path.exists() and not anew:
+            with path.open(newline="", encoding="utf-8", errors="replace") as stream:
+                if next(csv.reader(stream), None) != list(_COLUMNS):
+                    raise InputError(
+                        f"{path} exists and is not a summary of this program; move it, or "
+                        "--overwrite replaces it."
+                    )
+            return
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerow(_COLUMNS)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Append a row; cells are taken by the columns' names, missing ones stay empty."""
+        finished = {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
+        cells = {
+            key: " x ".join(map(str, value)) if isinstance(value, list) else value
+            for key, value in (finished | dict(row)).items()
+        }
+        # File names on Linux need not be UTF-8.
+        with self._path.open(
+            "a", newline="", encoding="utf-8", errors="backslashreplace"
+        ) as stream:
+            writer = csv.DictWriter(stream, _COLUMNS, restval="", extrasaction="ignore")
+            writer.writerow(cells)

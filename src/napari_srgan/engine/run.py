@@ -1,0 +1,390 @@
+"""Carrying a plan out: planes -> tiles -> network -> sink, as a generator that can be stopped.
+
+Here is what may change on the way (tile size when memory runs out, device, number format) and the
+promise that a run ends with a whole result or with none. Every pixel that leaves is exact or an
+error; what is done to the pixels is in `restore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_srgan.engine import record
+from napari_srgan.engine.devices import (
+    check_precision,
+    is_out_of_memory,
+    native_low_precision,
+    resolve_device,
+)
+from napari_srgan.engine.plan import Plan, plan
+from napari_srgan.engine.progress import Clock, Progress
+from napari_srgan.engine.restore import PlanePixels, RestoredTile, TileObserver, restore_tile
+from napari_srgan.engine.tiles import SMALLEST_TILE, Tile, split
+from napari_srgan.errors import InputError
+from napari_srgan.image.invalid import put_back
+from napari_srgan.image.stack import Stack
+from napari_srgan.io.sinks import MemorySink, Sink
+from napari_srgan.models.catalogue import load_model
+from napari_srgan.models.file import Model
+from napari_srgan.options import RestoreOptions
+from napari_srgan.trust.back_projection import ProjectionSums, back_project
+from napari_srgan.trust.meter import Meter
+from napari_srgan.trust.operators import operator_of
+from napari_srgan.trust.shrinking import Shrinking, shrinking
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_srgan.engine.window import WindowNetwork
+
+_PROBE = 128  # side of the window that 16 bits are tried on, LR px
+_KEPT = 2  # upscalers: a perceptual model and its fidelity model take turns
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A super-resolved image.
+
+    Attributes
+    ----------
+    data : ndarray
+        In memory, or mapped from the file that it was written to; the dtype of the input.
+    axes : str
+        Letters of T C Z Y X S, those of the input.
+    scale, translate : tuple of float
+        Per axis without S, in the units of the input.
+    metadata : dict
+        That of the input, and the provenance under "napari_srgan" (`record.Record`).
+    """
+
+    data: NDArray[Any]
+    axes: str
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    metadata: dict[str, Any]
+
+
+class Upscaler:
+    """A model on a device, ready for any number of plans.
+
+    Parameters
+    ----------
+    model : Model
+    device, precision : str
+        See `devices`.
+
+    Raises
+    ------
+    InputError
+        If there is no such device or number format.
+    """
+
+    def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+        self.model = model
+        self.device = resolve_device(device)
+        self.precision = check_precision(precision)
+        self._networks: dict[tuple[str, str], WindowNetwork] = {}
+
+    def run(self, plan: Plan, sink: Sink | None = None) -> Generator[Progress, None, Result]:
+        """Carry out a plan.
+
+        Parameters
+        ----------
+        plan : Plan
+            Made for this model.
+        sink : Sink, optional
+            Where the result goes; memory without.
+
+        Yields
+        ------
+        Progress
+            After every tile. Closing the generator, or an error, leaves nothing half-made.
+
+        Returns
+        -------
+        Result
+
+        Raises
+        ------
+        InputError
+            If the data turn out to be unusable, or no memory is left.
+        """
+        if plan.model_sha256 != self.model.sha256:
+            raise ValueError("the plan was made for another model")
+        sink = MemorySink() if sink is None else sink
+        run = _Run(self, plan)
+        try:
+            sink.open(plan.output)
+            yield from run.planes(sink)
+            metadata = {**plan.output.metadata, record.KEY: run.record().to_dict()}
+            data = sink.commit(metadata)
+        except BaseException:
+            # GeneratorExit is how the work is cancelled.
+            sink.abort()
+            raise
+        return Result(data, plan.output.axes, plan.output.scale, plan.output.translate, metadata)
+
+    def network(self, device: Any, precision: str) -> WindowNetwork:
+        """Return the network on a device in a number format, built at the first call."""
+        from napari_srgan.engine.window import WindowNetwork
+
+        key = (str(device), precision)
+        if key not in self._networks:
+            self._networks[key] = WindowNetwork(self.model.network, device, precision)
+        return self._networks[key]
+
+
+class Upscalers:
+    """Keeps the last upscalers, because building one (weights, folding, device) takes a second."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, str], Upscaler] = {}
+
+    def of(self, plan: Plan) -> Upscaler:
+        """Return the upscaler that a plan asks for.
+
+        Raises
+        ------
+        InputError
+            If the model's file is another one than when the plan was made.
+        """
+        options = plan.options
+        key = (plan.model_sha256, options.device, options.precision)
+        if key in self._kept:
+            self._kept[key] = self._kept.pop(key)  # the last used stands last
+            return self._kept[key]
+        model = load_model(plan.model_path)
+        if model.sha256 != plan.model_sha256:
+            raise InputError(
+                f"The model {plan.card.name} is not the one that the work was planned with: "
+                f"{plan.model_path} has changed since; start again."
+            )
+        while len(self._kept) >= _KEPT:
+            del self._kept[next(iter(self._kept))]  # its memory, before the next takes its own
+        self._kept[key] = Upscaler(model, options.device, options.precision)
+        return self._kept[key]
+
+
+def run(
+    stack: Stack, options: RestoreOptions, sink: Sink | None = None
+) -> Generator[Progress, None, Result]:
+    """Plan and carry out; see `plan.plan` and `Upscaler.run`."""
+    planned = plan(stack, options)
+    return (yield from Upscalers().of(planned).run(planned, sink))
+
+
+class _Run:
+    """The state of one run: what memory and precision have come to, and what was measured."""
+
+    def __init__(self, upscaler: Upscaler, plan: Plan) -> None:
+        self._upscaler, self.plan = upscaler, plan
+        self.device = upscaler.device
+        self.precision = "" if upscaler.precision == "auto" else upscaler.precision
+        self.limit = plan.tile
+        self.done = 0
+        self.notes: list[str] = []
+        self._clock = Clock()
+        (y0, y1), (x0, x1) = plan.region["Y"], plan.region["X"]
+        self._whole = Tile(y0, y1, x0, x1, y0, y1, x0, x1)
+        self._meter: Meter | None = None
+        self._projected: ProjectionSums | None = None
+        try:
+            operator = operator_of(plan.card)
+        except InputError:  # the plan's warnings say so
+            return
+        cuts = (y0 > 0, y1 < plan.height, x0 > 0, x1 < plan.width)
+        self._shrink = shrinking(operator, y1 - y0, x1 - x0, cuts)
+        self._meter = Meter(operator, plan.intensity, self._shrink, (y0, x0))
+        if plan.options.back_project:
+            self._projected = ProjectionSums(operator, plan.intensity, plan.dtype)
+
+    def planes(self, sink: Sink) -> Iterator[Progress]:
+        """Restore plane by plane into the sink."""
+        plan, (sy, sx) = self.plan, self.plan.scale
+        starts = [plan.region[axis][0] for axis in plan.stack.plane_axes]
+        for index in plan.planes:
+            channel = plan.stack.channel_of(index)
+            empty = plan.intensity.lo[channel]
+            pixels = PlanePixels(plan.stack, index, plan.tiles, plan.fill_invalid, empty)
+            place = tuple(i - start for i, start in zip(index, starts, strict=True))
+            observers: list[TileObserver] = []
+            kept: _KeptPlane | None = None
+            if self._meter is not None:
+                self._meter.begin(index, channel, pixels.invalid(self._whole))
+                observers.append(self._meter)
+            if self._projected is not None:
+                kept = _KeptPlane(self._whole, plan)
+                observers.append(kept)
+            for planned in plan.tiles:
+                pending = [planned]
+                while pending:
+                    tile, made = self._next(pending, pixels, channel)
+                    for observer in observers:
+                        observer.see(tile, made.low, made.high)
+                    if kept is None:
+                        high, invalid = made.high, pixels.invalid(tile)
+                        if invalid is not None:
+                            put_back(high, *invalid, plan.scale)
+                        y, x = (tile.y0 - self._whole.y0) * sy, (tile.x0 - self._whole.x0) * sx
+                        sink.write(place, y, x, high)
+                    if planned is plan.tiles[-1] and not pending:
+                        yield from self._finish(sink, place, channel, pixels, kept)
+                    if not pending:
+                        self.done += 1
+                        self._clock.step()
+                    self._clock.pause()  # the caller's time is not ours
+                    yield self._progress()
+                    self._clock.go_on()
+
+    def record(self) -> record.Record:
+        """Make the provenance of the finished result."""
+        plan = self.plan
+        whole = all(plan.region[a] == (0, plan.stack.sizes[a]) for a in plan.region)
+        return record.Record(
+            model=plan.card.name,
+            weights_sha256=plan.model_sha256,
+            input=record.input_label(plan.stack.name, plan.options.anonymise),
+            input_axes=plan.stack.axes,
+            intensity_mode=plan.intensity.mode,
+            intensity_lo=tuple(float(v) for v in plan.intensity.lo),
+            intensity_hi=tuple(float(v) for v in plan.intensity.hi),
+            transform=plan.intensity.transform,
+            precision=self.precision or "float32",
+            device=str(self.device),
+            tile=self.limit,
+            scale=plan.scale,
+            region=None if whole else plan.region,
+            consistency=None if self._meter is None else self._meter.finding(),
+            back_projection=None if self._projected is None else self._projected.finding(),
+        )
+
+    def _finish(
+        self,
+        sink: Sink,
+        place: tuple[int, ...],
+        channel: int,
+        pixels: PlanePixels,
+        kept: _KeptPlane | None,
+    ) -> Iterator[Progress]:
+        """End a plane; project it, if that was asked for, in steps between which work can stop."""
+        if self._meter is not None:
+            self._meter.end()
+        if kept is None or self._projected is None:
+            return
+        steps = back_project(kept.low, kept.colours, self._shrink)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as finished:
+                projection = finished.value
+                break
+            yield self._progress()
+        kept.colours[...] = projection.data
+        invalid = pixels.invalid(self._whole)
+        mask = None if invalid is None else invalid[1]
+        self._projected.add(projection, channel, self._shrink, mask)
+        if invalid is not None:
+            put_back(kept.high, *invalid, self.plan.scale)
+        sink.write(place, 0, 0, kept.high)
+
+    def _progress(self) -> Progress:
+        """Say how far the run is; called where it hands over to the caller."""
+        left = self._clock.left(self.plan.n_tiles - self.done)
+        note, self.notes = " ".join(self.notes), []
+        return Progress(self.done, self.plan.n_tiles, left, note)
+
+    def _next(
+        self, pending: list[Tile], pixels: PlanePixels, channel: int
+    ) -> tuple[Tile, RestoredTile]:
+        """Take the next tile off `pending` and restore it, smaller if memory asks for it."""
+        plan = self.plan
+        while True:
+            tile = pending.pop(0)
+            if max(tile.y1 - tile.y0, tile.x1 - tile.x0) > self.limit:
+                pending[:0] = split(tile, plan.height, plan.width, plan.halo, self.limit)
+                continue
+            try:
+                made = restore_tile(tile, pixels, plan, self._network, channel)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                if made.overflowed:
+                    self.notes.append(f"{self.precision} overflowed; that tile is in float32.")
+                return tile, made
+            # Only here is the error gone, and with it the tensors that its traceback held.
+            pending.insert(0, tile)
+            self._spare_memory(max(tile.y1 - tile.y0, tile.x1 - tile.x0))
+
+    def _spare_memory(self, side: int) -> None:
+        """Go on with smaller tiles, then on the CPU, when a tile of this side did not fit."""
+        import torch
+
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if side > SMALLEST_TILE:
+            self.limit = max(SMALLEST_TILE, -(-side // 2))
+            self.notes.append(
+                f"Memory of {self.device} ran out; going on with tiles of {self.limit} px."
+            )
+        elif self.device.type != "cpu":
+            self.notes.append(
+                f"Memory of {self.device} does not even hold tiles of {side} px; going on with the"
+                " CPU, which takes longer."
+            )
+            self.device, self.limit = torch.device("cpu"), self.plan.tile
+            self.precision = "float32"
+        else:
+            raise InputError(
+                f"There is not enough memory even for tiles of {side} px; close other programs"
+                " or use a machine with more memory."
+            )
+
+    def _network(self, unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+        """Enlarge a window; the first one with content decides what `auto` precision is."""
+        if not self.precision:
+            low = native_low_precision(self.device)
+            if low is None or self.plan.dtype != np.uint8:
+                self.precision = "float32"
+            else:
+                y, x = (max(0, (n - _PROBE) // 2) for n in unit.shape[:2])
+                probe = unit[y : y + _PROBE, x : x + _PROBE]
+                close = self._upscaler.network(self.device, low).close_to_float32(probe)
+                self.precision = low if close else "float32"
+        return self._upscaler.network(self.device, self.precision)(unit)
+
+
+class _KeptPlane:
+    """A plane kept whole, input and result, for what cannot be done tile by tile."""
+
+    def __init__(self, whole: Tile, plan: Plan) -> None:
+        self._whole, self._scale = whole, plan.scale
+        height, width = whole.y1 - whole.y0, whole.x1 - whole.x0
+        samples = (plan.stack.samples,) if plan.stack.is_rgb else ()
+        try:
+            self.low = np.empty((height, width, *((3,) if samples else ())), plan.dtype)
+            sides = plan.scale[0] * height, plan.scale[1] * width
+            self.high: NDArray[Any] = np.empty((*sides, *samples), plan.dtype)
+        except MemoryError:
+            raise InputError(
+                "Back-projection holds a plane of the result whole, and there is not enough "
+                "memory for that; restore a smaller region."
+            ) from None
+
+    @property
+    def colours(self) -> NDArray[Any]:
+        """The result without alpha, a view."""
+        return self.high[..., :3] if self.high.ndim == 3 else self.high
+
+    def see(self, tile: Tile, low: NDArray[Any], high: NDArray[Any]) -> None:
+        """Keep the interior of a tile."""
+        y, x = tile.y0 - self._whole.y0, tile.x0 - self._whole.x0
+        low = low[..., :3] if low.ndim == 3 else low
+        self.low[y : y + low.shape[0], x : x + low.shape[1]] = low
+        y, x = self._scale[0] * y, self._scale[1] * x
+        self.high[y : y + high.shape[0], x : x + high.shape[1]] = high

@@ -1,0 +1,294 @@
+"""Every option of a restoration, declared once: name, default, choices, help and check.
+
+The command line, the form under Advanced, `api.upscale` and the checks follow from these fields, as
+those of a training follow from `training.recipe.Recipe`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_srgan.errors import InputError
+from napari_srgan.image.axes import MIN_SIDE
+
+if TYPE_CHECKING:
+    from napari_srgan.image.intensity import Intensity
+    from napari_srgan.image.stack import Region
+
+OpenRange = tuple[int | None, int | None]
+"""A half-open range whose ends may be left to the image."""
+
+MAP_KINDS = ("consistency", "invention", "spread")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    read: Callable[[str], Any] = str,
+    metavar: str = "",
+    noun: str = "",
+    label: str = "",
+) -> Any:
+    """Declare an option as the field of a dataclass.
+
+    Parameters
+    ----------
+    default : object
+        What is used where nothing is given; a bool makes it a switch.
+    help : str
+        What it does, in a line: the text of ``--help`` and of the tooltip.
+    choices : tuple of str
+        All values that it may have.
+    read : callable
+        Makes the value of typed text; raises ValueError with the reason.
+    metavar : str
+        What stands for the value in ``--help``.
+    noun : str
+        What a sentence about a wrong choice calls it; its name without.
+    label : str
+        Before the field of a form; its name without.
+    """
+    described = {"help": help, "choices": choices, "read": read, "metavar": metavar}
+    return field(default=default, metadata={**described, "noun": noun, "label": label})
+
+
+def read_tile(text: str) -> str | int:
+    """Read ``auto`` or a number of pixels."""
+    if text == "auto":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"'{text}' is neither auto nor a number of pixels above 0")
+    return int(text)
+
+
+def read_range(text: str) -> OpenRange:
+    """Read A:B, both ends optional as in Python."""
+    match = re.fullmatch(r"\s*(\d*):(\d*)\s*", text)
+    if not match:
+        raise ValueError(f"'{text}' is not a range like 10:20")
+    start, stop = (int(end) if end else None for end in match.groups())
+    return start, stop
+
+
+def read_roi(text: str) -> dict[str, OpenRange]:
+    """Read Y0:Y1,X0:X1."""
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise ValueError(f"'{text}' is not a region like 0:256,100:356 (Y,X)")
+    return {"Y": read_range(parts[0]), "X": read_range(parts[1])}
+
+
+def checked_tile(tile: int | str) -> int | None:
+    """Return the side of a tile that is asked for, None for auto; InputError if it is neither."""
+    if str(tile).strip().lower() == "auto":
+        return None
+    try:
+        side = int(str(tile))
+    except ValueError:
+        side = 0
+    if side < MIN_SIDE:
+        raise InputError(
+            f"The tile {tile!r} must be auto or a whole number of pixels, {MIN_SIDE} or more."
+        )
+    return side
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreOptions:
+    """How an image is restored, and which part of it.
+
+    Attributes
+    ----------
+    model : str or Path
+        "auto", a name of the catalogue, or a model file.
+    device, precision : str
+        See `engine.devices`.
+    tile : "auto" or int
+        Side of a tile's interior in LR pixels; the halo is added. It changes time and memory,
+        not the result.
+    intensity : str or Intensity
+        A mode of `intensity.measure`, or a range that was measured before.
+    transform : str
+        none, log or power:P.
+    nan : {"refuse", "fill"}
+        What to do about NaN and infinities.
+    back_project : bool
+        Make the result reproduce the measured data; see `trust.back_projection`.
+    anonymise : bool
+        Keep the input's name and metadata out of the result.
+    region : mapping of axis letter to (start, stop), optional
+        The part to restore, in pixels of the input; axes left out are whole.
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have.
+    """
+
+    model: str | Path = option("auto", "name or file of a model")
+    device: str = option("auto", "auto, cpu, cuda[:N] or mps; auto is the GPU if there is one")
+    precision: str = option(
+        "auto",
+        "arithmetic of the network; auto: the fastest that stays close to float32",
+        choices=PRECISIONS,
+    )
+    tile: int | str = option(
+        "auto",
+        "side of a tile in input pixels; it changes memory and speed, never the result",
+        read=read_tile,
+        metavar="PX",
+    )
+    intensity: str | Intensity = option(
+        "auto",
+        "auto, minmax, dtype, percentile:A,B or LO:HI; one range for all slices",
+        metavar="RANGE",
+    )
+    transform: str = option(
+        "none",
+        "none, log or power:P, applied before and inverted afterwards; for dark linear OCT",
+        metavar="T",
+    )
+    nan: str = option(
+        "refuse",
+        "fill: restore around NaN and infinity and put them back",
+        choices=("refuse", "fill"),
+        noun="choice for NaN",
+        label="NaN",
+    )
+    back_project: bool = option(
+        False,
+        "make the result reproduce the measured data, for models of the degradations area "
+        "(exactly) and bicubic",
+        label="Back-project",
+    )
+    anonymise: bool = option(False, "record no file name in the results")
+    region: Region | None = None
+
+    def __post_init__(self) -> None:
+        checked(self)
+        checked_tile(self.tile)
+
+    @property
+    def bends(self) -> str:
+        """The intensity transform that will be used."""
+        given = self.intensity
+        return self.transform if isinstance(given, str) else given.transform
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOptions:
+    """Which part of a file is meant, as it is typed.
+
+    Attributes
+    ----------
+    axes : str or None
+        Letters of T C Z Y X S in the order of the file; None: from the file.
+    slices : (start, stop) or None
+        Range along Z, or along T where there is no Z; an end that is None is the image's.
+    roi : mapping of Y and X to (start, stop), or None
+        None for the whole plane.
+    """
+
+    axes: str | None = option(
+        None,
+        "axes of the input in order, of TCZYXS (default: from the file)",
+        read=str.upper,
+        metavar="LETTERS",
+    )
+    slices: OpenRange | None = option(
+        None,
+        "slices A to B-1, counted from 0, of Z or else of T",
+        read=read_range,
+        metavar="A:B",
+    )
+    roi: Mapping[str, OpenRange] | None = option(
+        None,
+        "a region, in input pixels from 0",
+        read=read_roi,
+        metavar="Y0:Y1,X0:X1",
+    )
+
+
+def read_kinds(text: str) -> tuple[str, ...]:
+    """Read a list of trust maps."""
+    kinds = tuple(dict.fromkeys(k.strip() for k in text.split(",") if k.strip()))
+    if not kinds or not set(kinds) <= set(MAP_KINDS):
+        raise ValueError(f"'{text}' is not a list of {', '.join(MAP_KINDS)}")
+    return kinds
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapOptions:
+    """Which trust maps are made of a result.
+
+    Attributes
+    ----------
+    maps : tuple of str, or None
+        Of `MAP_KINDS`; None: all that fit the model.
+    fidelity : str or Path or None
+        Model that inventions are measured from; None: the one that belongs to the model.
+    symmetries : {"auto", "lateral", "all"}
+        Mirror images of the spread.
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have.
+    """
+
+    maps: tuple[str, ...] | None = option(
+        None,
+        "some of consistency,invention,spread (default: consistency and spread, and invention "
+        "where the model has a fidelity model of its own degradation)",
+        read=read_kinds,
+        metavar="KINDS",
+    )
+    fidelity: str | Path | None = option(
+        None,
+        "model that inventions are measured from (default: the one that belongs to --model)",
+        metavar="M",
+    )
+    symmetries: str = option(
+        "auto",
+        "mirror images of the spread: lateral, all eight, or auto: as in training",
+        choices=("auto", "lateral", "all"),
+    )
+
+    def __post_init__(self) -> None:
+        for kind in self.maps or ():
+            if kind not in MAP_KINDS:
+                raise InputError(f"There is no map '{kind}'; known are {', '.join(MAP_KINDS)}.")
+        checked(self)
+
+
+def declared(cls: type) -> list[Field[Any]]:
+    """Return the fields of a dataclass that were declared as options, in their order."""
+    return [f for f in fields(cls) if "help" in f.metadata]
+
+
+def checked(options: Any) -> None:
+    """Hold a dataclass of options to their choices, spelt as declared; InputError if one is none.
+
+    Parameters
+    ----------
+    options : dataclass
+        With fields of `option`; a frozen one is corrected in place while it is being made.
+    """
+    for f in declared(type(options)):
+        choices = f.metadata["choices"]
+        if not choices:
+            continue
+        value = str(getattr(options, f.name)).strip().lower()
+        if value not in choices:
+            noun = f.metadata["noun"] or f.name.replace("_", " ")
+            raise InputError(
+                f"The {noun} {getattr(options, f.name)!r} is not known; give {', '.join(choices)}."
+            )
+        object.__setattr__(options, f.name, value)

@@ -1,0 +1,357 @@
+"""Restoring: a stack into memory or a file, and files into files, one or many.
+
+The panel, the commands and the Python call build the same `RestoreOptions` and run `restore`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from napari_srgan.engine.plan import Plan, plan
+from napari_srgan.engine.record import Record, input_label, scale_entry
+from napari_srgan.engine.run import Result, Upscalers
+from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import scale_text
+from napari_srgan.image.stack import Stack
+from napari_srgan.io.open import image_name, open_stack
+from napari_srgan.io.sinks import FileSink, MemorySink, check_place
+from napari_srgan.models.catalogue import model_for
+from napari_srgan.options import OpenRange, PartOptions, RestoreOptions
+from napari_srgan.tasks.steps import Progress, Work
+
+STARTING = "Loading the model, measuring the image"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What came of a restoration.
+
+    Attributes
+    ----------
+    plan : Plan
+    result : Result
+    record : Record
+        Of the result.
+    seconds : float
+        Time of the work, without planning.
+    """
+
+    plan: Plan
+    result: Result
+    record: Record
+    seconds: float
+
+
+def restore(
+    stack: Stack,
+    options: RestoreOptions,
+    path: Path | None = None,
+    *,
+    overwrite: bool = False,
+    upscalers: Upscalers | None = None,
+) -> Work[Restored]:
+    """Restore a stack.
+
+    Parameters
+    ----------
+    stack : Stack
+    options : RestoreOptions
+    path : Path, optional
+        File to write; memory without.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+    upscalers : Upscalers, optional
+        Kept from call to call by who restores more than once.
+
+    Yields
+    ------
+    Progress
+        First the plan's warnings as notes, then a step after every tile. Closing the generator
+        leaves nothing half-made.
+
+    Returns
+    -------
+    Restored
+
+    Raises
+    ------
+    InputError
+        If the image, an option or the place cannot be used.
+    """
+    yield Progress(0, 0, stage=STARTING)
+    planned = plan(stack, options)
+    for warning in planned.warnings:
+        yield Progress(0, planned.n_tiles, note=warning)
+    upscaler = (upscalers or Upscalers()).of(planned)
+    sink = MemorySink() if path is None else FileSink(path, overwrite)
+    started = time.perf_counter()
+    result = yield from upscaler.run(planned, sink)
+    record = Record.of(result.metadata)
+    assert record is not None
+    return Restored(planned, result, record, time.perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSummary:
+    """What came of one file, for people and machines.
+
+    Attributes
+    ----------
+    input, output : str
+        The input under the name that may be recorded, and the file that was written.
+    shape, axes, dtype : list of int, str, str
+        Of the result.
+    scale, units : list of float, list of str
+        Of the result, per axis without S.
+    factor : int or list of int
+        How many times Y and X grew.
+    model, device, precision, tile : str, str, str, int
+        As used.
+    consistency : dict or None
+        kind, rmse_percent, and back_projected_percent where that was asked for; None if it cannot
+        be measured.
+    sentence : str
+        The same in words.
+    seconds : float
+    peak_memory_mb : float
+        Of the process, 10^6 bytes.
+    peak_device_memory_mb : float or None
+        Of a CUDA device.
+    """
+
+    input: str
+    output: str
+    shape: list[int]
+    axes: str
+    dtype: str
+    scale: list[float]
+    units: list[str]
+    factor: int | list[int]
+    model: str
+    device: str
+    precision: str
+    tile: int
+    consistency: dict[str, Any] | None
+    sentence: str
+    seconds: float
+    peak_memory_mb: float
+    peak_device_memory_mb: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures by name, ready for JSON."""
+        values = asdict(self)
+        if self.peak_device_memory_mb is None:
+            del values["peak_device_memory_mb"]
+        return values
+
+
+def restore_file(
+    source: Path,
+    target: Path,
+    options: RestoreOptions,
+    part: PartOptions | None = None,
+    *,
+    overwrite: bool = False,
+) -> Work[FileSummary]:
+    """Restore one file into another, which appears when it is complete.
+
+    Parameters
+    ----------
+    source, target : Path
+    options : RestoreOptions
+        Its region comes from `part`.
+    part : PartOptions, optional
+    overwrite : bool
+
+    Yields
+    ------
+    Progress
+        As `restore`.
+
+    Returns
+    -------
+    FileSummary
+
+    Raises
+    ------
+    InputError
+        If anything about the input, the output or the options cannot be used.
+    """
+    part = part or PartOptions()
+    _check_target(source, target, overwrite)
+    stack = open_stack(source, axes=part.axes)
+    return (yield from _into(stack, target, options, part, overwrite))
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutcome:
+    """How one file of a batch ended: with a summary, or with an error that did not stop it."""
+
+    source: str
+    label: str
+    summary: FileSummary | None = None
+    error: Exception | None = None
+
+
+def restore_files(
+    sources: Sequence[str],
+    folder: Path,
+    options: RestoreOptions,
+    part: PartOptions | None = None,
+    *,
+    overwrite: bool = False,
+) -> Generator[Progress | FileOutcome, None, int]:
+    """Restore many files into a folder; an error in one does not stop the others.
+
+    Parameters
+    ----------
+    sources : sequence of str
+    folder : Path
+        Where results are written as `target_name` says.
+    options : RestoreOptions
+    part : PartOptions, optional
+    overwrite : bool
+
+    Yields
+    ------
+    Progress
+        Of the file that is being restored, with its name as the stage.
+    FileOutcome
+        After every file.
+
+    Returns
+    -------
+    int
+        How many files failed.
+    """
+    part = part or PartOptions()
+    written: set[Path] = set()
+    failed = 0
+    for source in sources:
+        label = input_label(source, options.anonymise)
+        try:
+            stack = open_stack(Path(source), axes=part.axes)
+            target = folder / target_name(source, stack, options)
+            if target in written:
+                raise InputError(
+                    f"{source}: another input of this batch has the same name, and both results "
+                    f"would be {target.name}; rename one or use another --out-dir."
+                )
+            _check_target(Path(source), target, overwrite)
+            summary = yield from _into(stack, target, options, part, overwrite)
+        except Exception as error:
+            failed += 1
+            yield FileOutcome(source, label, error=error)
+        else:
+            written.add(target)
+            yield FileOutcome(source, label, summary)
+    return failed
+
+
+def target_name(source: str, stack: Stack, options: RestoreOptions) -> str:
+    """Name the result of a batch: ``<name>_<model>_<scale>.tif``, .ome.tif for OME input."""
+    card = model_for(options.model, stack.is_rgb).card
+    label = input_label(source, options.anonymise)
+    ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
+    ending = ".ome.tif" if ome else ".tif"
+    return f"{image_name(label)}_{card.name}_{scale_text(card.scale)}{ending}"
+
+
+def region_of(stack: Stack, part: PartOptions) -> dict[str, tuple[int, int]] | None:
+    """Turn slices and roi into a region of this stack; None is the whole.
+
+    Raises
+    ------
+    InputError
+        If there is no axis that slices could be of.
+    """
+    wanted: dict[str, OpenRange] = dict(part.roi or {})
+    if part.slices is not None:
+        axis = next((a for a in "ZT" if a in stack.plane_axes), None)
+        if axis is None:
+            raise InputError(
+                f"{stack.name} has no Z or T axis for --slices to choose from (its axes are "
+                f"{stack.axes}); --axes says what the axes are."
+            )
+        wanted[axis] = part.slices
+    sizes = stack.sizes
+    return {
+        axis: (start or 0, sizes[axis] if stop is None else stop)
+        for axis, (start, stop) in wanted.items()
+    } or None
+
+
+def peak_memory_mb() -> float:
+    """Give the most memory that this process has held so far, in MB (10^6 bytes)."""
+    if sys.platform == "win32":
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset) / 1e6
+    import resource
+
+    # macOS counts in bytes, the others in KiB.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _check_target(source: Path, target: Path, overwrite: bool) -> None:
+    """Refuse an output before any work: the input itself, or a place that cannot be written."""
+    if target.exists() and source.exists() and target.samefile(source):
+        raise InputError(f"{target}: input and output are the same file; name another output.")
+    check_place(target, overwrite)
+
+
+def _into(
+    stack: Stack, target: Path, options: RestoreOptions, part: PartOptions, overwrite: bool
+) -> Work[FileSummary]:
+    """Restore a stack into a file, and sum up what came of it."""
+    started = time.perf_counter()
+    options = replace(options, region=region_of(stack, part))
+    made = yield from restore(stack, options, target, overwrite=overwrite)
+    result, record = made.result, made.record
+    return FileSummary(
+        input=record.input,
+        output=str(target),
+        shape=list(result.data.shape),
+        axes=result.axes,
+        dtype=str(result.data.dtype),
+        scale=[float(value) for value in result.scale],
+        units=list(made.plan.output.units),
+        factor=scale_entry(record.scale),
+        model=record.model,
+        device=record.device,
+        precision=record.precision,
+        tile=record.tile,
+        consistency=_consistency(record),
+        sentence=record.sentence,
+        seconds=round(time.perf_counter() - started, 3),
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        peak_device_memory_mb=_device_memory(record.device),
+    )
+
+
+def _consistency(record: Record) -> dict[str, Any] | None:
+    """Shorten what the record states of the consistency."""
+    if record.consistency is None:
+        return None
+    short: Mapping[str, Any] = {
+        "kind": record.consistency.kind,
+        "rmse_percent": record.consistency.rmse_percent,
+    }
+    if record.back_projection is None:
+        return dict(short)
+    return {**short, "back_projected_percent": record.back_projection.rmse_percent}
+
+
+def _device_memory(device: str) -> float | None:
+    """Give the most memory that torch has held on a CUDA device so far; None for others."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)

@@ -1,0 +1,57 @@
+"""What all tasks share: sentences for errors, and stages of work that are made of other work."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from dataclasses import replace
+from typing import TypeVar
+
+from napari_srgan.engine.progress import Progress, Work, drain
+from napari_srgan.errors import InputError
+
+__all__ = ["Progress", "Work", "drain", "sentence_for", "stage"]
+
+Result = TypeVar("Result")
+
+
+def stage(name: str, steps: Work[Result]) -> Work[Result]:
+    """Do other work as a stage of this one: its steps carry the stage's name."""
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            yield replace(step, stage=name)
+    finally:
+        steps.close()
+
+
+def sentence_for(error: Exception, memory: str) -> str:
+    """Say in one sentence what went wrong.
+
+    Parameters
+    ----------
+    error : Exception
+        A mistake in the input, a refusal of the system, or a defect of this program. The
+        traceback of a defect is kept in a log file, which the sentence names.
+    memory : str
+        What is said where memory ran out: each face has other means against it.
+    """
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return memory
+    if isinstance(error, OSError):
+        return f"{error.filename or 'The system'}: {error.strerror or error}."
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="napari-srgan-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        log.writelines(traceback.format_exception(error))
+    first = (str(error).splitlines() or [""])[0]
+    return (
+        f"This is a defect of napari-srgan ({type(error).__name__}: {first}): please report it "
+        f"with the log {log.name}."
+    )
