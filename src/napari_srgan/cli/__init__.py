@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +21,7 @@ from napari_srgan.cli.arguments import EXIT_INPUT, parser, with_negative_ranges
 from napari_srgan.cli.compare_arguments import ring_threshold
 from napari_srgan.cli.terminal import say, sentence_for, table
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import scale_text
 
 EXIT_OK = 0
 EXIT_INTERRUPTED = 130
@@ -210,7 +210,9 @@ def _models(arguments: argparse.Namespace) -> int:
     found = list_models()
     if arguments.json:
         for info in found:
-            print(json.dumps({"path": str(info.path), "bundled": info.bundled} | asdict(info.card)))
+            print(
+                json.dumps({"path": str(info.path), "bundled": info.bundled} | info.card.to_dict())
+            )
         return EXIT_OK
     if not found:
         raise InputError("No model is installed; train one with 'python -m training.train_oct'.")
@@ -219,7 +221,7 @@ def _models(arguments: argparse.Namespace) -> int:
         (
             info.card.name,
             {1: "gray", 3: "RGB"}.get(info.card.channels, str(info.card.channels)),
-            f"{info.card.scale}x",
+            scale_text(info.card.scale),
             _gain(info.card.validation),
             info.card.purpose,
         )

@@ -17,6 +17,7 @@ from napari_srgan.cli.summary import SUMMARY, Summary
 from napari_srgan.cli.terminal import follow, peak_memory_mb, say, sentence_for
 from napari_srgan.engine.record import input_label
 from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.image.geometry import scale_text
 from napari_srgan.io.open import image_name, open_stack
 from napari_srgan.trust.consistency import sentence as trust_sentence
 
@@ -141,13 +142,15 @@ def upscale_many(sources: Sequence[str], folder: Path, request: Request) -> int:
 
 
 def target_name(source: str, stack: Stack, request: Request) -> str:
-    """Name the result of a batch: ``<name>_<model>_<factor>x.tif``, .ome.tif for OME input."""
+    """Name the result of a batch: ``<name>_<model>_<scale>.tif``, .ome.tif for OME input."""
     from napari_srgan.models.catalogue import model_for
 
     card = model_for(request.job.get("model", "auto"), stack.is_rgb).card
     label = input_label(source, bool(request.job.get("anonymise")))
     ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
-    return f"{image_name(label)}_{card.name}_{card.scale}x{'.ome.tif' if ome else '.tif'}"
+    return (
+        f"{image_name(label)}_{card.name}_{scale_text(card.scale)}{'.ome.tif' if ome else '.tif'}"
+    )
 
 
 def region_of(stack: Stack, request: Request) -> dict[str, tuple[int, int]] | None:

@@ -96,7 +96,7 @@ class Check:
         high = self._high
         assert high is not None
         if self._invalid is not None:
-            put_back(high, *self._invalid, self._plan.factor)
+            put_back(high, *self._invalid, self._plan.scale)
         self._high = self._low = None
         return high
 
@@ -118,20 +118,20 @@ class Check:
         return found
 
     def _keep(self, low: NDArray[Any], high: NDArray[Any], y: int, x: int) -> None:
-        f, whole = self._plan.factor, self.whole
+        (sy, sx), whole = self._plan.scale, self.whole
         low = low[..., :3] if low.ndim == 3 else low
         if self._low is None or self._high is None:
             height, width = whole.y1 - whole.y0, whole.x1 - whole.x0
             try:
                 self._low = np.empty((height, width, *low.shape[2:]), low.dtype)
-                self._high = np.empty((f * height, f * width, *high.shape[2:]), high.dtype)
+                self._high = np.empty((sy * height, sx * width, *high.shape[2:]), high.dtype)
             except MemoryError:
                 raise InputError(
                     "Back-projection holds a plane of the result whole, and there is not enough "
                     "memory for that; restore a smaller region."
                 ) from None
         self._low[y : y + low.shape[0], x : x + low.shape[1]] = low
-        y, x = f * y, f * x
+        y, x = sy * y, sx * x
         self._high[y : y + high.shape[0], x : x + high.shape[1]] = high
 
     def _note(self, projection: Projection) -> None:

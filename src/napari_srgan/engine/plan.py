@@ -86,7 +86,7 @@ class Plan:
     intensity : Intensity
     output : OutputSpec
         Shape, axes, dtype and place of the result; ``output.nbytes`` is its size.
-    factor : int
+    scale : Scale
         How many times Y and X grow.
     memory : int
         Estimated bytes that the work takes, without the result.
@@ -104,7 +104,7 @@ class Plan:
     halo: int
     intensity: Intensity
     output: OutputSpec
-    factor: int
+    scale: geometry.Scale
     memory: int
     warnings: tuple[str, ...]
 
@@ -171,7 +171,7 @@ def plan(stack: Stack, job: Job) -> Plan:
         halo=halo,
         intensity=intensity,
         output=_output(stack, job, region, model),
-        factor=model.card.scale,
+        scale=model.card.scale,
         memory=largest * per_pixel
         + 2 * plane * stack.samples * stack.dtype.itemsize
         + _projection_memory(stack, job, region, model.card.scale),
@@ -185,13 +185,13 @@ def _transform(job: Job) -> str:
 
 
 def _projection_memory(
-    stack: Stack, job: Job, region: Mapping[str, tuple[int, int]], factor: int
+    stack: Stack, job: Job, region: Mapping[str, tuple[int, int]], scale: geometry.Scale
 ) -> int:
     """Estimate what back-projection holds: a plane of the result twice, and some of the input."""
     if not job.back_project:
         return 0
     pixels = math.prod(region[a][1] - region[a][0] for a in "YX") * stack.samples
-    return pixels * (2 * factor**2 * stack.dtype.itemsize + 6 * 8)
+    return pixels * (2 * math.prod(scale) * stack.dtype.itemsize + 6 * 8)
 
 
 def _intensity(stack: Stack, job: Job) -> Intensity:
@@ -222,12 +222,12 @@ def _refuse_invalid(
 def _output(
     stack: Stack, job: Job, region: Mapping[str, tuple[int, int]], model: Model
 ) -> OutputSpec:
-    factor = model.card.scale
+    growth = model.card.scale
     scale, translate = geometry.upscaled_placement(
-        stack.axes, stack.scale, stack.translate, factor, region
+        stack.axes, stack.scale, stack.translate, growth, region
     )
     lengths = {axis: stop - start for axis, (start, stop) in region.items()}
-    lengths |= {"Y": lengths["Y"] * factor, "X": lengths["X"] * factor, "S": stack.samples}
+    lengths |= {a: lengths[a] * f for a, f in zip("YX", growth, strict=True)} | {"S": stack.samples}
     label = provenance.input_label(stack.name, job.anonymise)
     # Where the name had to be hidden, the rest of the metadata may hold it as well.
     hidden = job.anonymise or label != re.split(r"[\\/]", stack.name)[-1]
@@ -239,7 +239,7 @@ def _output(
         scale=scale,
         translate=translate,
         units=stack.units,
-        name=f"{label} [{model.card.name} {factor}x]",
+        name=f"{label} [{model.card.name} {geometry.scale_text(growth)}]",
         metadata=metadata,
     )
 

@@ -19,6 +19,7 @@ from typing import Any
 import platformdirs
 
 from napari_srgan import __version__
+from napari_srgan.image.geometry import Scale, as_scale, plain_scale, times_text
 
 RESEARCH_USE = (
     "Super-resolved image: fine detail is estimated by a neural network, not measured. "
@@ -71,7 +72,7 @@ def build(
     precision: str,
     device: str,
     tile: int,
-    scale_factor: int,
+    scale: Scale,
     region: Mapping[str, tuple[int, int]] | None = None,
     anonymise: bool = False,
     consistency: Mapping[str, Any] | None = None,
@@ -94,7 +95,7 @@ def build(
         As used, not as asked for: never ``auto``.
     tile : int
         Side of a tile's interior in LR pixels.
-    scale_factor : int
+    scale : Scale
         How many times finer the result is in Y and X.
     region : mapping of axis letter to (start, stop), optional
         The part that was restored, in pixels of the input; None if it is the whole.
@@ -122,7 +123,7 @@ def build(
         "precision": precision,
         "device": device,
         "tile": int(tile),
-        "scale_factor": int(scale_factor),
+        "scale_factor": plain_scale(scale),
         "region": None if region is None else {k: [int(a), int(b)] for k, (a, b) in region.items()},
         "consistency": None if consistency is None else dict(consistency),
         "back_projection": None if back_projection is None else dict(back_projection),
@@ -145,10 +146,10 @@ def methods_text(record: Mapping[str, Any]) -> str:
     str
         One paragraph without line breaks.
     """
-    factor = record.get("scale_factor", 4)
+    times = times_text(as_scale(record.get("scale_factor", 4)))
     tool = " ".join(str(record[key]) for key in ("tool", "tool_version") if key in record)
     text = (
-        f"The images were super-resolved {factor} times laterally within each plane (Y and X) "
+        f"The images were super-resolved {times} times laterally within each plane (Y and X) "
         f"with {tool or 'napari-srgan'} and its model {record.get('model', '(not recorded)')}"
     )
     if record.get("weights_sha256"):

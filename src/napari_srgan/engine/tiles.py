@@ -9,6 +9,8 @@ Interiors are disjoint, cover the region, and are never blended.
 from dataclasses import dataclass
 from itertools import pairwise
 
+from napari_srgan.image.geometry import Scale
+
 SMALLEST_TILE = 16  # LR px; below this nearly all work is halo
 BORDER = 4
 """LR px by which a plane is continued beyond its border, its outermost pixels repeated.
@@ -63,12 +65,12 @@ class Tile:
             (BORDER * (self.rx0 == 0), BORDER * (self.rx1 == width)),
         )
 
-    def crop(self, factor: int, margins: Margins = ((0, 0), (0, 0))) -> tuple[slice, slice]:
+    def crop(self, scale: Scale, margins: Margins = ((0, 0), (0, 0))) -> tuple[slice, slice]:
         """Rows and columns of the interior within the enlarged window, continued by margins."""
         top, left = self.ry0 - margins[0][0], self.rx0 - margins[1][0]
         return (
-            slice((self.y0 - top) * factor, (self.y1 - top) * factor),
-            slice((self.x0 - left) * factor, (self.x1 - left) * factor),
+            slice((self.y0 - top) * scale[0], (self.y1 - top) * scale[0]),
+            slice((self.x0 - left) * scale[1], (self.x1 - left) * scale[1]),
         )
 
 

@@ -95,8 +95,8 @@ class Work:
                     if not check.projects:
                         invalid = plane.invalid(tile)
                         if invalid is not None:
-                            put_back(block, *invalid, plan.factor)
-                        corner = (tile.y0 - y0) * plan.factor, (tile.x0 - x0) * plan.factor
+                            put_back(block, *invalid, plan.scale)
+                        corner = (tile.y0 - y0) * plan.scale[0], (tile.x0 - x0) * plan.scale[1]
                         sink.write(target, *corner, block)
                     if planned is plan.tiles[-1] and not pending:
                         for _ in check.end():
@@ -127,7 +127,7 @@ class Work:
             precision=self.precision or "float32",
             device=str(self.device),
             tile=self.limit,
-            scale_factor=plan.factor,
+            scale=plan.scale,
             region=None if whole else plan.region,
             anonymise=plan.job.anonymise,
             **self.check.entries(),
@@ -187,7 +187,7 @@ class Work:
         plan = self.plan
         window = plane.window(tile)
         alpha = window[..., 3] if plan.stack.samples == 4 else None
-        crop = tile.crop(plan.factor)
+        crop = tile.crop(plan.scale)
         if plane.constant is not None:
             shape = [s.stop - s.start for s in crop]
             block = np.full((*shape, *plane.constant.shape), plane.constant)
@@ -198,7 +198,7 @@ class Work:
             enlarged = self._network_for(unit)(continued)
             if enlarged[1]:
                 self.notes.append(f"{self.precision} overflowed; that tile is in float32.")
-            inside = enlarged[0][tile.crop(plan.factor, margins)]
+            inside = enlarged[0][tile.crop(plan.scale, margins)]
             if not np.isfinite(inside).all():
                 raise InputError(
                     f"{plan.stack.name} holds values so far beyond the intensity range that the"
@@ -206,9 +206,9 @@ class Work:
                 )
             block = plan.intensity.from_unit(inside, plan.stack.dtype, channel)
         if alpha is not None:
-            opacity = to_dtype(bicubic_enlarge(alpha, plan.factor)[crop], plan.stack.dtype)
+            opacity = to_dtype(bicubic_enlarge(alpha, plan.scale)[crop], plan.stack.dtype)
             block = np.concatenate([block, opacity[..., None]], axis=2)
-        return window[tile.crop(1)], block
+        return window[tile.crop((1, 1))], block
 
     def _network_for(self, unit: NDArray[np.float32]) -> WindowNetwork:
         """Return the network; the first tile with content decides what `auto` precision is."""

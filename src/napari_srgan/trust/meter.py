@@ -50,16 +50,16 @@ class Meter:
         ----------
         low : ndarray, shape (h, w[, S])
             The stored input of the part, invalid values filled.
-        high : ndarray, shape (factor * h, factor * w[, S])
+        high : ndarray, shape (sy * h, sx * w[, S])
             Its result.
         y, x : int
             Corner of the part in the region, LR pixels; not above the last `advance`.
         """
-        f, shrink = self._operator.factor, self._shrink
+        (sy, sx), shrink = self._operator.scale, self._shrink
         if shrink.empty:
             return
         values, _ = comparable(high, self._intensity, self._channel)
-        rows, cols, part = shrink.down_part(values, f * y, f * x)
+        rows, cols, part = shrink.down_part(values, sy * y, sx * x)
         measured, _ = comparable(low, self._intensity, self._channel)
         n_rows, n_cols = (axis.stop - axis.start for axis in (shrink.rows, shrink.cols))
         ours = [
@@ -80,7 +80,7 @@ class Meter:
 
     def advance(self, y: int) -> None:
         """Measure the rows that no part from LR row `y` of the region on can touch."""
-        self._measure(y - self._operator.reach - self._shrink.rows.start)
+        self._measure(y - self._operator.reach[0] - self._shrink.rows.start)
 
     def end(self) -> None:
         """Finish the plane."""
