@@ -95,7 +95,7 @@ def model_or_random(model: str, folder: Path) -> str:
         architecture="srresnet",
         parameters={"channels": 1, "blocks": 16, "features": 64, "scale": 4},
         channels=1,
-        scale=4,
+        scale=(4, 4),
     )
     network = models.build_network(card)
     return str(models.save_model(folder / "random.safetensors", network, card))

@@ -116,7 +116,7 @@ def detail(image: Image) -> float:
 
 def _paper(info: ModelInfo, folder: Path) -> Row:
     scores = [
-        evaluate_plane_paper(image, SCALE, partial(_restore, info.path), str(number))
+        evaluate_plane_paper(image, (SCALE, SCALE), partial(_restore, info.path), str(number))
         for number, image in enumerate(images(folder, 3))
     ]
     found = summary(scores)

@@ -211,7 +211,7 @@ def write_model(folder: Path, options: argparse.Namespace) -> None:
         "scale": 4,
     }
     card = Card(
-        name="bench-gray", architecture="srresnet", parameters=parameters, channels=1, scale=4
+        name="bench-gray", architecture="srresnet", parameters=parameters, channels=1, scale=(4, 4)
     )
     save_model(folder / "bench-gray.safetensors", SRResNet(**parameters).eval(), card)
 

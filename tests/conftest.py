@@ -112,7 +112,7 @@ def model_folder(tmp_path_factory):
             architecture="srresnet",
             parameters=parameters,
             channels=channels,
-            scale=4,
+            scale=(4, 4),
             purpose=f"Random weights for tests ({name}).",
         )
         save_model(folder / f"{name}.safetensors", SRResNet(**parameters).eval(), card)

@@ -24,7 +24,7 @@ def save(folder, name, channels, scale=4, blocks=1, features=4, file="{}.safeten
         architecture="srresnet",
         parameters=parameters,
         channels=channels,
-        scale=scale,
+        scale=(scale, scale),
         purpose="tests",
         validation=({"set": "noise", "psnr": 30.5, "psnr_bicubic": 29.25},),
     )

@@ -96,7 +96,7 @@ class Outputs:
             architecture=recipe.generator,
             parameters=recipe.network_parameters,
             channels=recipe.channels,
-            scale=recipe.scale,
+            scale=recipe.factors,
             purpose=recipe.purpose,
             degradation="measured" if self.data.measured else recipe.degradation,
             trained_on=recipe.trained_on,

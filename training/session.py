@@ -12,7 +12,7 @@ from torch import nn
 from napari_srgan.cli.terminal import table
 from napari_srgan.errors import InputError
 from napari_srgan.models.architectures.build import build
-from napari_srgan.models.file import load_file
+from napari_srgan.models.file import load
 from napari_srgan.models.vgg import VGGFeatures
 from napari_srgan.models.vgg_weights import load_vgg
 from training import checkpoint
@@ -91,8 +91,7 @@ def assemble(
     if start_from is None:
         initialise(generator, recipe.initialisation)
     else:
-        path = start_from.resolve()
-        generator.load_state_dict(load_file(path, path.stat().st_mtime_ns).network.state_dict())
+        generator.load_state_dict(load(start_from).network.state_dict())
     players = Players(recipe, fabric, generator, content, discriminator_for(recipe))
     steps = timetable(recipe, sum(s.pixels for s in data.train))
     return Run(steps, data, players, fabric, folder / checkpoint.NAME, outputs=None)

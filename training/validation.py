@@ -85,7 +85,7 @@ def validate(
         scores = []
         for number, scan in enumerate(scans.scans):
             lr, hr = _pair(scan, recipe, number)
-            sr, bicubic = restore(lr), bicubic_enlarge(lr, recipe.scale).clip(0, 1)
+            sr, bicubic = restore(lr), bicubic_enlarge(lr, recipe.factors).clip(0, 1)
             scores.append(score(hr, sr, bicubic, scan.name, vgg))
             if number < _PREVIEWS:
                 name = f"{scans.name} {number + 1}, {scan.name}"
@@ -107,7 +107,7 @@ def _pair(
     height, width = (n - n % s for n, s in zip(scan.pixels.shape[:2], recipe.factors, strict=True))
     random = np.random.default_rng((recipe.seed, number))
     return degraded_plane(
-        _plane(scan.crop(slice(height), slice(width))), recipe.operator, recipe.scale, random
+        _plane(scan.crop(slice(height), slice(width))), recipe.operator, recipe.factors, random
     )
 
 
@@ -115,13 +115,13 @@ def _restorer(
     network: Generator, device: torch.device
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     model = for_inference(network).to(device)
-    around, per_pixel, scale = halo(model), bytes_per_pixel(model), network.scale
+    around, per_pixel, (sy, sx) = halo(model), bytes_per_pixel(model), network.scale
 
     def restore(lr: NDArray[np.float32]) -> NDArray[np.float32]:
         samples = torch.from_numpy(np.ascontiguousarray(lr.reshape(*lr.shape[:2], -1)))
         image = samples.permute(2, 0, 1)[None]
         height, width = lr.shape[:2]
-        sr = torch.empty(image.shape[1], scale * height, scale * width)
+        sr = torch.empty(image.shape[1], sy * height, sx * width)
         side = auto_tile(device, per_pixel, around, height, width)
         for tile in plan_tiles(height, width, side, around):
             window = image[..., tile.ry0 : tile.ry1, tile.rx0 : tile.rx1].to(device)
@@ -129,9 +129,9 @@ def _restorer(
             window = functional.pad(window, (left, right, top, bottom), mode="replicate")
             with torch.inference_mode():
                 seen = model(window)[0].float().cpu()
-            rows, cols = tile.crop(scale, margins)
+            rows, cols = tile.crop((sy, sx), margins)
             inside = seen[:, rows, cols]
-            sr[:, scale * tile.y0 : scale * tile.y1, scale * tile.x0 : scale * tile.x1] = inside
+            sr[:, sy * tile.y0 : sy * tile.y1, sx * tile.x0 : sx * tile.x1] = inside
         return _plane(sr)
 
     return restore

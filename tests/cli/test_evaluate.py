@@ -97,7 +97,7 @@ def test_bicubic_of_the_paper_protocol_is_that_of_matlab(name, gray):
     lr = imresize(whole, 1 / 4)
     given = []
     found = evaluate_plane_paper(
-        hr, 4, lambda x: given.append(x) or np.repeat(x.repeat(4, 0), 4, 1)
+        hr, (4, 4), lambda x: given.append(x) or np.repeat(x.repeat(4, 0), 4, 1)
     )
     reference, enlarged = compared(whole), compared(imresize(lr, 4))
     expected = peak_signal_noise_ratio(reference, enlarged, data_range=255)
@@ -134,7 +134,7 @@ def test_the_same_seed_gives_the_same_score_and_bicubic_as_restoration_gains_not
         evaluate_plane(
             unit(),
             operator,
-            4,
+            (4, 4),
             lambda lr: bicubic_enlarge(lr, 4),
             np.random.default_rng((0, seed)),
         )
@@ -148,7 +148,7 @@ def test_the_same_seed_gives_the_same_score_and_bicubic_as_restoration_gains_not
 
 def test_a_perfect_restoration_wins_and_both_candidates_are_clipped():
     hr = unit()
-    lr, target = degraded_plane(hr, degradation("bicubic"), 4, np.random.default_rng(0))
+    lr, target = degraded_plane(hr, degradation("bicubic"), (4, 4), np.random.default_rng(0))
     assert lr.shape == (16, 18) and np.array_equal(target, hr)
     found = score(hr, np.where(hr == 1, 1.5, hr + 0.01).astype(np.float32), hr * 0.5)
     low = np.minimum(hr + 0.01, 1) - hr
@@ -161,7 +161,7 @@ def test_a_perfect_restoration_wins_and_both_candidates_are_clipped():
 def test_rgb_and_large_images_are_measured_by_every_measure():
     hr = np.stack([unit(s, (176, 180)) for s in range(3)], axis=-1)
     found = evaluate_plane(
-        hr, degradation("area"), 4, lambda lr: bicubic_enlarge(lr, 4), np.random.default_rng(0)
+        hr, degradation("area"), (4, 4), lambda lr: bicubic_enlarge(lr, 4), np.random.default_rng(0)
     )
     assert 0.5 < found.model.ms_ssim < 1
     assert found.model.ssim < found.model.ms_ssim
@@ -197,7 +197,7 @@ def test_vgg_distances_are_mean_squared_differences_of_the_maps():
 def test_what_is_too_small_is_refused_with_its_name():
     with pytest.raises(InputError, match="tiny has 30 x 72 px, and 32 x 32 px"):
         evaluate_plane(
-            unit()[:30], degradation("area"), 4, None, np.random.default_rng(0), name="tiny"
+            unit()[:30], degradation("area"), (4, 4), None, np.random.default_rng(0), name="tiny"
         )
 
 

@@ -33,7 +33,7 @@ def record(**changed):
         "precision": "float32",
         "device": "cpu",
         "tile": 128,
-        "scale_factor": 4,
+        "scale": (4, 4),
     }
     return build(**(pieces | changed))
 

@@ -30,14 +30,14 @@ def test_interiors_cover_the_region_exactly_once_and_windows_hold_the_halo(regio
     assert np.array_equal(covered, expected)
 
 
-@given(regions(), st.integers(1, 40), st.integers(0, 10))
-def test_the_crop_of_an_enlarged_window_is_the_enlarged_interior(region, side, halo):
+@given(regions(), st.integers(1, 40), st.integers(0, 10), st.sampled_from([(4, 4), (1, 3)]))
+def test_the_crop_of_an_enlarged_window_is_the_enlarged_interior(region, side, halo, scale):
     height, width, rows, cols = region
     plane = np.arange(height * width).reshape(height, width)
     for t in plan_tiles(height, width, side, halo, rows, cols):
-        big = plane[t.ry0 : t.ry1, t.rx0 : t.rx1].repeat(4, 0).repeat(4, 1)
-        inside = plane[t.y0 : t.y1, t.x0 : t.x1].repeat(4, 0).repeat(4, 1)
-        assert np.array_equal(big[t.crop(4)], inside)
+        big = plane[t.ry0 : t.ry1, t.rx0 : t.rx1].repeat(scale[0], 0).repeat(scale[1], 1)
+        inside = plane[t.y0 : t.y1, t.x0 : t.x1].repeat(scale[0], 0).repeat(scale[1], 1)
+        assert np.array_equal(big[t.crop(scale)], inside)
 
 
 def test_a_plane_that_fits_is_one_tile_without_a_halo():

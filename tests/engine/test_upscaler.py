@@ -45,7 +45,9 @@ def save_rrdb(folder, scale):
     network = build("rrdb", sizes)
     for weights in network.body.parameters():
         weights.data *= 5  # the small start of a dense block would hide its share in the result
-    card = Card(name="rrdb", architecture="rrdb", parameters=sizes, channels=1, scale=scale)
+    card = Card(
+        name="rrdb", architecture="rrdb", parameters=sizes, channels=1, scale=(scale, scale)
+    )
     return save_model(folder / "rrdb.safetensors", network, card)
 
 
@@ -116,7 +118,7 @@ def test_tiles_of_the_16x64_networks_equal_the_untiled_plane_bit_for_bit(full_si
     tiles = plan_tiles(height, width, side, 40)
     # One tile an example, another at each: all positions come up, at a bearable cost.
     tile = tiles[seed % len(tiles)]
-    got = network(unit[tile.ry0 : tile.ry1, tile.rx0 : tile.rx1])[0][tile.crop(4)]
+    got = network(unit[tile.ry0 : tile.ry1, tile.rx0 : tile.rx1])[0][tile.crop((4, 4))]
     expected = whole[tile.y0 * 4 : tile.y1 * 4, tile.x0 * 4 : tile.x1 * 4]
     assert np.array_equal(got, expected)
 
@@ -128,7 +130,7 @@ def test_tall_planes_leave_no_thin_strip_to_another_algorithm(tmp_path, height, 
     unit = np.random.default_rng(height).random((height, width), np.float32)
     whole, _ = network(unit)
     for tile in plan_tiles(height, width, 30, 10):
-        got = network(unit[tile.ry0 : tile.ry1, tile.rx0 : tile.rx1])[0][tile.crop(4)]
+        got = network(unit[tile.ry0 : tile.ry1, tile.rx0 : tile.rx1])[0][tile.crop((4, 4))]
         expected = whole[tile.y0 * 4 : tile.y1 * 4, tile.x0 * 4 : tile.x1 * 4]
         assert np.array_equal(got, expected)
 

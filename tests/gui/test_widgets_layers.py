@@ -71,7 +71,7 @@ def test_corners_of_the_result_coincide_with_those_of_the_region(seed):
     inside = {a: region.get(a, (0, size)) for a, size in zip("TZYX"[-n:], shape, strict=True)}
     made = [stop - start for start, stop in inside.values()]
     made[-2:] = [4 * made[-2], 4 * made[-1]]
-    result = Image(np.zeros(made, np.uint8), **placement(layer, region, 4))
+    result = Image(np.zeros(made, np.uint8), **placement(layer, region, (4, 4)))
     np.testing.assert_allclose(corners(result), corners(layer, region), atol=1e-8)
 
 

@@ -20,7 +20,7 @@ from napari_srgan.trust.invention import invention
 from napari_srgan.trust.operators import Operator
 
 WAIT = 120_000
-BICUBIC = Operator("bicubic", 4)
+BICUBIC = Operator("bicubic", (4, 4))
 
 
 @pytest.fixture

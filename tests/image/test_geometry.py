@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_srgan.image.geometry import origin_shift, placed_translate, upscaled_placement
+from napari_srgan.image.geometry import (
+    as_scale,
+    origin_shift,
+    placed_translate,
+    plain_scale,
+    scale_text,
+    times_text,
+    upscaled_placement,
+)
 
 
 def test_the_first_pixel_of_a_4x_image_starts_where_the_inputs_does():
@@ -14,22 +22,32 @@ def test_the_first_pixel_of_a_4x_image_starts_where_the_inputs_does():
 
 
 def test_a_stack_is_placed_by_hand_worked_numbers():
-    scale, translate = upscaled_placement("ZYX", (10.0, 2.0, 0.5), (100.0, 7.0, -1.0), 4)
+    scale, translate = upscaled_placement("ZYX", (10.0, 2.0, 0.5), (100.0, 7.0, -1.0), (4, 4))
     assert scale == (10.0, 0.5, 0.125)
     assert translate == (100.0, 7.0 - 0.75, -1.0 - 0.1875)
 
 
 def test_a_region_starts_at_its_first_pixel_and_s_has_no_place():
     scale, translate = upscaled_placement(
-        "TYXS", (1.0, 2.0, 2.0), (0.0, 0.0, 0.0), 2, {"T": (3, 4), "Y": (10, 20)}
+        "TYXS", (1.0, 2.0, 2.0), (0.0, 0.0, 0.0), (2, 2), {"T": (3, 4), "Y": (10, 20)}
     )
     assert scale == (1.0, 1.0, 1.0)
     assert translate == (3.0, 2 * (10 - 0.25), 2 * (0 - 0.25))
 
 
+def test_a_scale_is_one_number_or_a_pair():
+    assert as_scale(4) == as_scale([4, 4]) == (4, 4)
+    assert [scale_text(s) for s in ((4, 4), (1, 4))] == ["4x", "1x4x"]
+    assert [times_text(s) for s in ((4, 4), (1, 4))] == ["4", "1 and 4"]
+    assert [as_scale(plain_scale(s)) for s in ((4, 4), (1, 4))] == [(4, 4), (1, 4)]
+    for none in (0, 2.5, [4], [4, -4], "4x", True, None):
+        with pytest.raises((ValueError, TypeError)):
+            as_scale(none)
+
+
 def test_lengths_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="do not fit"):
-        upscaled_placement("ZYX", (1.0, 1.0), (0.0, 0.0), 4)
+        upscaled_placement("ZYX", (1.0, 1.0), (0.0, 0.0), (4, 4))
 
 
 def edges(scale, translate, length):
@@ -38,13 +56,13 @@ def edges(scale, translate, length):
 
 
 @given(
-    st.floats(0.01, 100), st.floats(-1e3, 1e3), st.sampled_from([2, 4, 8]),
+    st.floats(0.01, 100), st.floats(-1e3, 1e3), st.sampled_from([2, 3, 4, 8]),
     st.integers(0, 50), st.integers(8, 200),
 )  # fmt: skip
 def test_the_outer_edges_of_region_and_result_coincide(scale, translate, factor, start, length):
     whole_edges = edges(scale, translate + scale * start, length)
     (_, new_scale), (_, new_translate) = upscaled_placement(
-        "YX", (1.0, scale), (0.0, translate), factor, {"X": (start, start + length)}
+        "YX", (1.0, scale), (0.0, translate), (1, factor), {"X": (start, start + length)}
     )
     assert edges(new_scale, new_translate, length * factor) == pytest.approx(whole_edges, abs=1e-6)
 

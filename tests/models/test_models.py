@@ -26,7 +26,7 @@ def card(name="mine", **changes):
         "architecture": "srresnet",
         "parameters": parameters,
         "channels": 1,
-        "scale": 4,
+        "scale": (4, 4),
         "validation": ({"set": "here", "psnr": 30.0},),
     }
     return Card(**{**values, **changes})
@@ -56,7 +56,7 @@ def test_a_saved_model_comes_back_with_its_card_and_weights(model_file):
 def test_an_rrdb_model_comes_back_with_its_card_and_weights(folder):
     parameters = {"channels": 3, "blocks": 1, "features": 6, "growth": 3, "scale": 2}
     network = RRDBNet(**parameters)
-    written = card("rrdb", architecture="rrdb", parameters=parameters, channels=3, scale=2)
+    written = card("rrdb", architecture="rrdb", parameters=parameters, channels=3, scale=(2, 2))
     path = save_model(folder / "rrdb.safetensors", network, written)
     loaded = load_model(path)
     assert loaded.card == written and isinstance(loaded.network, RRDBNet)
@@ -158,7 +158,7 @@ def test_weights_that_are_not_finite_are_refused(folder):
         ({"parameters": {"depth": 3}}, "no valid network"),
         ({"architecture": "rrdb"}, "no valid network"),
         ({"architecture": "rrdb", "parameters": {"blocks": 0}}, "no valid network"),
-        ({"scale": 2}, "contradicts"),
+        ({"scale": (2, 2)}, "contradicts"),
     ],
 )
 def test_a_card_that_this_version_cannot_build_is_refused(folder, change, message):

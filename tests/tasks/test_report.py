@@ -130,7 +130,7 @@ def files(tmp_path, monkeypatch):
             architecture="srresnet",
             parameters=parameters,
             channels=1,
-            scale=4,
+            scale=(4, 4),
             degradation=degradation,
             limits="Not <good> for anything.",
         )
@@ -493,7 +493,7 @@ def test_mistakes_are_sentences(files, capsys):
     [(8, 8, 3), (112, 225, 6), (2048, 2048, 6), (100, 5000, 6), (5000, 100, 15), (301, 299, 3)],
 )
 def test_what_is_shown_stays_small_and_in_the_middle(height, width, per_pixel):
-    part = central_part(height, width, 4, per_pixel)
+    part = central_part(height, width, (4, 4), per_pixel)
     rows, cols = part.shape
     assert max(rows, cols) <= LARGEST_SIDE and rows * cols * per_pixel <= BYTES
     assert abs((part.y0 + part.y1) - height) <= 1 and abs((part.x0 + part.x1) - width) <= 1
@@ -522,7 +522,7 @@ def test_the_details_are_where_the_images_differ():
     first = np.zeros((200, 240))
     second = first.copy()
     second[120:130, 180:190] = 9.0
-    window = busiest(first, second, 4)
+    window = busiest(first, second, (4, 4))
     assert window.y0 * 4 <= 120 and window.y1 * 4 >= 130
     assert window.x0 * 4 <= 180 and window.x1 * 4 >= 190
     assert window.high(first).shape == window.shape == (48, 60)

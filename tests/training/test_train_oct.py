@@ -326,7 +326,7 @@ def test_the_quick_preset_trains_on_two_files(tmp_path, capsys):
     out = tmp_path / "run"
     less = ["--pretrain-steps", "2", "--adversarial-steps", "2"]
     assert main(["--data", str(scans), "--out", str(out), "--preset", "quick", *less]) == 0
-    assert load_model(out / "generator.safetensors").card.scale == 4
+    assert load_model(out / "generator.safetensors").card.scale == (4, 4)
 
 
 def test_measured_pairs_are_trained_on(tmp_path, capsys):

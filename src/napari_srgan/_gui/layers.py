@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 INPUT_KEY = "napari_srgan_input"
-"""Metadata of a result layer: id of the layer it was made from, the region and the factor."""
+"""Metadata of a result layer: id of the layer it was made from, the region and the scale."""
 PREVIEW_KEY = "napari_srgan_preview"
 """Metadata of a preview layer; previews replace each other, results never."""
 SESSION_KEYS = (INPUT_KEY, PREVIEW_KEY)

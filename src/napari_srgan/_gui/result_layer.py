@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_srgan._gui.layers import INPUT_KEY, layer_axes, spacing_source
 from napari_srgan.engine.record import input_label
-from napari_srgan.image.geometry import factors, placed_translate
+from napari_srgan.image.geometry import Scale, factors, placed_translate, scale_text
 
 if TYPE_CHECKING:
     import napari
@@ -31,10 +31,10 @@ def unique_name(wanted: str, taken: Iterable[str]) -> str:
     return name
 
 
-def result_name(input_name: str, model: str, factor: int, *, preview: bool = False) -> str:
+def result_name(input_name: str, model: str, scale: Scale, *, preview: bool = False) -> str:
     """Name a result: "eye1 [srresnet-gray 4x]"."""
     # The list of layers cuts long names in the middle: what tells them apart stands at the end.
-    return f"{input_name} [{model} {factor}x{' preview' if preview else ''}]"
+    return f"{input_name} [{model} {scale_text(scale)}{' preview' if preview else ''}]"
 
 
 def linear_matrix(layer: Image) -> np.ndarray:
@@ -47,7 +47,7 @@ def linear_matrix(layer: Image) -> np.ndarray:
 
 
 def placement(
-    layer: Image, region: Mapping[str, tuple[int, int]], factor: int
+    layer: Image, region: Mapping[str, tuple[int, int]], scale: Scale
 ) -> dict[str, np.ndarray | list[str] | Any]:
     """Give the spatial arguments of the layer of an enlarged region.
 
@@ -57,7 +57,7 @@ def placement(
         The input.
     region : mapping of axis letter to (start, stop)
         Part that was restored; axes left out are whole.
-    factor : int
+    scale : Scale
         Enlargement of Y and X.
 
     Returns
@@ -67,7 +67,7 @@ def placement(
         of the result coincide with those of the region in world coordinates.
     """
     axes = layer_axes(layer).replace("S", "")
-    growth = factors(axes, factor)
+    growth = factors(axes, scale)
     offset = [region.get(a, (0, 0))[0] for a in axes]
     return {
         "scale": np.asarray(layer.scale) / growth,
@@ -92,7 +92,7 @@ def in_layer_order(data: Any, axes: str, wanted: str) -> Any:
 def layer_arguments(
     layer: Image,
     region: Mapping[str, tuple[int, int]],
-    factor: int,
+    scale: Scale,
     name: str,
     metadata: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def layer_arguments(
     It is shown as the input is: colormap, contrast limits and gamma are copied, never guessed
     anew, because a different grey scale would pass for an effect of the model.
     """
-    arguments = placement(layer, region, factor) | {
+    arguments = placement(layer, region, scale) | {
         "name": name,
         "rgb": layer.rgb,
         "opacity": layer.opacity,
@@ -109,7 +109,7 @@ def layer_arguments(
         "metadata": {
             **metadata,
             "spacing_source": spacing_source(layer),
-            INPUT_KEY: {"id": str(layer.unique_id), "region": dict(region), "factor": factor},
+            INPUT_KEY: {"id": str(layer.unique_id), "region": dict(region), "scale": scale},
         },
     }
     if not layer.rgb:

@@ -147,7 +147,9 @@ def _spec(
 ) -> OutputSpec:
     axes = reference.axes.replace("S", "")
     region = {axis: whole[axis] for axis in reference.plane_axes}
-    scale, translate = upscaled_placement(axes, reference.scale, reference.translate, 1, region)
+    scale, translate = upscaled_placement(
+        axes, reference.scale, reference.translate, (1, 1), region
+    )
     sizes = reference.sizes | {axis: stop - start for axis, (start, stop) in region.items()}
     labels = [input_label(stack.name) for stack in (reference, candidate)]
     return OutputSpec(

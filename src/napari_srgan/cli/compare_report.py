@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_srgan.cli.compare_maps import FittedPlane, RingRow
 from napari_srgan.cli.terminal import table
+from napari_srgan.image.geometry import as_scale, scale_text
 from napari_srgan.image.units import PIXEL, ome_symbol
 from napari_srgan.measure.comparison import BICUBIC, Comparison, rows
 from napari_srgan.measure.frc import HALF_ANGLE
@@ -139,7 +140,8 @@ def _stack_table(stack_rows: Sequence[Row], slices: int) -> str:
                 if slices > 1:
                     cells += [_cell("psnr", row["psnr_mean"]), str(row["psnr_infinite"])]
         cells += [_pixels(row["shift_y"]), _pixels(row["shift_x"])]
-        lines.append([*cells, f"{row['enlarged']}x" if row["enlarged"] > 1 else "no"])
+        enlarged = as_scale(row["enlarged"])
+        lines.append([*cells, "no" if enlarged == (1, 1) else scale_text(enlarged)])
     return _right(lines)
 
 

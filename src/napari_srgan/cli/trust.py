@@ -180,9 +180,9 @@ def _noted(maps: Maps, kind: str, label: str) -> dict[str, Any]:
 def _spec(stack: Stack, maps: Maps, notes: MapNotes, path: Path, label: str) -> OutputSpec:
     axes = stack.axes.replace("S", "")
     scale, translate = geometry.upscaled_placement(
-        axes, stack.scale, stack.translate, notes.factor, maps.region
+        axes, stack.scale, stack.translate, notes.scale, maps.region
     )
-    growth = geometry.factors(axes, notes.factor)
+    growth = geometry.factors(axes, notes.scale)
     lengths = (maps.region[a][1] - maps.region[a][0] for a in axes)
     return OutputSpec(
         shape=tuple(n * f for n, f in zip(lengths, growth, strict=True)),

@@ -8,6 +8,7 @@ a tiled image equals the untiled one.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ class WindowNetwork:
     def __init__(self, model: Model, device: torch.device, precision: str = "float32") -> None:
         self.device = device
         self.precision = precision
-        self.factor = model.card.scale
+        self.scale = model.card.scale
         self.channels = model.card.channels
         network = for_inference(model.network)
         self._float32 = network.to(device)
@@ -72,7 +73,7 @@ class WindowNetwork:
 
         Returns
         -------
-        enlarged : ndarray of float32, shape (factor * y, factor * x[, 3])
+        enlarged : ndarray of float32, shape (sy * y, sx * x[, 3])
         repeated : bool
             Whether 16 bits overflowed, so that the window was computed again in float32.
         """
@@ -100,7 +101,7 @@ class WindowNetwork:
             _frame_at_zero(network, height, width),
         ):
             enlarged = network(framed.to(self.device))[0]
-            inside = enlarged[:, : height * self.factor, : width * self.factor]
+            inside = enlarged[:, : height * self.scale[0], : width * self.scale[1]]
             result = inside.permute(1, 2, 0).float().cpu().numpy()
         return np.ascontiguousarray(result.reshape(*result.shape[:2], *unit.shape[2:]))
 
@@ -113,13 +114,13 @@ def bytes_per_pixel(network: nn.Module) -> int:
     2.7 and 2.1 kB; a stage in strips of rows does not count, since it does not grow with the
     window's height.
     """
-    scale, widest = 1, 0
+    finer_by, widest = 1, 0  # pixels per LR pixel
     for module in _outside_strips(network):
         if isinstance(module, nn.Conv2d):
             # Both ends of it: those of a dense block take in more than they give.
             channels = max(module.in_channels, module.out_channels)
-            widest = max(widest, channels * scale**2)
-        scale *= finer(module)
+            widest = max(widest, channels * finer_by)
+        finer_by *= math.prod(finer(module))
     return 4 * 4 * widest
 
 
@@ -148,11 +149,10 @@ def _frame_at_zero(network: nn.Module, height: int, width: int) -> Iterator[None
 
     def clear(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         features = inputs[0]
-        scale = features.shape[-1] // frame_width
-        features[..., scale * width :] = 0
-        # Features of less than the frame's height are strips of a window that needs no rows.
-        if features.shape[-2] == scale * frame_height:
-            features[..., scale * height :, :] = 0
+        features[..., features.shape[-1] // frame_width * width :] = 0
+        # A window of the frame's height or more needs no rows, and may come in strips of rows.
+        if height < frame_height:
+            features[..., features.shape[-2] // frame_height * height :, :] = 0
 
     if (frame_height, frame_width) == (height, width):
         yield

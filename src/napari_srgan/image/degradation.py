@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale
 from napari_srgan.image.resampling import SHIFT_REACH, shift_batch, shrink_batch
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-Scale = tuple[int, int]
-"""How many times smaller Y and X become."""
 Offset = tuple[float, float]
 """Centre of LR pixel 0 along Y and X, in HR pixels."""
 
@@ -43,7 +42,7 @@ class Degradation(Protocol):
         ----------
         hr : torch.Tensor
             In [0, 1], float32, shape (N, C, Y, X); Y and X divisible by `scale`.
-        scale : tuple of int
+        scale : Scale
             How many times smaller Y and X become.
         random : numpy.random.Generator
             For whatever is drawn; equal states give equal images.
@@ -218,7 +217,7 @@ def aligned_pair(
         HR -> LR.
     hr : torch.Tensor
         In [0, 1], shape (N, C, Y, X), Y and X divisible by the scale.
-    scale : tuple of int
+    scale : Scale
         How many times smaller Y and X become.
     random : numpy.random.Generator
         For what the operator draws.

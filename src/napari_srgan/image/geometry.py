@@ -11,6 +11,38 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Scale = tuple[int, int]
+"""How many times finer Y and X become, or coarser; (4, 4) is "4x"."""
+
+
+def as_scale(value: int | Sequence[int]) -> Scale:
+    """Return the scale that one number for both axes, or a pair (Y, X), stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or a number is below 1.
+    """
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or not all(type(v) is int and v >= 1 for v in pair):
+        raise ValueError(f"a scale is a whole number from 1 or two of them, not {value!r}")
+    return pair[0], pair[1]
+
+
+def plain_scale(scale: Scale) -> int | list[int]:
+    """Return a scale as JSON has it: one number where Y and X are alike, else both."""
+    return scale[0] if scale[0] == scale[1] else list(scale)
+
+
+def scale_text(scale: Scale) -> str:
+    """Write a scale as names have it, those of files too: "4x", or "1x4x" for 1 in Y and 4 in X."""
+    return f"{scale[0]}x" if scale[0] == scale[1] else f"{scale[0]}x{scale[1]}x"
+
+
+def times_text(scale: Scale) -> str:
+    """Write a scale before the word "times": "4", or "1 and 4" along Y and X."""
+    return str(scale[0]) if scale[0] == scale[1] else f"{scale[0]} and {scale[1]}"
+
 
 def origin_shift(factor: float) -> float:
     """Say where output pixel 0 has its centre, in input pixels.
@@ -30,16 +62,17 @@ def origin_shift(factor: float) -> float:
     return (1 / factor - 1) / 2
 
 
-def factors(axes: str, factor: int) -> tuple[int, ...]:
-    """Spread the enlargement over the axes: `factor` for Y and X, 1 for the others, none for S."""
-    return tuple(factor if axis in "YX" else 1 for axis in axes if axis != "S")
+def factors(axes: str, scale: Scale) -> tuple[int, ...]:
+    """Spread a scale over the axes: its numbers for Y and X, 1 for the others, none for S."""
+    growth = {"Y": scale[0], "X": scale[1]}
+    return tuple(growth.get(axis, 1) for axis in axes if axis != "S")
 
 
 def upscaled_placement(
     axes: str,
     scale: Sequence[float],
     translate: Sequence[float],
-    factor: int,
+    finer: Scale,
     region: Mapping[str, tuple[int, int]] | None = None,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Place an enlarged region of an image that has a scale and an offset and no rotation.
@@ -50,8 +83,8 @@ def upscaled_placement(
         Axes of the image, letters of T C Z Y X S.
     scale, translate : sequence of float
         World units a pixel, and world position of the centre of pixel 0, per axis without S.
-    factor : int
-        Enlargement of Y and X.
+    finer : Scale
+        How many times finer Y and X became.
     region : mapping of axis letter to (start, stop), optional
         Part of the image that was enlarged, in input pixels; an axis left out is whole.
 
@@ -64,10 +97,11 @@ def upscaled_placement(
     if not len(letters) == len(scale) == len(translate):
         raise ValueError(f"axes {letters} do not fit scale {scale} and translate {translate}")
     starts = [(region or {}).get(axis, (0, 0))[0] for axis in letters]
-    new_scale = tuple(s / f for s, f in zip(scale, factors(axes, factor), strict=True))
+    growth = factors(axes, finer)
+    new_scale = tuple(s / f for s, f in zip(scale, growth, strict=True))
     new_translate = tuple(
         t + s * (start + origin_shift(f))
-        for t, s, start, f in zip(translate, scale, starts, factors(axes, factor), strict=True)
+        for t, s, start, f in zip(translate, scale, starts, growth, strict=True)
     )
     return new_scale, new_translate
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale
 from napari_srgan.image.sampling import windows
 from napari_srgan.image.stack import Region, Stack, check_region
 
@@ -90,19 +91,20 @@ def fill(plane: NDArray[Any], empty: float = 0.0) -> tuple[NDArray[Any], NDArray
 
 
 def put_back(
-    enlarged: NDArray[Any], original: NDArray[Any], mask: NDArray[np.bool_], factor: int
+    enlarged: NDArray[Any], original: NDArray[Any], mask: NDArray[np.bool_], scale: Scale
 ) -> None:
     """Write the invalid values of `original` over their blocks of `enlarged`, in place.
 
     Parameters
     ----------
-    enlarged : ndarray, shape (factor * y, factor * x[, S])
+    enlarged : ndarray, shape (sy * y, sx * x[, S])
     original : ndarray, shape (y, x[, S])
         The values before filling.
     mask : ndarray of bool, shape of `original`
         Where it is invalid.
-    factor : int
+    scale : Scale
     """
     if mask.any():
-        big = mask.repeat(factor, axis=0).repeat(factor, axis=1)
-        enlarged[big] = original.repeat(factor, axis=0).repeat(factor, axis=1)[big]
+        sy, sx = scale
+        big = mask.repeat(sy, axis=0).repeat(sx, axis=1)
+        enlarged[big] = original.repeat(sy, axis=0).repeat(sx, axis=1)[big]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_srgan.image.geometry import upscaled_placement
+from napari_srgan.image.geometry import Scale, upscaled_placement
 from napari_srgan.image.intensity import to_dtype
 from napari_srgan.image.stack import Stack
 
@@ -43,9 +43,9 @@ class _Moved:
 class _Enlarged:
     """Planes of a stack enlarged by bicubic, whole or a region of them; plane axes first."""
 
-    def __init__(self, stack: Stack, region: Mapping[str, tuple[int, int]], factor: int) -> None:
-        self._stack, self._region, self._factor = stack, region, factor
-        sides = [factor * (region[a][1] - region[a][0]) for a in "YX"]
+    def __init__(self, stack: Stack, region: Mapping[str, tuple[int, int]], scale: Scale) -> None:
+        self._stack, self._region, self._scale = stack, region, scale
+        sides = [f * (region[a][1] - region[a][0]) for a, f in zip("YX", scale, strict=True)]
         samples = [stack.samples] if stack.is_rgb else []
         self.shape = (*stack.plane_shape, *sides, *samples)
         self.dtype = stack.dtype
@@ -58,14 +58,14 @@ class _Enlarged:
     def _plane(self, index: tuple[int, ...]) -> NDArray[Any]:
         from napari_srgan.image.resampling import bicubic_enlarge
 
-        stack, f = self._stack, self._factor
+        stack, scale = self._stack, self._scale
         inner, outer = [], []
-        for axis, n in zip("YX", (stack.height, stack.width), strict=True):
+        for axis, n, f in zip("YX", (stack.height, stack.width), scale, strict=True):
             start, stop = self._region[axis]
             first, last = max(0, start - _MARGIN), min(n, stop + _MARGIN)
             outer.append(slice(first, last))
             inner.append(slice(f * (start - first), f * (stop - first)))
-        large = bicubic_enlarge(stack.read(index, *outer), f)[tuple(inner)]
+        large = bicubic_enlarge(stack.read(index, *outer), scale)[tuple(inner)]
         return to_dtype(large, stack.dtype)
 
 
@@ -89,7 +89,7 @@ def cropped(stack: Stack, rows: tuple[int, int], cols: tuple[int, int]) -> Stack
     sizes = {a: part[a][1] - part[a][0] if a in part else n for a, n in stack.sizes.items()}
     offsets = [part[a][0] if a in part else 0 for a in stack.axes]
     data = _Moved(stack.data, [sizes[a] for a in stack.axes], offsets)
-    _, translate = upscaled_placement(stack.axes, stack.scale, stack.translate, 1, part)
+    _, translate = upscaled_placement(stack.axes, stack.scale, stack.translate, (1, 1), part)
     return replace(stack, data=data, translate=translate)
 
 
@@ -117,7 +117,7 @@ def placed(result: Stack, stack: Stack, region: Mapping[str, tuple[int, int]]) -
     return replace(result, data=_Moved(result.data, sizes, offsets))
 
 
-def enlarged(stack: Stack, region: Mapping[str, tuple[int, int]], factor: int) -> Stack:
+def enlarged(stack: Stack, region: Mapping[str, tuple[int, int]], scale: Scale) -> Stack:
     """Enlarge the input by bicubic, plane by plane when it is read.
 
     Returns
@@ -127,7 +127,7 @@ def enlarged(stack: Stack, region: Mapping[str, tuple[int, int]], factor: int) -
         and clipped as results are. What lies beside the region is taken into account.
     """
     axes = stack.plane_axes + "YX" + "S" * stack.is_rgb
-    return Stack(_Enlarged(stack, region, factor), axes=axes, name="bicubic")
+    return Stack(_Enlarged(stack, region, scale), axes=axes, name="bicubic")
 
 
 def values_range(plane: NDArray[Any], percentiles: tuple[float, float]) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import plain_scale
 from napari_srgan.image.stack import Region, Stack
 from napari_srgan.measure.comparison_notes import notes_on
 from napari_srgan.measure.measurable import check_range
@@ -125,8 +126,8 @@ def compare(
         stacks[BICUBIC] = low
     if not stacks:
         raise InputError("There is nothing to compare: give a candidate or a low-resolution image.")
-    factors = {name: matched(reference, stack) for name, stack in stacks.items()}
-    if low is not None and factors[BICUBIC] == 1:
+    scales = {name: matched(reference, stack) for name, stack in stacks.items()}
+    if low is not None and scales[BICUBIC] == (1, 1):
         raise InputError(
             f"The low-resolution image {low.name} is as large as {reference.name}, so there is "
             "nothing to enlarge by bicubic; leave it out or choose the smaller image."
@@ -147,7 +148,7 @@ def compare(
             yield planes[-1]
     whole = {
         name: stack_figures(
-            [p for p in planes if p.candidate == name], span, shifts[name], factors[name]
+            [p for p in planes if p.candidate == name], span, shifts[name], scales[name]
         )
         for name in stacks
     }
@@ -196,7 +197,7 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
                 "slices": whole.planes,
                 "shift_y": whole.shift[0],
                 "shift_x": whole.shift[1],
-                "enlarged": whole.factor,
+                "enlarged": plain_scale(whole.scale),
             }
             | how
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.stack import Stack
 from napari_srgan.measure.shift import WARN_ABOVE
 from napari_srgan.measure.stack_figures import PlaneFigures, StackFigures
@@ -42,11 +43,12 @@ def notes_on(
     """
     notes = []
     for name, stack in stacks.items():
-        factor = whole[name].factor
-        if factor > 1:
+        scale = whole[name].scale
+        if scale != (1, 1):
             what = name if name == stack.name else f"{name} is {stack.name}, which"
             notes.append(
-                f"{what} was enlarged {factor}x by bicubic to the grid of {reference.name}."
+                f"{what} was enlarged {scale_text(scale)} by bicubic to the grid of "
+                f"{reference.name}."
             )
         if stack.dtype != reference.dtype:
             notes.append(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.degradation import Degradation, aligned_pair
+from napari_srgan.image.geometry import Scale, scale_text
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.measure.metrics import SSIM_WINDOW, mae, mse, psnr, ssim
 from napari_srgan.measure.msssim import MS_SSIM_SIDE, ms_ssim
@@ -38,13 +39,13 @@ __all__ = [
 ]
 
 Restore = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""LR (Y, X[, 3]) in [0, 1], float32 -> SR (s Y, s X[, 3])."""
+"""LR (Y, X[, 3]) in [0, 1], float32 -> SR (sy Y, sx X[, 3])."""
 
 _SMALLEST_LR = 8  # a side; what `Stack` admits
 
 
 def cropped(
-    hr: NDArray[Any], scale: int, name: str, border: int = 0, vgg: Sequence[VGGFeatures] = ()
+    hr: NDArray[Any], scale: Scale, name: str, border: int = 0, vgg: Sequence[VGGFeatures] = ()
 ) -> NDArray[Any]:
     """Cut an HR plane at the bottom and on the right to a multiple of the scale.
 
@@ -52,7 +53,7 @@ def cropped(
     ----------
     hr : ndarray
         Shape (Y, X) or (Y, X, S).
-    scale : int
+    scale : Scale
     name : str
         Of the image.
     border : int
@@ -67,17 +68,17 @@ def cropped(
     """
     height, width = hr.shape[:2]
     window = max([SSIM_WINDOW, *(features.smallest_side for features in vgg)])
-    least = max(_SMALLEST_LR * scale, window + scale - 1 + 2 * border)
-    if min(height, width) < least:
+    least = [max(_SMALLEST_LR * s, window + s - 1 + 2 * border) for s in scale]
+    if height < least[0] or width < least[1]:
         raise InputError(
-            f"{name} has {height} x {width} px, and {least} x {least} px are the least that can be "
-            f"measured at {scale}x."
+            f"{name} has {height} x {width} px, and {least[0]} x {least[1]} px are the least that "
+            f"can be measured at {scale_text(scale)}."
         )
-    return hr[: height - height % scale, : width - width % scale]
+    return hr[: height - height % scale[0], : width - width % scale[1]]
 
 
 def degraded_plane(
-    hr: NDArray[np.float32], operator: Degradation, scale: int, random: np.random.Generator
+    hr: NDArray[np.float32], operator: Degradation, scale: Scale, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Make LR of one HR plane, and what a model should make of it.
 
@@ -86,17 +87,17 @@ def degraded_plane(
     hr : ndarray of float32
         In [0, 1], shape (Y, X) or (Y, X, 3), Y and X divisible by the scale.
     operator : Degradation
-    scale : int
+    scale : Scale
     random : numpy.random.Generator
         For what the operator draws; a new one of the same seed gives the same image.
 
     Returns
     -------
-    lr : ndarray of float32, shape (Y / scale, X / scale[, 3])
+    lr : ndarray of float32, shape (Y / sy, X / sx[, 3])
     target : ndarray of float32, the shape of `hr`
         See `degradation.aligned_pair`.
     """
-    pair = aligned_pair(operator, _as_batch(hr), (scale, scale), random)
+    pair = aligned_pair(operator, _as_batch(hr), scale, random)
     lr, target = (image[0].permute(1, 2, 0).numpy() for image in pair)
     return (lr, target) if hr.ndim == 3 else (lr[..., 0], target[..., 0])
 
@@ -104,7 +105,7 @@ def degraded_plane(
 def evaluate_plane(
     hr: NDArray[np.float32],
     operator: Degradation,
-    scale: int,
+    scale: Scale,
     restore: Restore,
     random: np.random.Generator,
     name: str = "the image",
@@ -117,7 +118,7 @@ def evaluate_plane(
     hr : ndarray of float32
         In [0, 1], shape (Y, X) or (Y, X, 3); cropped to a multiple of the scale.
     operator : Degradation
-    scale : int
+    scale : Scale
     restore : callable
         LR -> SR, see `Restore`.
     random : numpy.random.Generator

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_srgan.image.geometry import Scale, as_scale
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.measure.evaluation import Restore, cropped, score
 from napari_srgan.measure.scores import Score
@@ -30,7 +31,7 @@ _MARGIN = 4  # LR px; the cubic kernel reaches 2
 
 def evaluate_plane_paper(
     hr: NDArray[np.uint8],
-    scale: int,
+    scale: Scale,
     restore: Restore,
     name: str = "the image",
     vgg: Sequence[VGGFeatures] = (),
@@ -41,8 +42,8 @@ def evaluate_plane_paper(
     ----------
     hr : ndarray of uint8
         Shape (Y, X) or (Y, X, 3); cropped to a multiple of the scale.
-    scale : int
-        Also the width of the border that is not compared, px: 4 at 4x.
+    scale : Scale
+        The larger number is also the width of the border that is not compared, px: 4 at 4x.
     restore : callable
         LR -> SR in [0, 1], see `evaluation.Restore`; it gets the rounded LR image, and what it
         gives is rounded too.
@@ -65,22 +66,23 @@ def evaluate_plane_paper(
     -----
     Y is computed from rounded RGB and is not rounded itself, as after im2double in MATLAB.
     """
-    hr = cropped(hr, scale, name, scale, vgg)
+    border = max(scale)
+    hr = cropped(hr, scale, name, border, vgg)
     lr = to_bytes(matlab_shrink(hr, scale))
     restored = to_bytes(255 * restore(np.divide(lr, 255, dtype=np.float32)))
     enlarged = to_bytes(matlab_enlarge(lr, scale))
-    reference, result, bicubic = (_compared(image, scale) for image in (hr, restored, enlarged))
+    reference, result, bicubic = (_compared(image, border) for image in (hr, restored, enlarged))
     return score(reference, result, bicubic, name, vgg)
 
 
-def matlab_shrink(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
-    """Shrink as MATLAB's ``imresize(image, 1 / factor, "bicubic")`` does, antialiased.
+def matlab_shrink(image: NDArray[Any], scale: int | Scale) -> NDArray[np.float32]:
+    """Shrink as MATLAB's ``imresize(image, 1 / scale, "bicubic")`` does, antialiased.
 
     Parameters
     ----------
     image : ndarray
-        Shape (Y, X) or (Y, X, S), Y and X divisible by the factor.
-    factor : int
+        Shape (Y, X) or (Y, X, S), Y and X divisible by the scale.
+    scale : int or Scale
 
     Returns
     -------
@@ -88,14 +90,15 @@ def matlab_shrink(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
         Not rounded. At the border MATLAB mirrors the image, outermost pixels included, where
         `resampling` leaves out what is missing of the kernel.
     """
-    shrunk = bicubic_shrink(_mirrored(image, _MARGIN * factor), factor)
+    sy, sx = as_scale(scale)
+    shrunk = bicubic_shrink(_mirrored(image, _MARGIN * sy, _MARGIN * sx), scale)
     return shrunk[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
 
 
-def matlab_enlarge(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
-    """Enlarge as MATLAB's ``imresize(image, factor, "bicubic")`` does; see `matlab_shrink`."""
-    inside = slice(_MARGIN * factor, -_MARGIN * factor)
-    return bicubic_enlarge(_mirrored(image, _MARGIN), factor)[inside, inside]
+def matlab_enlarge(image: NDArray[Any], scale: int | Scale) -> NDArray[np.float32]:
+    """Enlarge as MATLAB's ``imresize(image, scale, "bicubic")`` does; see `matlab_shrink`."""
+    rows, cols = (slice(_MARGIN * s, -_MARGIN * s) for s in as_scale(scale))
+    return bicubic_enlarge(_mirrored(image, _MARGIN, _MARGIN), scale)[rows, cols]
 
 
 def to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -115,6 +118,6 @@ def _compared(image: NDArray[np.uint8], border: int) -> NDArray[np.float64]:
     return values[border:-border, border:-border] / 255
 
 
-def _mirrored(image: NDArray[Any], margin: int) -> NDArray[Any]:
-    padding = [(margin, margin)] * 2 + [(0, 0)] * (image.ndim - 2)
+def _mirrored(image: NDArray[Any], rows: int, cols: int) -> NDArray[Any]:
+    padding = [(rows, rows), (cols, cols)] + [(0, 0)] * (image.ndim - 2)
     return np.pad(image, padding, mode="symmetric")

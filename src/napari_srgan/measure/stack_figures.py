@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_srgan.image.geometry import Scale
 from napari_srgan.measure.plane_measures import Figure, from_mse
 
 
@@ -49,8 +50,8 @@ class StackFigures:
         How many planes were compared.
     shift : tuple of float
         (dy, dx) of the middle plane in pixels of the reference, see `shift.estimated_shift`.
-    factor : int
-        How many times it was enlarged to the reference's grid by bicubic; 1: it was not.
+    scale : Scale
+        How many times it was enlarged to the reference's grid by bicubic; (1, 1): it was not.
     """
 
     psnr: float | None
@@ -59,11 +60,11 @@ class StackFigures:
     figures: Mapping[str, Figure]
     planes: int
     shift: tuple[float, float]
-    factor: int
+    scale: Scale
 
 
 def stack_figures(
-    planes: Sequence[PlaneFigures], data_range: float, shift: tuple[float, float], factor: int
+    planes: Sequence[PlaneFigures], data_range: float, shift: tuple[float, float], scale: Scale
 ) -> StackFigures:
     """Sum up the planes of one candidate.
 
@@ -74,7 +75,7 @@ def stack_figures(
     data_range : float
         What their PSNR refers to.
     shift : tuple of float
-    factor : int
+    scale : Scale
         See `StackFigures`.
     """
     columns: dict[str, list[Figure]] = {
@@ -92,7 +93,7 @@ def stack_figures(
             figures=figures,
             planes=len(planes),
             shift=shift,
-            factor=factor,
+            scale=scale,
         )
     psnrs = _defined(columns["psnr"])
     # The pooled error follows from the planes' PSNRs: an infinite one stands for an error of 0.
@@ -106,7 +107,7 @@ def stack_figures(
         figures=figures,
         planes=len(planes),
         shift=shift,
-        factor=factor,
+        scale=scale,
     )
 
 

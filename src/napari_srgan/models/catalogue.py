@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_srgan.errors import InputError, OutputExists
-from napari_srgan.models.file import SUFFIX, Card, Model, load_file, read_card, save_model
+from napari_srgan.models.card import Card
+from napari_srgan.models.file import SUFFIX, Model, load, read_card, save_model
 
 __all__ = [
     "AUTO",
@@ -93,7 +94,7 @@ def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
     if not source.is_file():
         raise InputError(f"There is no file {source}.")
     name = read_card(source).name
-    load_file(source.resolve(), source.stat().st_mtime_ns)  # a damaged one is not worth keeping
+    load(source)  # a damaged one is not worth keeping
     check_name(name)
     known = {info.card.name: info for info in list_models()}.get(name)
     if known is not None and known.bundled:
@@ -186,5 +187,4 @@ def load_model(name_or_path: str | Path) -> Model:
     InputError
         If there is no such model, or the file is damaged, a pickle, or of another kind.
     """
-    path = find_model(name_or_path).path
-    return load_file(path.resolve(), path.stat().st_mtime_ns)
+    return load(find_model(name_or_path).path)

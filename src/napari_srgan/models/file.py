@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_srgan.errors import InputError
+from napari_srgan.models.card import Card
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,81 +23,6 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 _KEY = "napari_srgan"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """What a model is, what it was trained on and how good it is.
-
-    Attributes
-    ----------
-    name : str
-        As it appears in lists, for example "srresnet-gray".
-    architecture : str
-        "srresnet" or "rrdb".
-    parameters : dict
-        Keyword arguments of the architecture.
-    channels : int
-        1 for grayscale, 3 for RGB.
-    scale : int
-        How many times Y and X grow.
-    purpose : str
-        One line: what to use it for.
-    degradation : str
-        Name of the operator that made its LR images; "measured" if they were measured too.
-    trained_on : tuple of str
-        The data, each with its terms.
-    training : dict
-        Recipe and number of steps.
-    validation : tuple of dict
-        One entry a validation set: "set", "images", "psnr", "psnr_bicubic", "ssim",
-        "ssim_bicubic"; PSNR in dB.
-    limits : str
-        Known failures and what the model must not be used for.
-    date : str
-        Of the training, ISO 8601.
-    tool_version : str
-        Version of napari-srgan that wrote it.
-    """
-
-    name: str
-    architecture: str
-    parameters: Mapping[str, Any]
-    channels: int
-    scale: int
-    purpose: str = ""
-    degradation: str = "bicubic"
-    trained_on: tuple[str, ...] = ()
-    training: Mapping[str, Any] = field(default_factory=dict)
-    validation: tuple[Mapping[str, Any], ...] = ()
-    limits: str = ""
-    date: str = ""
-    tool_version: str = ""
-
-    def to_json(self) -> str:
-        """Return the card as JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Card:
-        """Read a card; unknown keys of later versions are ignored.
-
-        Raises
-        ------
-        ValueError
-            If the text is no JSON object or lacks a required key.
-        """
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError("the card is not a JSON object")
-        known = {f.name for f in fields(cls)}
-        values = {k: v for k, v in values.items() if k in known}
-        for key in ("trained_on", "validation"):
-            values[key] = tuple(values.get(key, ()))
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ValueError("the card is not complete") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,20 +137,33 @@ def save_model(path: str | Path, network: nn.Module, card: Card) -> Path:
     return path
 
 
-@lru_cache(maxsize=8)
-def load_file(path: Path, modified: int) -> Model:
-    """Load a model file; `modified` is its time of modification in ns.
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A file as it was at one time: one that is trained anew is read anew."""
+
+    path: Path
+    modified: int
+
+
+def load(path: Path) -> Model:
+    """Load a model file, once: as long as it does not change, the same object is returned.
 
     Raises
     ------
     InputError
         If the file is damaged, a pickle, or of another kind.
     """
-    del modified  # part of the cache's key, so that a file trained anew is read anew
+    path = path.resolve()
+    return _load(_Version(path, path.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _load(version: _Version) -> Model:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    path = version.path
     card = read_card(path)
     network = build_network(card)
     try:

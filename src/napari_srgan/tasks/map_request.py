@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_srgan.image.geometry import Scale
 from napari_srgan.image.stack import Region, Stack
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class MapPlane:
     index : tuple of int
         The plane, from the start of the region.
     values : ndarray of float32
-        Shape (y, x) for consistency, (factor * y, factor * x) for the others.
+        Shape (y, x) for consistency, (sy * y, sx * x) for the others.
     percent : float or None
         RMS in % of the range.
     """
@@ -83,8 +84,8 @@ class MapNotes:
     ----------
     kind, title, unit, legend : str
         The title is "consistency", or "removed signal" for models that take noise away.
-    factor : int
-        1 for maps of the size of the input, else that of the model.
+    scale : Scale
+        (1, 1) for maps of the size of the input, else that of the model.
     models : tuple of str
     """
 
@@ -92,7 +93,7 @@ class MapNotes:
     title: str
     unit: str
     legend: str
-    factor: int
+    scale: Scale
     models: tuple[str, ...]
 
     def metadata(self, record: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from napari_srgan.engine.plan import Plan, plan
 from napari_srgan.engine.record import RESEARCH_USE
 from napari_srgan.engine.upscaler import Progress, Upscaler
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import plain_scale
 from napari_srgan.image.intensity import Intensity
 from napari_srgan.image.stack import Region, Stack, check_region
+from napari_srgan.models.card import Card
 from napari_srgan.models.catalogue import model_for
-from napari_srgan.models.file import Card
 from napari_srgan.tasks.map_request import KINDS, MapNotes, MapPlane, MapRequest
 from napari_srgan.trust import spread as mirrored
 from napari_srgan.trust.consistency import LEGEND, REMOVED_LEGEND, comparable, consistency
@@ -99,14 +100,14 @@ class Maps:
             "intensity_lo": list(self.intensity.lo),
             "intensity_hi": list(self.intensity.hi),
             "transform": self.intensity.transform,
-            "scale_factor": self.card.scale,
+            "scale_factor": plain_scale(self.card.scale),
             "region": {a: list(ends) for a, ends in self.region.items()} if part else None,
             "notice": RESEARCH_USE,
         }
 
     def notes(self, kind: str) -> MapNotes:
         """Give the words for a map."""
-        f, name = self.card.scale, self.card.name
+        name = self.card.name
         bent = self.intensity.transform != "none"
         if kind == "consistency":
             sure = self._operator.kind == CONSISTENCY
@@ -117,7 +118,7 @@ class Maps:
                 title=self._operator.kind,
                 unit=unit,
                 legend=legend,
-                factor=1,
+                scale=(1, 1),
                 models=(name,),
             )
         if kind == "spread":
@@ -135,7 +136,7 @@ class Maps:
             title=kind,
             unit="% of the range",
             legend=text,
-            factor=f,
+            scale=self.card.scale,
             models=tuple(models),
         )
 
@@ -202,14 +203,14 @@ class Maps:
         model: Path | None,
     ) -> Generator[Progress, None, NDArray[Any]]:
         """Read a plane of a result, or make it."""
-        stack, f = self.request.stack, self.card.scale
+        stack = self.request.stack
         if given is not None:
             there = check_region(stack, region)
             axes = stack.plane_axes
             at = {a: i - there[a][0] for a, i in zip(axes, index, strict=True)}
             y, x = (
                 slice(f * (self.region[a][0] - there[a][0]), f * (self.region[a][1] - there[a][0]))
-                for a in "YX"
+                for a, f in zip("YX", self.card.scale, strict=True)
             )
             return given.read(tuple(at[a] for a in given.plane_axes), y, x)
         one = {a: (i, i + 1) for a, i in zip(stack.plane_axes, index, strict=True)}

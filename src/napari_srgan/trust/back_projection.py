@@ -21,7 +21,7 @@ from napari_srgan.trust.block_sums import with_block_sums
 from napari_srgan.trust.shrinking import Shrinking
 
 if TYPE_CHECKING:
-    from napari_srgan.models.file import Card
+    from napari_srgan.models.card import Card
 
 PROJECTABLE = ("area", "bicubic")
 TOLERANCE = 0.05
@@ -84,7 +84,7 @@ def back_project(
     ----------
     low : ndarray, shape (y, x) or (y, x, S)
         The measured plane, finite.
-    high : ndarray, shape (factor * y, factor * x) or (factor * y, factor * x, S)
+    high : ndarray, shape (sy * y, sx * x) or (sy * y, sx * x, S)
         The result; its dtype is kept, and what it holds is not left.
     shrink : Shrinking
         `area` or `bicubic` on planes of that size.
@@ -100,10 +100,10 @@ def back_project(
 
     Notes
     -----
-    `area`, integers: in every block of factor x factor pixels the same value is added to each,
+    `area`, integers: in every block of sy x sx pixels the same value is added to each,
     pixels at the end of the dtype are held there and the others take their share, and what is left
     of the integer division goes to single pixels, one level each. The block's sum is then exactly
-    factor^2 times the measured value, so its mean is the value itself, without rounding error.
+    sy sx times the measured value, so its mean is the value itself, without rounding error.
 
     `bicubic`: x = clip(high + A' m), the image within the dtype that is nearest to the result of
     all that fit the data, for the m with A x = y. It is found by m += (A A')^-1 (y - A x) with
@@ -114,7 +114,7 @@ def back_project(
     end adds some 0.06 levels of noise, a weighted mean of rounding errors; `residual` includes it.
     """
     if shrink.operator.name == "area" and high.dtype.kind in "iu":
-        data = with_block_sums(low, high, shrink.operator.factor)
+        data = with_block_sums(low, high, shrink.operator.scale)
         yield 1
         return Projection(data=data, residual=_residual(low, data, shrink), iterations=1)
     tolerance = FLOAT_TOLERANCE * float(np.abs(low).max())

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_srgan.image.geometry import Scale
 from napari_srgan.image.stack import EXACT_INTEGER
 
 _BAND = 2**20  # blocks' pixels that are worked on at once
 
 
 def with_block_sums(
-    low: NDArray[np.integer[Any]], high: NDArray[np.integer[Any]], factor: int
+    low: NDArray[np.integer[Any]], high: NDArray[np.integer[Any]], scale: Scale
 ) -> NDArray[Any]:
     """Change an image so that the mean of every block is exactly the pixel of a smaller one.
 
@@ -24,9 +25,9 @@ def with_block_sums(
     ----------
     low : ndarray of integers, shape (y, x) or (y, x, S)
         The means; within the dtype of `high`.
-    high : ndarray of integers, shape (factor * y, factor * x) or (factor * y, factor * x, S)
-    factor : int
-        Side of a block.
+    high : ndarray of integers, shape (sy * y, sx * x) or (sy * y, sx * x, S)
+    scale : Scale
+        Height and width of a block.
 
     Returns
     -------
@@ -36,20 +37,20 @@ def with_block_sums(
         that get one more, which follows a fixed pattern.
     """
     result = np.empty_like(high)
-    step = max(1, _BAND // max(1, factor * high[0].size))
+    step = max(1, _BAND // max(1, scale[0] * high[0].size))
     for start in range(0, low.shape[0], step):
         rows = slice(start, min(start + step, low.shape[0]))
-        part = high[factor * rows.start : factor * rows.stop]
-        result[factor * rows.start : factor * rows.stop] = _part(low[rows], part, factor)
+        fine = slice(scale[0] * rows.start, scale[0] * rows.stop)
+        result[fine] = _part(low[rows], high[fine], scale)
     return result
 
 
-def _part(low: NDArray[Any], high: NDArray[Any], factor: int) -> NDArray[Any]:
-    y, x, f = low.shape[0], low.shape[1], factor
+def _part(low: NDArray[Any], high: NDArray[Any], scale: Scale) -> NDArray[Any]:
+    (y, x), (sy, sx) = low.shape[:2], scale
     samples = low.reshape(y, x, -1).shape[2]
-    split = high.reshape(y, f, x, f, samples)
-    blocks = split.transpose(0, 2, 4, 1, 3).reshape(-1, f * f).astype(np.int64)
-    targets = low.reshape(-1).astype(np.int64) * (f * f)
+    split = high.reshape(y, sy, x, sx, samples)
+    blocks = split.transpose(0, 2, 4, 1, 3).reshape(-1, sy * sx).astype(np.int64)
+    targets = low.reshape(-1).astype(np.int64) * (sy * sx)
     whole = np.iinfo(high.dtype)
     lo, hi = max(int(whole.min), -EXACT_INTEGER), min(int(whole.max), EXACT_INTEGER)
     shift = _shifts(blocks, targets, lo, hi)
@@ -57,11 +58,11 @@ def _part(low: NDArray[Any], high: NDArray[Any], factor: int) -> NDArray[Any]:
     missing = targets - filled.sum(axis=1)
     # One level more for as many of the pixels that have room as are missing, in a fixed order
     # that leaps through the block, so that they do not gather in a corner.
-    order = _leaps(f)
+    order = _leaps(scale)
     room = np.clip(blocks + shift[:, None] + 1, lo, hi) > filled
     rank = np.cumsum(room[:, order], axis=1)
     filled[:, order] += room[:, order] & (rank <= missing[:, None])
-    result = filled.reshape(y, x, samples, f, f).transpose(0, 3, 1, 4, 2)
+    result = filled.reshape(y, x, samples, sy, sx).transpose(0, 3, 1, 4, 2)
     image: NDArray[Any] = result.reshape(high.shape).astype(high.dtype)
     return image
 
@@ -85,8 +86,8 @@ def _shifts(
     return shift
 
 
-def _leaps(factor: int) -> NDArray[np.intp]:
+def _leaps(scale: Scale) -> NDArray[np.intp]:
     """Order the pixels of a block so that those that follow each other lie apart."""
-    y, x = np.divmod(np.arange(factor * factor), factor)
+    y, x = np.divmod(np.arange(scale[0] * scale[1]), scale[1])
     # The R2 sequence of Roberts (2018), a two-dimensional golden ratio, as an ordered dither.
     return np.argsort((0.7548776662466927 * y + 0.5698402909980532 * x) % 1, kind="stable")

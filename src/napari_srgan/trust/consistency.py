@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import scale_text, times_text
 from napari_srgan.image.intensity import Intensity
 from napari_srgan.trust.operators import REMOVED, Operator
 from napari_srgan.trust.shrinking import shrinking
@@ -63,7 +64,7 @@ def consistency(
     ----------
     low : array (y, x) or (y, x, 3), real
         The input; NaN and infinities are left out, with all pixels whose degradation sees them.
-    high : array (factor * y, factor * x) or (factor * y, factor * x, 3), real
+    high : array (sy * y, sx * x) or (sy * y, sx * x, 3), real
         The result, in the same unit.
     operator : Operator
         The degradation of the model that made it.
@@ -107,10 +108,10 @@ def consistency(
 def excluded_pixels(invalid: NDArray[np.bool_], operator: Operator) -> NDArray[np.bool_]:
     """Say which LR pixels (y, x) have a degradation that sees invalid ones, (y, x[, S])."""
     flat: NDArray[Any] = np.asarray(invalid.any(axis=2) if invalid.ndim == 3 else invalid)
-    if operator.reach and flat.any():
+    if any(operator.reach) and flat.any():
         from scipy.ndimage import maximum_filter
 
-        flat = maximum_filter(flat, size=2 * operator.reach + 1)
+        flat = maximum_filter(flat, size=[2 * reach + 1 for reach in operator.reach])
     return flat
 
 
@@ -191,12 +192,13 @@ def _checked(
     low: Any, high: Any, operator: Operator, data_range: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     low, high = np.asarray(low), np.asarray(high)
-    f = operator.factor
-    wanted = (f * low.shape[0], f * low.shape[1], *low.shape[2:]) if low.ndim in (2, 3) else ()
+    sy, sx = scale = operator.scale
+    wanted = (sy * low.shape[0], sx * low.shape[1], *low.shape[2:]) if low.ndim in (2, 3) else ()
     if high.shape != wanted:
         raise InputError(
             f"An input of shape {low.shape} and a result of shape {high.shape} do not belong "
-            f"together; the result of a {f}x model is {f} times larger along Y and X."
+            f"together; the result of a {scale_text(scale)} model is {times_text(scale)} "
+            "times larger along Y and X."
         )
     if not 0 < data_range < math.inf:
         raise InputError(f"The data range must be a number above zero, not {data_range}.")

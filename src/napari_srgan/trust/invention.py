@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import scale_text
 from napari_srgan.models.catalogue import AUTO, find_model
 from napari_srgan.trust.operators import Operator, operator_of
 from napari_srgan.trust.shrinking import shrinking
 
 if TYPE_CHECKING:
+    from napari_srgan.models.card import Card
     from napari_srgan.models.catalogue import ModelInfo
-    from napari_srgan.models.file import Card
 
 SIGMA = 4.0
 """Of the Gaussian window that the strength is averaged in, HR pixels."""
@@ -54,7 +55,7 @@ def invention(
     Parameters
     ----------
     perceptual, fidelity : array (Y, X) or (Y, X, 3), real, the same shape
-        Results of a whole plane or of a region; Y and X divisible by the factor.
+        Results of a whole plane or of a region; Y and X divisible by the scale.
     operator : Operator
         The degradation of the perceptual model.
     data_range : float
@@ -69,7 +70,7 @@ def invention(
     Raises
     ------
     InputError
-        If the shapes differ or do not fit the factor, or the operator is not definite, so that it
+        If the shapes differ or do not fit the scale, or the operator is not definite, so that it
         is not known what it cannot see.
 
     Notes
@@ -79,17 +80,17 @@ def invention(
     """
     require_definite(operator)
     first, second = np.asarray(perceptual), np.asarray(fidelity)
-    f = operator.factor
-    if first.shape != second.shape or first.shape[0] % f or first.shape[1] % f:
+    sy, sx = operator.scale
+    if first.shape != second.shape or first.shape[0] % sy or first.shape[1] % sx:
         raise InputError(
             f"Results of shape {first.shape} and {second.shape} cannot be compared for what was "
-            f"added; both must be {f}x results of the same input."
+            f"added; both must be {scale_text((sy, sx))} results of the same input."
         )
     with np.errstate(invalid="ignore"):
         added = first.astype(np.float64) - second.astype(np.float64)
     known: NDArray[Any] = np.isfinite(added)
     added[~known] = 0.0
-    shrink = shrinking(operator, first.shape[0] // f, first.shape[1] // f)
+    shrink = shrinking(operator, first.shape[0] // sy, first.shape[1] // sx)
     added -= shrink.up(shrink.down(added))
     squares = added**2
     if squares.ndim == 3:
@@ -155,8 +156,9 @@ def check_fidelity(card: Card, fidelity: Card) -> None:
         )
     if (fidelity.scale, fidelity.channels) != (card.scale, card.channels):
         raise InputError(
-            f"{card.name} ({card.scale}x, {card.channels} channels) and {fidelity.name} "
-            f"({fidelity.scale}x, {fidelity.channels} channels) do not make comparable results."
+            f"{card.name} ({scale_text(card.scale)}, {card.channels} channels) and "
+            f"{fidelity.name} ({scale_text(fidelity.scale)}, {fidelity.channels} channels) do not "
+            "make comparable results."
         )
     if fidelity.degradation != card.degradation:
         raise InputError(

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale
 from napari_srgan.image.resampling import SHIFT_REACH
 
 if TYPE_CHECKING:
-    from napari_srgan.models.file import Card
+    from napari_srgan.models.card import Card
 
 CONSISTENCY, REMOVED = "consistency", "removed signal"
 _SIGMAS = 4  # how far the PSF of blur-noise is followed, as in `degradation`
@@ -32,7 +33,7 @@ class Operator:
     ----------
     name : str
         As on the card: bicubic, area, decimate, blur-noise or measured.
-    factor : int
+    scale : Scale
         How many times Y and X shrink.
     sigma : float
         Standard deviation of the Gaussian PSF, HR pixels; 0 where there is none.
@@ -47,7 +48,7 @@ class Operator:
     """
 
     name: str
-    factor: int
+    scale: Scale
     sigma: float = 0.0
 
     @property
@@ -60,21 +61,21 @@ class Operator:
         """What the residual is: `CONSISTENCY`, or `REMOVED` of models that take noise away."""
         return CONSISTENCY if self.definite else REMOVED
 
-    @property
-    def half(self) -> float:
-        """How far from its centre an LR pixel looks, HR pixels."""
+    def half(self, factor: int) -> float:
+        """Return how far from its centre an LR pixel looks along an axis, HR pixels."""
         if self.name == "area":
-            return self.factor / 2
+            return factor / 2
         if self.name == "decimate":
-            return float(SHIFT_REACH) if self.factor % 2 == 0 else 0.5
+            return float(SHIFT_REACH) if factor % 2 == 0 else 0.5
         if self.name == "blur-noise":
             return _SIGMAS * self.sigma
-        return 2.0 * self.factor
+        return 2.0 * factor
 
     @property
-    def reach(self) -> int:
-        """How many LR pixels beyond its own an LR pixel looks."""
-        return max(0, math.ceil((self.half - self.factor / 2) / self.factor))
+    def reach(self) -> tuple[int, int]:
+        """How many LR pixels beyond its own an LR pixel looks along Y and X."""
+        y, x = (max(0, math.ceil((self.half(f) - f / 2) / f)) for f in self.scale)
+        return y, x
 
 
 def operator_of(card: Card) -> Operator:
@@ -97,17 +98,17 @@ def operator_of(card: Card) -> Operator:
     return Operator(card.degradation, card.scale, sigma)
 
 
-def kernel_of(operator: Operator) -> tuple[Callable[[Any], Any], bool]:
-    """Give the weight by the distance in HR pixels, and whether border pixels are repeated."""
+def kernel_of(operator: Operator, factor: int) -> tuple[Callable[[Any], Any], bool]:
+    """Give an axis' weight by the distance in HR pixels, and whether border pixels are repeated."""
     if operator.name == "area":
-        return (lambda d: (np.abs(d) < operator.factor / 2).astype(float)), False
+        return (lambda d: (np.abs(d) < factor / 2).astype(float)), False
     if operator.name == "decimate":
-        if operator.factor % 2:
+        if factor % 2:
             return (lambda d: (np.abs(d) < 0.5).astype(float)), True
         return (lambda d: np.where(np.abs(d) < SHIFT_REACH, _lanczos(d), 0.0)), True
     if operator.name == "blur-noise":
         return (lambda d: np.exp(-0.5 * (d / operator.sigma) ** 2)), True
-    return (lambda d: _keys(np.abs(d) / operator.factor)), False
+    return (lambda d: _keys(np.abs(d) / factor)), False
 
 
 def _lanczos(d: Any) -> Any:

@@ -26,6 +26,8 @@ class Axis:
 
     Attributes
     ----------
+    factor, reach : int
+        How many times the axis shrinks; how many LR pixels beyond its own an LR pixel looks.
     matrix : csr_array of float64, shape (m, n * factor)
     start, stop : int
         The m of n LR pixels that it predicts: those that do not look beyond a cut.
@@ -34,6 +36,8 @@ class Axis:
         are not definite, which nobody inverts.
     """
 
+    factor: int
+    reach: int
     matrix: Any
     start: int
     stop: int
@@ -93,7 +97,7 @@ class Shrinking:
         """
         sizes = block.shape[:2]
         rows, cols = (
-            _touched(axis, first, size, self.operator)
+            _touched(axis, first, size)
             for axis, first, size in zip((self.rows, self.cols), (y, x), sizes, strict=True)
         )
         part = _both(
@@ -122,7 +126,7 @@ class Shrinking:
         self, solved: NDArray[np.float64], start: int, stop: int
     ) -> NDArray[np.float64]:
         """Apply A' to what `solve` gave, for the HR rows start to stop - 1 only."""
-        rows = _touched(self.rows, start, stop - start, self.operator)
+        rows = _touched(self.rows, start, stop - start)
         matrix = self.rows.matrix[rows, start:stop]
         return _both(matrix.T, self.cols.matrix.T, solved[rows])
 
@@ -146,17 +150,18 @@ def shrinking(
         weights are renormalised there (decimate and blur-noise: the outermost pixels go on).
     """
     return Shrinking(
-        operator, _axis(operator, height, *cuts[:2]), _axis(operator, width, *cuts[2:])
+        operator, _axis(operator, 0, height, *cuts[:2]), _axis(operator, 1, width, *cuts[2:])
     )
 
 
 @lru_cache(maxsize=16)
-def _axis(operator: Operator, length: int, cut_first: bool, cut_last: bool) -> Axis:
-    f = operator.factor
-    kernel, extends = kernel_of(operator)
+def _axis(operator: Operator, axis: int, length: int, cut_first: bool, cut_last: bool) -> Axis:
+    f, reach = operator.scale[axis], operator.reach[axis]
+    kernel, extends = kernel_of(operator, f)
+    half = operator.half(f)
     centres = f * np.arange(length) + (f - 1) / 2
-    first = np.ceil(centres - operator.half).astype(int)
-    taps = first[:, None] + np.arange(int(2 * operator.half) + 1)
+    first = np.ceil(centres - half).astype(int)
+    taps = first[:, None] + np.arange(int(2 * half) + 1)
     weights = kernel(taps - centres[:, None])
     at = np.clip(taps, 0, f * length - 1)
     if not extends:
@@ -164,12 +169,12 @@ def _axis(operator: Operator, length: int, cut_first: bool, cut_last: bool) -> A
     weights /= weights.sum(axis=1, keepdims=True)
     where = np.repeat(np.arange(length), taps.shape[1])
     matrix = csr_array((weights.ravel(), (where, at.ravel())), shape=(length, f * length))
-    start = operator.reach if cut_first else 0
-    stop = max(start, length - (operator.reach if cut_last else 0))
+    start = reach if cut_first else 0
+    stop = max(start, length - (reach if cut_last else 0))
     matrix = matrix[start:stop]
     matrix.eliminate_zeros()
-    gram = _gram(matrix, 2 * operator.reach + 1) if operator.definite else None
-    return Axis(matrix, start, stop, gram)
+    gram = _gram(matrix, 2 * reach + 1) if operator.definite else None
+    return Axis(f, reach, matrix, start, stop, gram)
 
 
 def _gram(matrix: Any, bands: int) -> NDArray[np.float64]:
@@ -181,11 +186,11 @@ def _gram(matrix: Any, bands: int) -> NDArray[np.float64]:
     return cholesky_banded(banded, lower=True) if matrix.shape[0] else banded
 
 
-def _touched(axis: Axis, first: int, size: int, operator: Operator) -> slice:
+def _touched(axis: Axis, first: int, size: int) -> slice:
     """Give the rows of a matrix that look at the HR pixels first to first + size - 1."""
-    f, n = operator.factor, axis.stop - axis.start
-    low = first // f - operator.reach - axis.start
-    high = -(-(first + size) // f) + operator.reach - axis.start
+    f, n = axis.factor, axis.stop - axis.start
+    low = first // f - axis.reach - axis.start
+    high = -(-(first + size) // f) + axis.reach - axis.start
     return slice(min(max(low, 0), n), min(max(high, 0), n))
 
 

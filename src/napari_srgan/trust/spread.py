@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
-    from napari_srgan.models.file import Card
+    from napari_srgan.models.card import Card
 
 CHOICES = ("auto", "lateral", "all")
 Range = tuple[int, int]

@@ -23,7 +23,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.plane_array import PlaneArray
 from napari_srgan.image.stack import Stack
 from napari_srgan.measure.comparison import Comparison, PlaneFigures, Settings, compare
-from napari_srgan.measure.reference_grid import index_in, matched
+from napari_srgan.measure.reference_grid import index_in, matched, whole_factors
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -92,8 +92,7 @@ def bicubic_stack(reference: Stack, low: Stack, part: Mapping[str, tuple[int, in
         at = tuple(i + part[a][0] for a, i in zip(low.plane_axes, at, strict=True))
         return enlarged(low.read(at), (rows, cols), shape, low.name)
 
-    factor = shape[0] // max(lengths["Y"], 1)
-    if factor < 2 or shape != (factor * lengths["Y"], factor * lengths["X"]):
+    if whole_factors((lengths["Y"], lengths["X"]), shape) in (None, (1, 1)):
         raise InputError(
             f"The LR input {low.name} is {lengths['Y']} x {lengths['X']} px and the reference "
             f"{shape[0]} x {shape[1]} px: choose an LR input that is a whole number of times "

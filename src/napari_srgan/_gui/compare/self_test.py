@@ -25,6 +25,7 @@ from napari_srgan._gui.worker import Engines
 from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
 from napari_srgan.image.degradation import Degradation, degradation
+from napari_srgan.image.geometry import factors, scale_text
 from napari_srgan.image.intensity import measure
 from napari_srgan.models.catalogue import Card, ModelInfo
 
@@ -162,13 +163,13 @@ def run_trial(trial: Trial, engines: Engines) -> Generator[tuple[int, int], None
 
 def show_trial(viewer: napari.Viewer, trial: Trial, tried: Tried) -> tuple[Image, Image, Image]:
     """Add what was tried as layers, and return reference, result and LR layer."""
-    layer, factor = trial.layer, trial.model.card.scale
+    layer, scale = trial.layer, trial.model.card.scale
     axes = layer_axes(layer).replace("S", "")
     lengths = dict(zip(axes, tried.target.shape, strict=False))
     region = dict(trial.region) | {a: (0, lengths[a]) for a in "YX"}
-    name = unique_name(f"{layer.name} [LR {factor}x]", [la.name for la in viewer.layers])
-    arguments = layer_arguments(layer, region, 1, name, {})
-    growth = np.array([factor if a in "YX" else 1 for a in axes])
+    name = unique_name(f"{layer.name} [LR {scale_text(scale)}]", [la.name for la in viewer.layers])
+    arguments = layer_arguments(layer, region, (1, 1), name, {})
+    growth = np.array(factors(axes, scale))
     # The rule of `geometry` the other way round: the corners of both coincide.
     arguments["translate"] = arguments["translate"] + linear_matrix(layer) @ ((growth - 1) / 2)
     arguments["scale"] = np.asarray(layer.scale) * growth
@@ -180,8 +181,8 @@ def show_trial(viewer: napari.Viewer, trial: Trial, tried: Tried) -> tuple[Image
         reference = viewer.add_image(
             tried.target,
             multiscale=False,
-            **layer_arguments(layer, region, 1, name, {})
-            | {"metadata": {TARGET_KEY: str(layer.unique_id)}, **placement(layer, region, 1)},
+            **layer_arguments(layer, region, (1, 1), name, {})
+            | {"metadata": {TARGET_KEY: str(layer.unique_id)}, **placement(layer, region, (1, 1))},
         )
     metadata = {**tried.result.metadata, SELF_TEST_KEY: tried.heading}
     card = trial.model.card
@@ -189,7 +190,7 @@ def show_trial(viewer: napari.Viewer, trial: Trial, tried: Tried) -> tuple[Image
         viewer,
         low,
         in_layer_order(tried.result.data, tried.result.axes, layer_axes(layer)),
-        layer_arguments(low, {}, factor, result_name(layer.name, card.name, factor), metadata),
+        layer_arguments(low, {}, scale, result_name(layer.name, card.name, scale), metadata),
     )
     return reference, made, low
 

@@ -20,6 +20,7 @@ from napari_srgan._gui.sentences import size_text
 from napari_srgan._gui.super_resolve.exports import record_of
 from napari_srgan._gui.worker import Engines, Step, failure
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale, as_scale, factors, scale_text
 from napari_srgan.image.intensity import Intensity
 from napari_srgan.image.stack import check_region
 from napari_srgan.models.catalogue import find_model
@@ -143,7 +144,7 @@ def make_map(
         _check_model(order, maps.record())
         notes = maps.notes(order.kind)
         axes = order.request.stack.axes.replace("S", "")
-        growth = [notes.factor if a in "YX" else 1 for a in axes]
+        growth = factors(axes, notes.scale)
         lengths = [order.region[a][1] - order.region[a][0] for a in axes]
         shape = [n * f for n, f in zip(lengths, growth, strict=True)]
         values = np.zeros(shape, np.float32)
@@ -174,7 +175,7 @@ def make_map(
             steps.close()
 
 
-def _covered(source: Image, result: Image, factor: int) -> dict[str, tuple[int, int]]:
+def _covered(source: Image, result: Image, scale: Scale) -> dict[str, tuple[int, int]]:
     """Say what part of its input a result covers."""
     stack, made = layer_stack(source), layer_stack(result)
     known = (result.metadata.get(INPUT_KEY) or {}).get("region")
@@ -183,11 +184,12 @@ def _covered(source: Image, result: Image, factor: int) -> dict[str, tuple[int, 
         known = record.get("region")
     region = check_region(stack, None if known is None else {k: tuple(v) for k, v in known.items()})
     lengths = {a: stop - start for a, (start, stop) in region.items()}
-    wanted = {a: n * factor if a in "YX" else n for a, n in lengths.items()}
+    growth = dict(zip("YX", scale, strict=True))
+    wanted = {a: n * growth.get(a, 1) for a, n in lengths.items()}
     if {a: n for a, n in made.sizes.items() if a != "S"} != wanted:
         raise InputError(
-            f"{result.name} does not have the size that a {factor}x result of {source.name} has; "
-            "it was changed, or made from another image."
+            f"{result.name} does not have the size that a {scale_text(scale)} result of "
+            f"{source.name} has; it was changed, or made from another image."
         )
     return region
 
@@ -225,7 +227,7 @@ def _fidelity_layer(
         if input_of(layer, viewer.layers) is not source:
             continue
         try:
-            there = _covered(source, layer, int(other.get("scale_factor", 4)))
+            there = _covered(source, layer, as_scale(other.get("scale_factor", 4)))
         except InputError:
             continue
         if all(there[a][0] <= region[a][0] and region[a][1] <= there[a][1] for a in region):
@@ -243,8 +245,8 @@ def _check_model(order: MapOrder, made: Mapping[str, Any]) -> None:
         )
 
 
-def _check_memory(kind: str, region: Mapping[str, tuple[int, int]], factor: int) -> None:
-    grown = 1 if kind == "consistency" else factor**2
+def _check_memory(kind: str, region: Mapping[str, tuple[int, int]], scale: Scale) -> None:
+    grown = 1 if kind == "consistency" else scale[0] * scale[1]
     nbytes = 4 * grown
     for start, stop in region.values():
         nbytes *= stop - start

@@ -22,6 +22,7 @@ from napari_srgan._gui.super_resolve.choice import preview_area, region_for
 from napari_srgan._gui.super_resolve.estimate import Speeds, place_for, preview_pixels, read_pixels
 from napari_srgan._gui.worker import Request
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale, scale_text
 from napari_srgan.image.stack import check_region
 from napari_srgan.models.catalogue import model_for
 
@@ -69,14 +70,14 @@ class Order:
     preview: bool = False
 
     @property
-    def factor(self) -> int:
+    def scale(self) -> Scale:
         """Enlargement of Y and X."""
         return self.model.card.scale
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the result, in the order of the layer's axes."""
-        return result_shape(self.stack, self.region, self.factor)
+        return result_shape(self.stack, self.region, self.scale)
 
     @property
     def planes(self) -> int:
@@ -128,12 +129,12 @@ class Order:
 
 
 def result_shape(
-    stack: Stack, region: Mapping[str, tuple[int, int]], factor: int
+    stack: Stack, region: Mapping[str, tuple[int, int]], scale: Scale
 ) -> tuple[int, ...]:
     """Shape of the result of a region, in the order of the stack's axes."""
     lengths = {a: stop - start for a, (start, stop) in region.items()}
-    for axis in "YX":
-        lengths[axis] *= factor
+    for axis, growth in zip("YX", scale, strict=True):
+        lengths[axis] *= growth
     return tuple(lengths.get(a, stack.samples) for a in stack.axes)
 
 
@@ -230,7 +231,7 @@ def requests_for(orders: Sequence[Order]) -> list[Request]:
     ]
 
 
-def free_path(layer: Image, model: str, factor: int) -> Path:
+def free_path(layer: Image, model: str, scale: Scale) -> Path:
     """A file name that is free, beside the layer's own file, else in the user's folder."""
     source = Path(layer.source.path) if layer.source.path else None
     folder = source.parent if source else Path.home()
@@ -238,7 +239,7 @@ def free_path(layer: Image, model: str, factor: int) -> Path:
         folder = Path(tempfile.gettempdir())
     stem = (source.name.split(".")[0] if source else layer.name) or "image"
     stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in stem)
-    path, n = folder / f"{stem}_{model}_{factor}x.tif", 2
+    path, n = folder / f"{stem}_{model}_{scale_text(scale)}.tif", 2
     while path.exists():
-        path, n = folder / f"{stem}_{model}_{factor}x_{n}.tif", n + 1
+        path, n = folder / f"{stem}_{model}_{scale_text(scale)}_{n}.tif", n + 1
     return path

@@ -53,7 +53,7 @@ def set_pixel_size(layer: Image, size: dict[str, float], layers: Iterable[Any]) 
         made = getattr(other, "metadata", {}).get(INPUT_KEY) or {}
         if made.get("id") != str(layer.unique_id):
             continue
-        placed = placement(layer, made["region"], made["factor"])
+        placed = placement(layer, made["region"], made["scale"])
         other.scale, other.translate, other.units = placed["scale"], placed["translate"], units
         other.metadata["spacing_source"] = "user"
 

@@ -89,8 +89,8 @@ def _add(viewer: napari.Viewer, order: Order, one: Made) -> Image:
     arguments = layer_arguments(
         layer,
         order.region,
-        order.factor,
-        result_name(recorded, model, order.factor, preview=order.preview),
+        order.scale,
+        result_name(recorded, model, order.scale, preview=order.preview),
         metadata,
     )
     data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))

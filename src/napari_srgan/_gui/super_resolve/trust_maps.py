@@ -147,7 +147,7 @@ def add_map(viewer: napari.Viewer, order: MapOrder, outcome: MapOutcome) -> str:
     signed = order.kind == "consistency"
     known = np.abs(values[np.isfinite(values)])
     limit = max(float(np.percentile(known, 99.9)) if known.size else 0.0, LEAST * outcome.span)
-    arguments = placement(order.source, order.region, notes.factor) | {
+    arguments = placement(order.source, order.region, notes.scale) | {
         "name": unique_name(
             # The kind first: names in the grid are cut at their end.
             f"{notes.title} of {order.result.name}",

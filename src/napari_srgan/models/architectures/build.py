@@ -9,7 +9,7 @@ from napari_srgan.models.architectures.rrdb import RRDBNet
 from napari_srgan.models.architectures.srresnet import SRResNet
 
 Generator = SRResNet | RRDBNet
-"""A network that super-resolves: (N, C, Y, X) in [0, 1] to (N, C, scale * Y, scale * X).
+"""A network that super-resolves: (N, C, Y, X) in [0, 1] to (N, C, sy * Y, sx * X).
 
 It has the attributes `channels` and `scale`, and the parts `head`, `body`, `upsample`, `tail`.
 """

@@ -7,6 +7,8 @@ from fractions import Fraction
 
 from torch import nn
 
+from napari_srgan.image.geometry import Scale
+
 
 def halo(network: nn.Module) -> int:
     """Return how many LR pixels beyond its own position an output pixel depends on.
@@ -33,39 +35,39 @@ def halo(network: nn.Module) -> int:
     TypeError
         If a module is not known to keep to a fixed neighbourhood.
     """
-    reach = Fraction(0)
-    scale = 1
+    reach = [Fraction(0), Fraction(0)]
+    scale = [1, 1]
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             if module.stride != (1, 1):
                 raise TypeError(f"No halo is known for a convolution of stride {module.stride}.")
-            kernel = max(
-                d * (int(k) - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)
-            )
-            reach += Fraction(kernel, 2 * scale)
+            for axis in (0, 1):
+                width = module.dilation[axis] * (module.kernel_size[axis] - 1)
+                reach[axis] += Fraction(width, 2 * scale[axis])
         elif isinstance(module, (nn.PixelShuffle, nn.Upsample)):
-            scale *= finer(module)
+            scale = [s * f for s, f in zip(scale, finer(module), strict=True)]
         elif not isinstance(module, _POINTWISE) and not list(module.children()):
             raise TypeError(f"No halo is known for {type(module).__name__}.")
-    return math.ceil(reach)
+    return math.ceil(max(reach))
 
 
-def finer(module: nn.Module) -> int:
-    """Return how many times finer in Y and X the pixels are that a layer gives.
+def finer(module: nn.Module) -> Scale:
+    """Return how many times finer along Y and X the pixels are that a layer gives.
 
     Raises
     ------
     TypeError
-        If it is an up-sampling that mixes pixels, or not by a whole factor.
+        If it is an up-sampling that mixes pixels, or not by whole factors.
     """
     if isinstance(module, nn.PixelShuffle):
-        return module.upscale_factor
+        return module.upscale_factor, module.upscale_factor
     if isinstance(module, nn.Upsample):
         factor = module.scale_factor
-        if module.mode != "nearest" or not isinstance(factor, float) or factor % 1:
+        y, x = factor if isinstance(factor, tuple) else (factor, factor)
+        if module.mode != "nearest" or y is None or x is None or y % 1 or x % 1:
             raise TypeError(f"No halo is known for an up-sampling of {module.extra_repr()}.")
-        return int(factor)
-    return 1
+        return int(y), int(x)
+    return 1, 1
 
 
 _POINTWISE = (nn.PReLU, nn.ReLU, nn.LeakyReLU, nn.BatchNorm2d, nn.Identity, nn.Sequential)

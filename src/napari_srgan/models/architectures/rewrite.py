@@ -46,7 +46,7 @@ def for_inference(network: Generator) -> nn.Module:
     network = copy.deepcopy(network).eval()
     if isinstance(network, RRDBNet):
         fine = nn.Sequential(*network.upsample, *network.tail)
-        last: nn.Module = RowStrips(fine, _LR_STRIP_ROWS, network.scale)
+        last: nn.Module = RowStrips(fine, _LR_STRIP_ROWS, network.scale[0])
     else:
         fold_batch_norm(network)
         *stages, final = cast("list[nn.Sequential]", list(network.upsample))
@@ -167,7 +167,7 @@ class RowStrips(nn.Module):
     rows : int
         Rows of the input that a strip yields results for.
     factor : int
-        How many times finer the grid gets.
+        How many times finer the rows get.
     """
 
     def __init__(self, stage: nn.Sequential, rows: int = _STRIP_ROWS, factor: int = 2) -> None:
@@ -178,7 +178,7 @@ class RowStrips(nn.Module):
         self.overlap = halo(stage)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, Y, X) to (N, D, factor * Y, factor * X)."""
+        """Map (N, C, Y, X) to (N, D, factor * Y, sx * X)."""
         height = x.shape[2]
         if height <= self.rows + 2 * self.overlap:
             return cast(torch.Tensor, self.stage(x))

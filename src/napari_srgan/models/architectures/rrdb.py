@@ -100,7 +100,7 @@ class RRDBNet(nn.Module):
         if min(channels, blocks, features, growth) < 1:
             raise ValueError("Channels, blocks, features and growth must be positive.")
         self.channels = channels
-        self.scale = scale
+        self.scale = (scale, scale)
         self.head = nn.Conv2d(channels, features, 3, padding=1)
         self.body = nn.Sequential(
             *(RRDB(features, growth) for _ in range(blocks)),

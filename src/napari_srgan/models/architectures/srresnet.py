@@ -69,7 +69,7 @@ class SRResNet(nn.Module):
         if min(channels, blocks, features) < 1:
             raise ValueError("Channels, blocks and features must be positive.")
         self.channels = channels
-        self.scale = scale
+        self.scale = (scale, scale)
         self.head = nn.Sequential(nn.Conv2d(channels, features, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
             *(ResidualBlock(features, batch_norm) for _ in range(blocks)),

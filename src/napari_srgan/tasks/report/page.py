@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from napari_srgan.engine.record import RESEARCH_USE, methods_text
+from napari_srgan.image.geometry import scale_text
 from napari_srgan.measure.comparison import BICUBIC
 from napari_srgan.measure.frc import HALF_ANGLE
 from napari_srgan.tasks.report import tables
@@ -48,6 +49,7 @@ def page(content: Content) -> str:
         content=content,
         shown=content.shown,
         card=content.card,
+        scale=scale_text(content.card.scale),
         bicubic=BICUBIC,
         research_use=RESEARCH_USE,
         methods=methods_text(content.record),

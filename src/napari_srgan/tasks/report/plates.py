@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.views import values_range
 from napari_srgan.tasks.map_request import MapNotes
 from napari_srgan.tasks.report.content import Colours, Picture
@@ -57,19 +58,20 @@ def image_pictures(planes: Planes, part: Part, model: str, names: Sequence[str])
     rgb = low.ndim == 3
     if not (rgb and low.dtype == np.uint8):
         lo, hi = values_range(low, _GRAY)
-    f = part.factor
+    finer = scale_text(part.scale)
+    sy, sx = part.scale
     pairs = [
-        ("input", "Input", f"{names[0]}, as measured; each pixel as {f} x {f}.", low),
+        ("input", "Input", f"{names[0]}, as measured; each pixel as {sy} x {sx}.", low),
         (
             "bicubic",
             "Bicubic",
-            f"The input enlarged {f}x by bicubic interpolation, which adds no detail.",
+            f"The input enlarged {finer} by bicubic interpolation, which adds no detail.",
             part.high(planes.bicubic),
         ),
         (
             "result",
             model,
-            f"The input super-resolved {f}x; fine detail is estimated, not measured.",
+            f"The input super-resolved {finer}; fine detail is estimated, not measured.",
             part.high(planes.result),
         ),
     ]
@@ -97,7 +99,7 @@ def trust_picture(
 ) -> Picture:
     """Show a trust map; `figure` is its RMS over the slice in % of the range, `span`."""
     signed = notes.kind == "consistency"
-    cut = part.low(values) if notes.factor == 1 else part.high(values)
+    cut = part.low(values) if notes.scale == (1, 1) else part.high(values)
     in_percent = notes.unit.startswith("%")
     limit = _limit(cut, 100.0 if in_percent else span)
     ends = " Red: the input is brighter; blue: the degraded result is." if signed else ""

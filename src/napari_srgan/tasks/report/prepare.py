@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from napari_srgan.engine.plan import Job, Plan, plan
 from napari_srgan.engine.record import input_label
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.invalid import refuse_invalid
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.image.views import cropped, enlarged
@@ -88,7 +89,7 @@ def prepare(request: ReportRequest) -> Prepared:
     return Prepared(
         plan=planned,
         shown=shown,
-        bicubic=enlarged(stack, planned.region, planned.factor),
+        bicubic=enlarged(stack, planned.region, planned.scale),
         reference=reference,
     )
 
@@ -111,15 +112,17 @@ def _labelled(stack: Stack, job: Job) -> Stack:
 
 
 def _reference(reference: Stack, planned: Plan) -> Reference:
-    stack, f = planned.stack, planned.factor
-    if matched(reference, stack) != f:
+    stack, (sy, sx) = planned.stack, planned.scale
+    if matched(reference, stack) != (sy, sx):
         raise InputError(
-            f"{reference.name} is {reference.height} x {reference.width} px, but the {f}x result "
-            f"of {stack.name} will be {f * stack.height} x {f * stack.width} px: give the "
+            f"{reference.name} is {reference.height} x {reference.width} px, but the "
+            f"{scale_text((sy, sx))} result of {stack.name} will be {sy * stack.height} x "
+            f"{sx * stack.width} px: give the "
             "reference of that size."
         )
     span = reference_range(reference, "choose another reference, or leave it out")
-    rows, cols = ((f * a, f * b) for a, b in (planned.region[axis] for axis in "YX"))
+    (y0, y1), (x0, x1) = planned.region["Y"], planned.region["X"]
+    rows, cols = (sy * y0, sy * y1), (sx * x0, sx * x1)
     part = cropped(reference, rows, cols)
     planes: Mapping[str, tuple[int, int]] = {
         a: planned.region[a] for a in reference.plane_axes if a in planned.region

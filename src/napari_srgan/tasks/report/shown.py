@@ -96,7 +96,7 @@ def show(
     images = 2 + (planes.reference is not None)
     maps = (added is not None) + 3 * (planes.reference is not None)
     part = central_part(
-        height, width, planned.factor, images * (3 if planes.low.ndim == 3 else 1) + maps
+        height, width, planned.scale, images * (3 if planes.low.ndim == 3 else 1) + maps
     )
     reference = "" if prepared.reference is None else prepared.reference.stack.name
     pictures = plates.image_pictures(planes, part, name, (stack.name, reference))
@@ -114,7 +114,7 @@ def show(
         # Two stand in a row: the differences are to stand beside each other.
         alone = len(shown_maps) % 2 == 1
         shown_maps += [residue, *differences] if alone else [*differences, residue]
-    window = busiest(part.high(planes.result), part.high(planes.bicubic), planned.factor)
+    window = busiest(part.high(planes.result), part.high(planes.bicubic), planned.scale)
     label = slice_label(stack, prepared.shown)
     return Shown(
         label=f"slice {label}" if label else "the image",
@@ -216,8 +216,8 @@ def _spacing(prepared: Prepared) -> tuple[tuple[float, float], str]:
         if unit != PIXEL:
             return spacing, unit
     (dy, dx), unit = plane_spacing(prepared.plan.stack)
-    f = prepared.plan.factor
-    return ((1.0, 1.0), PIXEL) if unit == PIXEL else ((dy / f, dx / f), unit)
+    sy, sx = prepared.plan.scale
+    return ((1.0, 1.0), PIXEL) if unit == PIXEL else ((dy / sy, dx / sx), unit)
 
 
 def _reference_percent(prepared: Prepared, planes: plates.Planes) -> float | None:

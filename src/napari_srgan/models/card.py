@@ -1,0 +1,164 @@
+"""The card of a model: what it is, what it was trained on and how good it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from napari_srgan.image.geometry import Scale, as_scale, plain_scale
+from napari_srgan.image.stack import Stack
+from napari_srgan.image.units import convert
+
+Role = Literal["fidelity", "perceptual", "restoration"]
+ROLES: tuple[Role, ...] = ("fidelity", "perceptual", "restoration")
+
+_ALIKE = 2.0
+"""How many times a pixel may be larger or smaller than those that a model was trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a model is, what it was trained on and how good it is.
+
+    Attributes
+    ----------
+    name : str
+        As it appears in lists, for example "srresnet-gray".
+    architecture : str
+        A key of `architectures.ARCHITECTURES`, for example "srresnet".
+    parameters : dict
+        Keyword arguments of the architecture.
+    channels : int
+        1 for grayscale, 3 for RGB.
+    scale : Scale
+        How many times Y and X grow.
+    role : {"fidelity", "perceptual", "restoration"}
+        True to the measured data, as far as pixel losses make it so; sharp, with detail that an
+        adversary took for real; or trained on measured pairs, to take noise away as well.
+    purpose : str
+        One line: what to use it for.
+    degradation : str
+        Name of the operator that made its LR images; "measured" if they were measured too.
+    pixel_size : (float, float) or None
+        Along Y and X, micrometres, of the LR images that it was trained on: what an input's
+        should be like. None if it is not known.
+    trained_on : tuple of str
+        The data, each with its terms.
+    training : dict
+        Recipe and number of steps.
+    validation : tuple of dict
+        One entry a validation set: "set", "images", "psnr", "psnr_bicubic", "ssim",
+        "ssim_bicubic"; PSNR in dB.
+    limits : str
+        Known failures and what the model must not be used for.
+    date : str
+        Of the training, ISO 8601.
+    tool_version : str
+        Version of napari-srgan that wrote it.
+    """
+
+    name: str
+    architecture: str
+    parameters: Mapping[str, Any]
+    channels: int
+    scale: Scale
+    role: Role = "fidelity"
+    purpose: str = ""
+    degradation: str = "bicubic"
+    pixel_size: tuple[float, float] | None = None
+    trained_on: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    validation: tuple[Mapping[str, Any], ...] = ()
+    limits: str = ""
+    date: str = ""
+    tool_version: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the card ready for JSON, without what follows from the rest of it.
+
+        So the card of a square model whose role an old file would imply, and whose pixel size is
+        not known, is written as earlier versions wrote it, and they can read it.
+        """
+        values = asdict(self) | {"scale": plain_scale(self.scale)}
+        if self.role == _implied_role(values):
+            del values["role"]
+        if self.pixel_size is None:
+            del values["pixel_size"]
+        return values
+
+    def to_json(self) -> str:
+        """Return the card as JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Card:
+        """Read a card; unknown keys of later versions are ignored.
+
+        Raises
+        ------
+        ValueError
+            If the text is no JSON object, lacks a required key, or states a scale, role or pixel
+            size that is none.
+        """
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("the card is not a JSON object")
+        known = {f.name for f in fields(cls)}
+        values = {k: v for k, v in values.items() if k in known}
+        for key in ("trained_on", "validation"):
+            values[key] = tuple(values.get(key, ()))
+        try:
+            values["scale"] = as_scale(values["scale"])
+            if values.get("pixel_size") is not None:
+                y, x = (float(v) for v in values["pixel_size"])
+                values["pixel_size"] = (y, x)
+            if values.setdefault("role", _implied_role(values)) not in ROLES:
+                raise ValueError(f"the role {values['role']!r} is not known")
+            return cls(**values)
+        except (TypeError, KeyError) as error:
+            raise ValueError("the card is not complete") from error
+
+
+def _implied_role(values: Mapping[str, Any]) -> Role:
+    """Say what a card without a role, as earlier versions wrote it, tells of the model's role."""
+    if values.get("degradation") == "measured":
+        return "restoration"
+    training = values.get("training")
+    phase = training.get("phase") if isinstance(training, Mapping) else None
+    return "perceptual" if phase == "adversarial" else "fidelity"
+
+
+def micrometres(stack: Stack) -> tuple[float, float] | None:
+    """Return the pixel size of a stack along Y and X in micrometres; None if it is not known."""
+    letters = stack.axes.replace("S", "")
+    size = []
+    for axis in "YX":
+        at = letters.index(axis)
+        length = convert(abs(stack.scale[at]), stack.units[at], "micrometer")
+        if not length:
+            return None
+        size.append(length)
+    return size[0], size[1]
+
+
+def pixel_size_warning(card: Card, stack: Stack) -> str:
+    """Say so if the pixels of an image are of another size than those the model learned from.
+
+    Returns
+    -------
+    str
+        A sentence; empty if they differ by no more than a factor of 2, or one of the sizes is not
+        known.
+    """
+    own, known = micrometres(stack), card.pixel_size
+    if own is None or known is None:
+        return ""
+    if all(1 / _ALIKE <= a / b <= _ALIKE for a, b in zip(own, known, strict=True)):
+        return ""
+    return (
+        f"The pixels of {stack.name} are {own[0]:.3g} x {own[1]:.3g} µm (Y x X) and those that the "
+        f"model {card.name} was trained on {known[0]:.3g} x {known[1]:.3g} µm; structures of "
+        "another size may be restored less well."
+    )
