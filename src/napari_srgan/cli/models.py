@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     found = list_models()
     if arguments.json:
         for info in found:
-            card = json.loads(info.card.to_json())
-            print(json.dumps({"path": str(info.path), "bundled": info.bundled} | card))
+            about = {"path": str(info.path), "bundled": info.bundled}
+            print(json.dumps(about | info.card.to_dict()))
         return EXIT_OK
     if not found:
         raise InputError("No model is installed; train one with 'python -m training.train_oct'.")

@@ -1,203 +1,82 @@
-"""A file in, trust maps out: what the command `trust` writes and prints.
-
-What belongs here: files, progress and the table. How maps are made is `napari_srgan.trust`'s.
-"""
+"""`napari-srgan trust`: maps of what in a result is measured and what is invented."""
 
 from __future__ import annotations
 
+import argparse
 import json
-import math
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from tqdm import tqdm
+from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
+from napari_srgan.cli.terminal import follow, table
+from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
 
-from napari_srgan.cli.batch import OpenRange, region_of
-from napari_srgan.cli.batch import Request as BatchRequest
-from napari_srgan.cli.inputs import spare_inputs
-from napari_srgan.cli.terminal import say, table
-from napari_srgan.engine import record as provenance
-from napari_srgan.engine.plan import Job
-from napari_srgan.engine.upscaler import Upscaler
-from napari_srgan.errors import InputError, OutputExists
-from napari_srgan.image import geometry
-from napari_srgan.image.stack import Stack
-from napari_srgan.io.open import image_name, open_stack
-from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks import FileSink, check_place
-from napari_srgan.models.catalogue import model_for
-from napari_srgan.tasks.map_request import MapNotes, MapPlane, MapRequest
-from napari_srgan.tasks.maps import Maps
-from napari_srgan.trust.consistency import percent
-from napari_srgan.trust.invention import has_invention
+if TYPE_CHECKING:
+    from napari_srgan.image.intensity import Intensity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What the command line asks for.
-
-    Attributes
-    ----------
-    source, out : Path
-        The input, and the folder of the maps.
-    job : mapping
-        Keyword arguments of `upscaler.Job`, without the region.
-    kinds : tuple of str or None
-        None: all that fit the model.
-    fidelity : str or None
-    symmetries : str
-    axes, slices, roi, overwrite, as_json
-        As in `batch.Request`.
-    """
-
-    source: Path
-    out: Path
-    job: Mapping[str, Any]
-    kinds: tuple[str, ...] | None = None
-    fidelity: str | None = None
-    symmetries: str = "auto"
-    axes: str | None = None
-    slices: OpenRange | None = None
-    roi: Mapping[str, OpenRange] = field(default_factory=dict)
-    overwrite: bool = False
-    as_json: bool = False
-
-
-def run(request: Request) -> None:
-    """Write the maps and print their figures.
-
-    Raises
-    ------
-    InputError
-        If input, model or folder cannot be used, or a map is there and may not be replaced. What
-        was begun is removed.
-    """
-    stack = open_stack(request.source, axes=request.axes)
-    region = region_of(stack, BatchRequest(slices=request.slices, roi=request.roi))
-    job = Job(**request.job, region=region)
-    card = model_for(job.model, stack.is_rgb).card
-    kinds = request.kinds
-    if kinds is None:
-        kinds = ("consistency", "invention", "spread")
-        if request.fidelity is None and not has_invention(card):
-            kinds = ("consistency", "spread")
-    label = provenance.input_label(str(request.source), job.anonymise)
-    targets = {k: request.out / f"{image_name(label)}_{card.name}_{k}.tif" for k in kinds}
-    _check(targets, request)
-    spare_inputs(targets.values(), [request.source])
-    maps = Maps(
-        MapRequest(
-            kinds=kinds,
-            stack=stack,
-            job=job,
-            fidelity_model=request.fidelity,
-            symmetries=request.symmetries,
-        )
+def add(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "trust",
+        help="map what in a result is measured and what is invented",
+        usage="napari-srgan trust INPUT --out DIR [options]",
+        description="Super-resolve a file and write maps of how far the result can be trusted, as "
+        "float32 TIFF: consistency (what the input leaves unexplained, or removed signal), "
+        "invention (what a perceptual model adds unseen by the measurement, beside the fidelity "
+        "model) and spread (of mirrored inputs).",
     )
-    for warning in maps.warnings:
-        say(warning)
-    request.out.mkdir(parents=True, exist_ok=True)
-    figures = _write(maps, stack, targets, request, label)
+    parser.add_argument("input", type=Path, metavar="INPUT", help="the low-resolution image")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where the maps go"
+    )
+    add_options(parser, MapOptions)
+    add_options(parser, RestoreOptions, leave_out=("back_project",))
+    add_options(parser, PartOptions)
+    parser.add_argument("--overwrite", action="store_true", help="replace maps that exist")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON line per map, and no progress"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the maps and print their figures."""
+    from napari_srgan.tasks.trust_maps import write_trust_maps
+    from napari_srgan.trust.consistency import percent
+
+    steps = write_trust_maps(
+        arguments.input,
+        arguments.out,
+        chosen(arguments, RestoreOptions),
+        chosen(arguments, MapOptions),
+        chosen(arguments, PartOptions),
+        overwrite=arguments.overwrite,
+    )
+    written = follow(steps, arguments.input.name, "tile", quiet=arguments.json)
+    if arguments.json:
+        for one in written.maps:
+            row: dict[str, Any] = {"map": one.notes.kind, "title": one.notes.title}
+            row |= {"models": one.notes.models, "rms_percent": one.rms_percent}
+            row |= {"per_slice": one.slices, "legend": one.notes.legend}
+            print(json.dumps(row | {"output": str(one.path)}), flush=True)
+        return EXIT_OK
     rows = [("map", "RMS", "largest slice", "of", "file")]
-    for kind, values in figures.items():
-        notes = maps.notes(kind)
-        known = [v for v in values if v is not None]
-        mean = math.sqrt(sum(v**2 for v in known) / len(known)) if known else None
-        if request.as_json:
-            row: dict[str, Any] = {"map": kind, "title": notes.title, "models": notes.models}
-            row |= {"rms_percent": mean, "per_slice": values, "legend": notes.legend}
-            print(json.dumps(row | {"output": str(targets[kind])}), flush=True)
-            continue
-        worst = "-" if mean is None else percent(max(known))
-        shown = "-" if mean is None else percent(mean)
-        models = " and ".join(notes.models)
-        rows.append((notes.title, shown, worst, models, str(targets[kind])))
-    if not request.as_json:
-        print(table(rows))
-        print(f"In % of the intensity range {_range_text(maps)}.")
-        for kind in kinds:
-            title, legend = maps.notes(kind).title, maps.notes(kind).legend
-            print(legend if legend.casefold().startswith(title) else f"{title}: {legend}")
+    for one in written.maps:
+        mean = one.rms_percent
+        shown, worst = ("-", "-") if mean is None else (percent(mean), percent(max(one.known)))
+        rows.append((one.notes.title, shown, worst, " and ".join(one.notes.models), str(one.path)))
+    print(table(rows))
+    print(f"In % of the intensity range {_range_text(written.intensity)}.")
+    for one in written.maps:
+        title, legend = one.notes.title, one.notes.legend
+        print(legend if legend.casefold().startswith(title) else f"{title}: {legend}")
+    return EXIT_OK
 
 
-def _check(targets: Mapping[str, Path], request: Request) -> None:
-    """Refuse places before any work."""
-    if request.out.exists() and not request.out.is_dir():
-        raise InputError(f"{request.out} is a file: --out needs a folder.")
-    for path in targets.values() if request.out.is_dir() else ():
-        try:
-            check_place(path, request.overwrite)
-        except OutputExists:
-            raise OutputExists(f"{path} exists already; --overwrite replaces it.") from None
-
-
-def _write(
-    maps: Maps, stack: Stack, targets: Mapping[str, Path], request: Request, label: str
-) -> dict[str, list[float | None]]:
-    """Make all maps; the files appear when all are complete."""
-    upscalers: dict[str, Upscaler] = {}
-
-    def engine(model: Any, device: str, precision: str) -> Upscaler:
-        if model.sha256 not in upscalers:
-            upscalers[model.sha256] = Upscaler(model, device, precision)
-        return upscalers[model.sha256]
-
-    figures: dict[str, list[float | None]] = {kind: [] for kind in targets}
-    with ExitStack() as undo:
-        sinks: dict[str, FileSink] = {}
-        for kind, path in targets.items():
-            sinks[kind] = FileSink(path, request.overwrite)
-            undo.callback(sinks[kind].abort)  # harmless after commit
-            sinks[kind].open(_spec(stack, maps, maps.notes(kind), path, label))
-        bar = undo.enter_context(
-            tqdm(desc=stack.name, total=maps.steps, unit="tile", disable=request.as_json or None)
-        )
-        steps = maps.planes(engine)
-        undo.callback(steps.close)
-        for step in steps:
-            if isinstance(step, MapPlane):
-                sinks[step.kind].write(step.index, 0, 0, step.values)
-                figures[step.kind].append(step.percent)
-                continue
-            bar.update(step.done - bar.n)
-            if step.note:
-                say(step.note)
-        for kind, sink in sinks.items():
-            sink.commit({"trust_map": {**_noted(maps, kind, label), "rms_percent": figures[kind]}})
-    return figures
-
-
-def _noted(maps: Maps, kind: str, label: str) -> dict[str, Any]:
-    record = {"input": label, **maps.record()}
-    noted: dict[str, Any] = maps.notes(kind).metadata(record)["trust_map"]
-    return noted
-
-
-def _spec(stack: Stack, maps: Maps, notes: MapNotes, path: Path, label: str) -> OutputSpec:
-    axes = stack.axes.replace("S", "")
-    scale, translate = geometry.upscaled_placement(
-        axes, stack.scale, stack.translate, notes.scale, maps.region
+def _range_text(intensity: Intensity) -> str:
+    text = ", ".join(
+        f"{lo:g} to {hi:g}" for lo, hi in zip(intensity.lo, intensity.hi, strict=True)
     )
-    growth = geometry.factors(axes, notes.scale)
-    lengths = (maps.region[a][1] - maps.region[a][0] for a in axes)
-    return OutputSpec(
-        shape=tuple(n * f for n, f in zip(lengths, growth, strict=True)),
-        axes=axes,
-        dtype=np.dtype(np.float32),
-        scale=scale,
-        translate=translate,
-        units=stack.units,
-        name=path.name,
-        metadata={"trust_map": _noted(maps, notes.kind, label)},
-    )
-
-
-def _range_text(maps: Maps) -> str:
-    ranges = zip(maps.intensity.lo, maps.intensity.hi, strict=True)
-    text = ", ".join(f"{lo:g} to {hi:g}" for lo, hi in ranges)
-    transform = maps.intensity.transform
-    return text if transform == "none" else f"{text} after the transform {transform}"
+    if intensity.transform == "none":
+        return text
+    return f"{text} after the transform {intensity.transform}"

@@ -1,1 +1,1 @@
-"""The inside of a run: planes, windows and tiles of work. `job` and `upscaler` are its face."""
+"""A plan, and how it is carried out."""

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_srgan.errors import InputError
+from napari_srgan.options import PRECISIONS
 
 if TYPE_CHECKING:
     import torch
-
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 def available_devices() -> list[str]:

@@ -28,7 +28,7 @@ from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.models.card import Card, pixel_size_warning
 from napari_srgan.models.catalogue import ModelInfo, model_for
-from napari_srgan.models.file import sha256_of
+from napari_srgan.models.file import load
 from napari_srgan.options import RestoreOptions, checked_tile
 from napari_srgan.trust.back_projection import check_back_projection
 from napari_srgan.trust.operators import operator_of
@@ -158,8 +158,8 @@ def _footprint(card_json: str) -> Footprint:
     import torch
 
     from napari_srgan.engine.window import bytes_per_pixel
-    from napari_srgan.models.architectures import for_inference
     from napari_srgan.models.architectures.receptive_field import halo
+    from napari_srgan.models.architectures.rewrite import for_inference
     from napari_srgan.models.file import build_network
 
     with torch.device("meta"):
@@ -216,7 +216,6 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
     """
     ahead = preflight(stack, options)
     card, region, scale = ahead.model.card, ahead.region, ahead.scale
-    sha256 = sha256_of(ahead.model.path)
     device = resolve_device(options.device)
     intensity = _intensity(stack, options)
     tile, tiles = ahead.tiles(device)
@@ -243,7 +242,7 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
         options=options,
         card=card,
         model_path=ahead.model.path,
-        model_sha256=sha256,
+        model_sha256=load(ahead.model.path).sha256,
         region=region,
         planes=tuple(stack.plane_indices(region)),
         output=ahead.output,

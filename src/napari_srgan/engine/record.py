@@ -22,10 +22,11 @@ from typing import Any, Self
 import platformdirs
 
 from napari_srgan import __version__
-from napari_srgan.image.geometry import Scale
+from napari_srgan.image.geometry import Scale, as_scale, plain_scale, times_text
 from napari_srgan.image.intensity import Intensity
 from napari_srgan.trust.back_projection import ProjectionFinding
-from napari_srgan.trust.consistency import LEGEND, REMOVED, ConsistencyFinding, percent
+from napari_srgan.trust.consistency import LEGEND, ConsistencyFinding, percent
+from napari_srgan.trust.operators import REMOVED
 
 KEY = "napari_srgan"
 """Where a result's metadata holds its record."""
@@ -127,7 +128,7 @@ class Record:
         values: dict[str, Any] = {}
         for name, value in asdict(self).items():
             if name == "scale":
-                values["scale_factor"] = scale_entry(self.scale)
+                values["scale_factor"] = plain_scale(self.scale)
             elif name == "region" and value is not None:
                 values[name] = {axis: [int(a), int(b)] for axis, (a, b) in value.items()}
             else:
@@ -181,17 +182,11 @@ class Record:
         return f"{text} {LEGEND}"
 
 
-def scale_entry(scale: Scale) -> int | list[int]:
-    """Write a scale for JSON: one number where Y and X grow alike."""
-    return scale[0] if scale[0] == scale[1] else list(scale)
-
-
 def _read(name: str, value: Any) -> Any:
     """Return a stored value as its field wants it, None if it is something else."""
     try:
         if name == "scale":
-            sy, sx = value if isinstance(value, list | tuple) else (value, value)
-            return int(sy), int(sx)
+            return as_scale(value)
         if name in ("intensity_lo", "intensity_hi"):
             return tuple(float(v) for v in value)
         if name == "region":
@@ -220,11 +215,9 @@ def methods_text(record: Record) -> str:
     str
         One paragraph without line breaks.
     """
-    sy, sx = record.scale
-    times = f"{sy} times" if sy == sx else f"{sy} times along Y and {sx} times along X"
     tool = " ".join(filter(None, (record.tool, record.tool_version)))
     text = (
-        f"The images were super-resolved {times} laterally within each plane (Y and X) "
+        f"The images were super-resolved {times_text(record.scale)} times laterally within each plane (Y and X) "
         f"with {tool or 'napari-srgan'} and its model {record.model or '(not recorded)'}"
     )
     if record.weights_sha256:

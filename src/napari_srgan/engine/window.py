@@ -1,8 +1,8 @@
 """One window of an image through the network: exact whatever its size, in any number format.
 
-What belongs here: the network ready to run on a device, and nothing of tiles or stacks. The
-result of a window is a function of its pixels alone, bit for bit in float32 on a CPU, so that
-a tiled image equals the untiled one.
+The network ready to run on a device, and nothing of tiles or stacks. The result of a window is a
+function of its pixels alone, bit for bit in float32 on a CPU, so that a tiled image equals the
+untiled one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from napari_srgan.models.architectures.receptive_field import finer
 from napari_srgan.models.architectures.rewrite import RowStrips, for_inference
 
 if TYPE_CHECKING:
-    from napari_srgan.models.catalogue import Model
+    from napari_srgan.models.architectures.build import Generator
 
 _FRAME = 32
 """Smallest side of what a network is given, LR px.
@@ -43,8 +43,8 @@ class WindowNetwork:
 
     Parameters
     ----------
-    model : Model
-        A loaded model; it is not changed.
+    network : Generator
+        As trained; it is not changed.
     device : torch.device
         Where to compute.
     precision : str
@@ -52,13 +52,13 @@ class WindowNetwork:
         16 bits hold too few grey levels.
     """
 
-    def __init__(self, model: Model, device: torch.device, precision: str = "float32") -> None:
+    def __init__(
+        self, network: Generator, device: torch.device, precision: str = "float32"
+    ) -> None:
         self.device = device
         self.precision = precision
-        self.scale = model.card.scale
-        self.channels = model.card.channels
-        network = for_inference(model.network)
-        self._float32 = network.to(device)
+        self.scale = network.scale
+        self._float32 = for_inference(network).to(device)
         self._network = self._float32
         if precision != "float32":
             self._network = _lowered(self._float32, getattr(torch, precision))

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.engine.plan import Plan, plan
-from napari_srgan.engine.record import Record, input_label, scale_entry
+from napari_srgan.engine.record import Record, input_label
 from napari_srgan.engine.run import Result, Upscalers
 from napari_srgan.errors import InputError
-from napari_srgan.image.geometry import scale_text
+from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.open import image_name, open_stack
 from napari_srgan.io.sinks import FileSink, MemorySink, check_place
@@ -322,7 +322,7 @@ def _into(
         dtype=str(result.data.dtype),
         scale=[float(value) for value in result.scale],
         units=list(made.plan.output.units),
-        factor=scale_entry(record.scale),
+        factor=plain_scale(record.scale),
         model=record.model,
         device=record.device,
         precision=record.precision,

@@ -7,17 +7,20 @@ Greville, Generalized Inverses, chapter 3: A+ gives the smallest change).
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import math
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
-from napari_srgan.image.intensity import to_dtype
+from napari_srgan.image.intensity import Intensity, to_dtype
 from napari_srgan.image.stack import EXACT_INTEGER
 from napari_srgan.trust.block_sums import with_block_sums
+from napari_srgan.trust.consistency import excluded_pixels, six_digits
+from napari_srgan.trust.operators import Operator
 from napari_srgan.trust.shrinking import Shrinking
 
 if TYPE_CHECKING:
@@ -51,6 +54,103 @@ class Projection:
     data: NDArray[Any]
     residual: NDArray[np.float64]
     iterations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectionFinding:
+    """What the record of a result states of its projection.
+
+    Attributes
+    ----------
+    degradation : str
+    rmse_percent, max_percent : float or None
+        What is left of the residual, in % of the intensity range; None if nothing was measured.
+    max_residual : float or None
+        The largest, in stored values.
+    within_rounding : bool
+        Whether that is no more than rounding to the dtype explains.
+    iterations : int
+        Of the plane that took most.
+    """
+
+    degradation: str
+    rmse_percent: float | None
+    max_percent: float | None
+    max_residual: float | None
+    within_rounding: bool
+    iterations: int
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Read the entry of a record; TypeError or AttributeError if it is none."""
+        found = {
+            key: None if values.get(key) is None else float(values[key])
+            for key in ("rmse_percent", "max_percent", "max_residual")
+        }
+        return cls(
+            degradation=str(values.get("degradation", "")),
+            within_rounding=bool(values.get("within_rounding", True)),
+            iterations=int(values.get("iterations", 0)),
+            **found,
+        )
+
+
+class ProjectionSums:
+    """What the projections of a run's planes left of the residuals.
+
+    Parameters
+    ----------
+    operator : Operator
+    intensity : Intensity
+    dtype : numpy.dtype
+        Of the result.
+    """
+
+    def __init__(self, operator: Operator, intensity: Intensity, dtype: np.dtype[Any]) -> None:
+        self._operator, self._intensity, self._dtype = operator, intensity, dtype
+        self._squares, self._count, self._largest = 0.0, 0, 0.0
+        self._levels, self._iterations = 0.0, 0
+
+    def add(
+        self,
+        projection: Projection,
+        channel: int,
+        shrink: Shrinking,
+        invalid: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take a plane; `invalid` marks the NaN of its region, (y, x[, S])."""
+        residual = projection.residual
+        if invalid is not None:
+            excluded = excluded_pixels(invalid, self._operator)
+            residual = residual[~excluded[shrink.inside]]
+        self._iterations = max(self._iterations, projection.iterations)
+        if residual.size:
+            span = (self._intensity.hi[channel] - self._intensity.lo[channel]) or 1.0
+            largest = float(np.abs(residual).max())
+            self._squares += float(np.vdot(residual, residual)) / span**2
+            self._count += residual.size
+            self._levels = max(self._levels, largest)
+            self._largest = max(self._largest, largest / span)
+
+    def merge(self, other: ProjectionSums) -> None:
+        """Add the sums of other planes."""
+        self._squares += other._squares
+        self._count += other._count
+        for name in ("_largest", "_levels", "_iterations"):
+            setattr(self, name, max(getattr(self, name), getattr(other, name)))
+
+    def finding(self) -> ProjectionFinding:
+        """Say what was left."""
+        known = self._count > 0
+        mean = math.sqrt(self._squares / self._count) if known else 0.0
+        return ProjectionFinding(
+            degradation=self._operator.name,
+            rmse_percent=six_digits(100 * mean) if known else None,
+            max_percent=six_digits(100 * self._largest) if known else None,
+            max_residual=six_digits(self._levels) if known else None,
+            within_rounding=self._levels <= 0.5 or self._dtype.kind == "f",
+            iterations=self._iterations,
+        )
 
 
 def check_back_projection(card: Card, transform: str = "none") -> None:

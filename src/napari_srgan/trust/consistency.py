@@ -1,7 +1,7 @@
 """What a result, degraded again as its model assumes, leaves unexplained of the measured input.
 
-What belongs here: the residual of one plane, its figure, and how they are named. The figure of a
-whole run is gathered by `meter` while the tiles are made.
+The residual of one plane, its figure, and how they are named; the figure of a whole run is
+gathered by `meter` while the tiles are made.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text, times_text
 from napari_srgan.image.intensity import Intensity
-from napari_srgan.trust.operators import REMOVED, Operator
+from napari_srgan.trust.operators import CONSISTENCY, Operator
 from napari_srgan.trust.shrinking import shrinking
 
 LEGEND = "Zero means not contradicted by the input; it does not mean true."
@@ -49,6 +49,40 @@ class Consistency:
     rmse_percent: float | None
     max_percent: float | None
     kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsistencyFinding:
+    """What the record of a result states of a whole run.
+
+    Attributes
+    ----------
+    kind : str
+        "consistency" or "removed signal".
+    degradation : str
+    rmse_percent, max_percent : float or None
+        Over all planes and samples, in % of hi - lo of the intensity range of each channel, which
+        is 255 for uint8, with six digits; None if nothing could be measured.
+    legend : str
+    """
+
+    kind: str
+    degradation: str
+    rmse_percent: float | None
+    max_percent: float | None
+    legend: str
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Read the entry of a record; TypeError or AttributeError if it is none."""
+        rmse, largest = values.get("rmse_percent"), values.get("max_percent")
+        return cls(
+            kind=str(values.get("kind", CONSISTENCY)),
+            degradation=str(values.get("degradation", "")),
+            rmse_percent=None if rmse is None else float(rmse),
+            max_percent=None if largest is None else float(largest),
+            legend=str(values.get("legend", "")),
+        )
 
 
 def consistency(
@@ -152,33 +186,9 @@ def comparable(
         return 100.0 * intensity.to_unit(block, channel).astype(np.float64), 100.0
 
 
-def sentence(record: Mapping[str, Any]) -> str:
-    """Say in one sentence what a result's record states of its consistency; "" if nothing.
-
-    Parameters
-    ----------
-    record : mapping
-        The provenance of a result, with "consistency" and "back_projection" as `meter` gives them.
-    """
-    found = record.get("consistency")
-    if not isinstance(found, Mapping) or found.get("rmse_percent") is None:
-        return ""
-    number = percent(found["rmse_percent"])
-    if found.get("kind") == REMOVED:
-        return f"Removed signal: RMSE {number} of the intensity range."
-    projected = record.get("back_projection")
-    if not isinstance(projected, Mapping) or projected.get("rmse_percent") is None:
-        return f"Consistency: RMSE {number} of the intensity range. {LEGEND}"
-    after = percent(projected["rmse_percent"])
-    text = f"Consistency: RMSE {after} of the intensity range after back-projection"
-    text += f", {number} before."
-    if not projected.get("within_rounding", True):
-        text += (
-            " Some of the data are such that no image of this model's degradation within the "
-            f"dtype could give them: they are met to within {projected['max_residual']:.3g} grey "
-            "levels."
-        )
-    return f"{text} {LEGEND}"
+def six_digits(value: float) -> float:
+    """Round a figure for a record: sums in another order of tiles differ in the last digits only."""
+    return float(f"{value:.6g}")
 
 
 def percent(value: float) -> str:

@@ -1,0 +1,493 @@
+"""Trust maps of stacks, plane by plane: of a result that is there, or of one made on the way.
+
+What a map is of one plane is said by `trust.consistency`, `trust.invention` and `trust.spread`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_srgan import __version__
+from napari_srgan.engine.plan import Plan, plan
+from napari_srgan.engine.record import RESEARCH_USE, input_label
+from napari_srgan.engine.run import Upscalers
+from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale, factors, plain_scale, upscaled_placement
+from napari_srgan.image.intensity import Intensity
+from napari_srgan.image.stack import Region, Stack, check_region
+from napari_srgan.io.open import image_name, open_stack
+from napari_srgan.io.output import OutputSpec
+from napari_srgan.io.sinks import FileSink
+from napari_srgan.models.card import Card
+from napari_srgan.models.catalogue import model_for
+from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
+from napari_srgan.tasks.restore import region_of
+from napari_srgan.tasks.steps import Progress
+from napari_srgan.trust import spread as mirrored
+from napari_srgan.trust.consistency import LEGEND, REMOVED_LEGEND, comparable, consistency
+from napari_srgan.trust.invention import (
+    SIGMA,
+    check_fidelity,
+    fidelity_model,
+    has_invention,
+    invention,
+    require_definite,
+)
+from napari_srgan.trust.operators import CONSISTENCY, operator_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRequest:
+    """Which maps of which planes.
+
+    Attributes
+    ----------
+    stack : Stack
+        The measured input.
+    restore : RestoreOptions
+        How the result was made: model, region (the planes and the part of them that maps are
+        wanted of), intensity, transform, nan, and how to make what is not there.
+    options : MapOptions
+        The kinds have to be named.
+    result : Stack, optional
+        The result, of `result_region`; made plane by plane without.
+    fidelity : Stack, optional
+        That of the fidelity model, of `fidelity_region`; made without.
+    result_region, fidelity_region : mapping, optional
+        In pixels of the input; the whole without. Along Y and X that of `restore`.
+    """
+
+    stack: Stack
+    restore: RestoreOptions
+    options: MapOptions
+    result: Stack | None = None
+    fidelity: Stack | None = None
+    result_region: Region | None = None
+    fidelity_region: Region | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of maps."""
+        return self.options.maps or ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class MapPlane:
+    """One plane of one map.
+
+    Attributes
+    ----------
+    kind : str
+    index : tuple of int
+        The plane, from the start of the region.
+    values : ndarray of float32
+        Shape (y, x) for consistency, (sy * y, sx * x) for the others.
+    percent : float or None
+        RMS in % of the range.
+    """
+
+    kind: str
+    index: tuple[int, ...]
+    values: NDArray[np.float32]
+    percent: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapNotes:
+    """What goes with a map wherever it is shown or kept.
+
+    Attributes
+    ----------
+    kind, title, unit, legend : str
+        The title is "consistency", or "removed signal" for models that take noise away.
+    scale : Scale
+        (1, 1) for maps of the size of the input, else that of the model.
+    models : tuple of str
+    """
+
+    kind: str
+    title: str
+    unit: str
+    legend: str
+    scale: Scale
+    models: tuple[str, ...]
+
+    def metadata(self, record: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Give what a layer or file of the map carries; `record` is that of the result."""
+        return {
+            "trust_map": {
+                "kind": self.kind,
+                "title": self.title,
+                "unit": self.unit,
+                "legend": self.legend,
+                "models": list(self.models),
+                "result": None if record is None else dict(record),
+            }
+        }
+
+
+class TrustMaps:
+    """A request that was checked.
+
+    Raises
+    ------
+    InputError
+        If the maps cannot be made: a degradation that does not fit, no such model, NaN.
+    """
+
+    def __init__(self, request: MapRequest) -> None:
+        self.request = request
+        unprojected = replace(request.restore, back_project=False)
+        self._plan = plan(
+            request.stack, request.restore if request.result is None else unprojected
+        )
+        self._unprojected = unprojected
+        self.card: Card = self._plan.card
+        self.intensity: Intensity = self._plan.intensity
+        self.region = dict(self._plan.region)
+        if {"consistency", "invention"} & set(request.kinds):
+            self._operator = operator_of(self.card)
+        self._fidelity: Card | None = None
+        if "invention" in request.kinds:
+            require_definite(self._operator)
+            if request.options.fidelity is None:
+                info = fidelity_model(self.card)
+            else:
+                info = model_for(request.options.fidelity, request.stack.is_rgb)
+                check_fidelity(self.card, info.card)
+            self._fidelity, self._fidelity_path = info.card, info.path
+        self._members = mirrored.symmetries(self.card, request.options.symmetries)
+
+    @property
+    def sha256(self) -> str:
+        """Of the model's file."""
+        return self._plan.model_sha256
+
+    @property
+    def steps(self) -> int:
+        """Tiles that will be restored for all maps, and one a plane."""
+        request, kinds = self.request, set(self.request.kinds)
+        passes = len(self._members) * ("spread" in kinds)
+        passes += request.result is None and bool(kinds & {"consistency", "invention"})
+        passes += request.fidelity is None and "invention" in kinds
+        return len(self._plan.planes) * (passes * len(self._plan.tiles) + 1)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the user about input and model."""
+        return self._plan.warnings
+
+    def record(self) -> dict[str, Any]:
+        """Name what the maps were made with, for files: JSON can hold it."""
+        whole = self.request.stack.sizes
+        part = any(ends != (0, whole[a]) for a, ends in self.region.items())
+        return {
+            "tool": "napari-srgan",
+            "tool_version": __version__,
+            "model": self.card.name,
+            "weights_sha256": self.sha256,
+            "intensity_lo": list(self.intensity.lo),
+            "intensity_hi": list(self.intensity.hi),
+            "transform": self.intensity.transform,
+            "scale_factor": plain_scale(self.card.scale),
+            "region": {a: list(ends) for a, ends in self.region.items()} if part else None,
+            "notice": RESEARCH_USE,
+        }
+
+    def notes(self, kind: str) -> MapNotes:
+        """Give the words for a map."""
+        name = self.card.name
+        bent = self.intensity.transform != "none"
+        if kind == "consistency":
+            sure = self._operator.kind == CONSISTENCY
+            return MapNotes(
+                kind=kind,
+                title=self._operator.kind,
+                unit="% of the transformed range" if bent else "stored values",
+                legend=LEGEND if sure else REMOVED_LEGEND,
+                scale=(1, 1),
+                models=(name,),
+            )
+        if kind == "spread":
+            text, models = mirrored.legend(self._members), [name]
+        else:
+            assert self._fidelity is not None
+            models = [name, self._fidelity.name]
+            text = (
+                f"What {' adds to '.join(models)} in the part that the measurement cannot see: "
+                f"local RMS (Gaussian window, sigma {SIGMA:g} px) in % of the range. It may be "
+                "right; the data cannot tell."
+            )
+        return MapNotes(
+            kind=kind,
+            title=kind,
+            unit="% of the range",
+            legend=text,
+            scale=self.card.scale,
+            models=tuple(models),
+        )
+
+    def planes(
+        self, upscalers: Upscalers | None = None
+    ) -> Generator[Progress | MapPlane, None, None]:
+        """Make the maps.
+
+        Parameters
+        ----------
+        upscalers : Upscalers, optional
+            Kept from call to call by who has some.
+
+        Yields
+        ------
+        Progress
+            After every tile of a result that has to be made, and every plane.
+        MapPlane
+            As they are ready. Closing the generator stops the work.
+        """
+        upscalers = upscalers or Upscalers()
+        done, total = 0, self.steps
+        starts = [self.region[a][0] for a in self.request.stack.plane_axes]
+        for index in self._plan.planes:
+            place = tuple(i - s for i, s in zip(index, starts, strict=True))
+            for step in self._plane(upscalers, index):
+                if isinstance(step, Progress):
+                    done = min(done + 1, total)
+                    yield Progress(done, total, note=step.note)
+                else:
+                    kind, values, figure = step
+                    yield MapPlane(kind=kind, index=place, values=values, percent=figure)
+            done = min(done + 1, total)
+            yield Progress(done, total)
+
+    def _plane(
+        self, upscalers: Upscalers, index: tuple[int, ...]
+    ) -> Iterator[Progress | tuple[str, NDArray[np.float32], float | None]]:
+        request, kinds = self.request, self.request.kinds
+        channel = request.stack.channel_of(index)
+        rows, cols = (slice(*self.region[a]) for a in "YX")
+        high: NDArray[Any] = np.empty(0)
+        if {"consistency", "invention"} & set(kinds):
+            high = yield from self._result(
+                upscalers, index, request.result, request.result_region, None
+            )
+        if "consistency" in kinds:
+            low, span = comparable(request.stack.read(index, rows, cols), self.intensity, channel)
+            again, _ = comparable(high, self.intensity, channel)
+            sizes = request.stack.height, request.stack.width
+            cuts = (rows.start > 0, rows.stop < sizes[0], cols.start > 0, cols.stop < sizes[1])
+            found = consistency(low, again, self._operator, span, cuts)
+            yield "consistency", found.map, found.rmse_percent
+        if "invention" in kinds:
+            other = yield from self._result(
+                upscalers, index, request.fidelity, request.fidelity_region, self._fidelity_path
+            )
+            first, span = comparable(high, self.intensity, channel)
+            second, _ = comparable(other, self.intensity, channel)
+            added = invention(first, second, self._operator, span)
+            yield "invention", added.map, added.rms_percent
+        if "spread" in kinds:
+            values = yield from self._spread(upscalers, index, channel)
+            some = values[np.isfinite(values)].astype(np.float64)
+            yield "spread", values, math.sqrt(np.mean(some**2)) if some.size else None
+
+    def _result(
+        self,
+        upscalers: Upscalers,
+        index: tuple[int, ...],
+        given: Stack | None,
+        region: Region | None,
+        model: Path | None,
+    ) -> Generator[Progress, None, NDArray[Any]]:
+        """Read a plane of a result, or make it."""
+        stack = self.request.stack
+        if given is not None:
+            there = check_region(stack, region)
+            axes = stack.plane_axes
+            at = {a: i - there[a][0] for a, i in zip(axes, index, strict=True)}
+            y, x = (
+                slice(f * (self.region[a][0] - there[a][0]), f * (self.region[a][1] - there[a][0]))
+                for a, f in zip("YX", self.card.scale, strict=True)
+            )
+            return given.read(tuple(at[a] for a in given.plane_axes), y, x)
+        one = {a: (i, i + 1) for a, i in zip(stack.plane_axes, index, strict=True)}
+        options = replace(
+            self._plan.options, region={**self.region, **one}, intensity=self.intensity
+        )
+        if model is not None:
+            options = replace(options, model=model, back_project=False)
+        data = yield from _restored(upscalers, plan(stack, options))
+        # All axes but these have one entry.
+        inner = [a for a in stack.axes if a in "YXS"]
+        plane = data.reshape([n for a, n in zip(stack.axes, data.shape, strict=True) if a in inner])
+        return plane.transpose([inner.index(a) for a in "YXS" if a in inner])
+
+    def _spread(
+        self, upscalers: Upscalers, index: tuple[int, ...], channel: int
+    ) -> Generator[Progress, None, NDArray[np.float32]]:
+        """Restore a plane in every orientation, in floats, so that no rounding is in the spread."""
+        stack = self.request.stack
+        whole = stack.read(index)
+        whole = whole[..., :3] if whole.ndim == 3 else whole
+        wide = stack.dtype.itemsize > 2 and stack.dtype != np.float32
+        whole = whole.astype(np.float64 if wide else np.float32)
+        lo, hi = self.intensity.lo[channel], self.intensity.hi[channel]
+        intensity = replace(self.intensity, lo=(lo,), hi=(hi,))
+        gathered, span = mirrored.Spread(), 1.0
+        for member in self._members:
+            region = member.region(self.region["Y"], self.region["X"], *whole.shape[:2])
+            turned = Stack(
+                np.ascontiguousarray(member.of(whole)),
+                axes="YXS" if whole.ndim == 3 else "YX",
+                name=stack.name,
+            )
+            options = replace(self._unprojected, region=region, intensity=intensity)
+            data = yield from _restored(upscalers, plan(turned, options))
+            values, span = comparable(member.undo(data), intensity)
+            gathered.add(values)
+        return gathered.map(span)
+
+
+def _restored(upscalers: Upscalers, planned: Plan) -> Generator[Progress, None, NDArray[Any]]:
+    result = yield from upscalers.of(planned).run(planned)
+    return result.data
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMap:
+    """A map that was written.
+
+    Attributes
+    ----------
+    path : Path
+    notes : MapNotes
+    slices : list of float or None
+        RMS of every slice in % of the range; None where nothing is known.
+    """
+
+    path: Path
+    notes: MapNotes
+    slices: list[float | None] = field(default_factory=list)
+
+    @property
+    def rms_percent(self) -> float | None:
+        """Over all slices."""
+        known = self.known
+        return math.sqrt(sum(v**2 for v in known) / len(known)) if known else None
+
+    @property
+    def known(self) -> list[float]:
+        """The figures of the slices that have one."""
+        return [v for v in self.slices if v is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMaps:
+    """All maps of a file, and the intensity range that 100 % is of."""
+
+    maps: tuple[WrittenMap, ...]
+    intensity: Intensity
+
+
+def write_trust_maps(
+    source: Path,
+    folder: Path,
+    restore: RestoreOptions,
+    options: MapOptions,
+    part: PartOptions | None = None,
+    *,
+    overwrite: bool = False,
+) -> Generator[Progress, None, WrittenMaps]:
+    """Super-resolve a file and write its trust maps as float32 TIFF.
+
+    Parameters
+    ----------
+    source : Path
+    folder : Path
+        Where ``<name>_<model>_<kind>.tif`` go; they appear when all are complete.
+    restore : RestoreOptions
+        Its region comes from `part`.
+    options : MapOptions
+    part : PartOptions, optional
+    overwrite : bool
+
+    Yields
+    ------
+    Progress
+        First warnings as notes. Closing the generator leaves nothing half-made.
+
+    Returns
+    -------
+    WrittenMaps
+
+    Raises
+    ------
+    InputError
+        If input, model or folder cannot be used, or a map is there and may not be replaced.
+    """
+    part = part or PartOptions()
+    stack = open_stack(source, axes=part.axes)
+    restore = replace(restore, region=region_of(stack, part))
+    card = model_for(restore.model, stack.is_rgb).card
+    if options.maps is None:
+        some = options.fidelity is not None or has_invention(card)
+        kinds = ("consistency", "invention", "spread") if some else ("consistency", "spread")
+        options = replace(options, maps=kinds)
+    label = input_label(str(source), restore.anonymise)
+    kinds = options.maps or ()
+    targets = {k: folder / f"{image_name(label)}_{card.name}_{k}.tif" for k in kinds}
+    check_places(targets.values(), folder, "--out", overwrite)
+    spare_inputs(targets.values(), [source])
+    maps = TrustMaps(MapRequest(stack=stack, restore=restore, options=options))
+    for warning in maps.warnings:
+        yield Progress(0, maps.steps, note=warning)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {k: WrittenMap(path, maps.notes(k)) for k, path in targets.items()}
+    with ExitStack() as undo:
+        sinks: dict[str, FileSink] = {}
+        for kind, path in targets.items():
+            sinks[kind] = FileSink(path, overwrite)
+            undo.callback(sinks[kind].abort)  # harmless after commit
+            sinks[kind].open(_spec(stack, maps, kind, path, label))
+        steps = maps.planes()
+        undo.callback(steps.close)
+        for step in steps:
+            if isinstance(step, MapPlane):
+                sinks[step.kind].write(step.index, 0, 0, step.values)
+                written[step.kind].slices.append(step.percent)
+            else:
+                yield step
+        for kind, sink in sinks.items():
+            noted = {**_noted(maps, kind, label), "rms_percent": written[kind].slices}
+            sink.commit({"trust_map": noted})
+    return WrittenMaps(tuple(written.values()), maps.intensity)
+
+
+def _noted(maps: TrustMaps, kind: str, label: str) -> dict[str, Any]:
+    noted: dict[str, Any] = maps.notes(kind).metadata({"input": label, **maps.record()})[
+        "trust_map"
+    ]
+    return noted
+
+
+def _spec(stack: Stack, maps: TrustMaps, kind: str, path: Path, label: str) -> OutputSpec:
+    axes, finer = stack.axes.replace("S", ""), maps.notes(kind).scale
+    scale, translate = upscaled_placement(axes, stack.scale, stack.translate, finer, maps.region)
+    lengths = (maps.region[a][1] - maps.region[a][0] for a in axes)
+    return OutputSpec(
+        shape=tuple(n * f for n, f in zip(lengths, factors(axes, finer), strict=True)),
+        axes=axes,
+        dtype=np.dtype(np.float32),
+        scale=scale,
+        translate=translate,
+        units=stack.units,
+        name=path.name,
+        metadata={"trust_map": _noted(maps, kind, label)},
+    )
