@@ -14,7 +14,8 @@ import numpy as np
 from napari_srgan._gui.reader import LAYER_KEY
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
-from napari_srgan.io.sinks import FileSink, OutputSpec
+from napari_srgan.io.output import OutputSpec
+from napari_srgan.io.sinks import FileSink
 
 
 def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:

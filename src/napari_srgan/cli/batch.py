@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from napari_srgan.cli.summary import SUMMARY, Summary
 from napari_srgan.cli.terminal import follow, peak_memory_mb, say, sentence_for
 from napari_srgan.engine.record import input_label
-from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.errors import InputError
+from napari_srgan.io.atomic import THERE_FOR_COMMANDS
 from napari_srgan.io.open import image_name, open_stack
 from napari_srgan.trust.consistency import sentence as trust_sentence
 
@@ -169,15 +170,12 @@ def region_of(stack: Stack, request: Request) -> dict[str, tuple[int, int]] | No
 
 
 def check_target(source: Path, target: Path, overwrite: bool) -> None:
-    """Refuse an output before any work: the input itself, or a place that `check_place` refuses."""
-    from napari_srgan.io.sinks import check_place
+    """Refuse an output before any work: the input itself, or a place that cannot be written."""
+    from napari_srgan.io.sinks import check_output
 
     if target.exists() and source.exists() and target.samefile(source):
         raise InputError(f"{target}: input and output are the same file; name another output.")
-    try:
-        check_place(target, overwrite)
-    except OutputExists:
-        raise OutputExists(f"{target} exists already; --overwrite replaces it.") from None
+    check_output(target, overwrite, THERE_FOR_COMMANDS)
 
 
 def _restore(stack: Stack, target: Path, request: Request) -> dict[str, Any]:

@@ -18,17 +18,16 @@ from tqdm import tqdm
 
 from napari_srgan.cli.batch import OpenRange, region_of
 from napari_srgan.cli.batch import Request as BatchRequest
-from napari_srgan.cli.inputs import spare_inputs
 from napari_srgan.cli.terminal import say, table
 from napari_srgan.engine import record as provenance
 from napari_srgan.engine.plan import Job
 from napari_srgan.engine.upscaler import Upscaler
-from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image import geometry
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.atomic import spare_inputs
 from napari_srgan.io.open import image_name, open_stack
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks import FileSink, check_place
+from napari_srgan.io.sinks import FileSink, check_outputs_in
 from napari_srgan.models.catalogue import model_for
 from napari_srgan.tasks.map_request import MapNotes, MapPlane, MapRequest
 from napari_srgan.tasks.maps import Maps
@@ -87,7 +86,7 @@ def run(request: Request) -> None:
             kinds = ("consistency", "spread")
     label = provenance.input_label(str(request.source), job.anonymise)
     targets = {k: request.out / f"{image_name(label)}_{card.name}_{k}.tif" for k in kinds}
-    _check(targets, request)
+    check_outputs_in(request.out, targets.values(), request.overwrite, "--out")
     spare_inputs(targets.values(), [request.source])
     maps = Maps(
         MapRequest(
@@ -122,17 +121,6 @@ def run(request: Request) -> None:
         for kind in kinds:
             title, legend = maps.notes(kind).title, maps.notes(kind).legend
             print(legend if legend.casefold().startswith(title) else f"{title}: {legend}")
-
-
-def _check(targets: Mapping[str, Path], request: Request) -> None:
-    """Refuse places before any work."""
-    if request.out.exists() and not request.out.is_dir():
-        raise InputError(f"{request.out} is a file: --out needs a folder.")
-    for path in targets.values() if request.out.is_dir() else ():
-        try:
-            check_place(path, request.overwrite)
-        except OutputExists:
-            raise OutputExists(f"{path} exists already; --overwrite replaces it.") from None
 
 
 def _write(
