@@ -1,7 +1,4 @@
-"""napari's writer hook: one image layer into a TIFF file, with all that its reader restores.
-
-What belongs here: from napari's layer attributes to an OutputSpec. The file is sinks.py's.
-"""
+"""napari's writer hook: one image layer into a TIFF file, with all that its reader restores."""
 
 from __future__ import annotations
 
