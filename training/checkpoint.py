@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 from napari_srgan.errors import InputError
+from napari_srgan.io.atomic import whole_file
 
 NAME = "checkpoint.pt"
 _FORMAT = 1
@@ -39,22 +39,17 @@ def write(path: Path, state: dict[str, Any]) -> None:
 
 
 def replace_file(path: Path, content: bytes | memoryview, what: str) -> None:
-    """Put a file in place whole: written beside it, flushed to the disk, then renamed.
+    """Put a file in place whole, see `atomic.whole_file`.
 
     Raises
     ------
     InputError
         Naming `what` could not be written, and why; nothing has changed then.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_bytes(content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         cause = "the disk is full" if full else error.strerror
         raise InputError(

@@ -11,7 +11,6 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_srgan._gui.compare.compare import Compare
-from napari_srgan.image.plane_array import PartArray, PlaneArray
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.measure.error_map import error_map
 from napari_srgan.measure.frc import ring_correlation
@@ -43,28 +42,6 @@ def panel(viewer, pair, qtbot):
     made.low.choose(low)
     qtbot.waitUntil(lambda: made.slice.question is not None and not made.busy, timeout=WAIT)
     return made
-
-
-def test_lazy_arrays_read_what_numpy_reads():
-    data = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
-    planes = PlaneArray(
-        data.shape, data.dtype, "TYXZ", lambda index: data[index[0], :, :, index[1]]
-    )
-    part = PartArray(data, 2, 1)
-    for key in (
-        np.s_[...],
-        np.s_[1],
-        np.s_[0, :, 1, 2],
-        np.s_[:, 1:3, ::-1, ::2],
-        np.s_[-1, ..., -1],
-        np.s_[:, :, 1:3],
-        np.s_[0, 2:2],
-    ):
-        assert np.array_equal(planes[key], data[key]), key
-        assert np.array_equal(part[key], data[:, :, 1:][key]), key
-    with pytest.raises(IndexError):
-        planes[2]
-    assert np.array_equal(np.asarray(planes), data)
 
 
 # --- curtain ----------------------------------------------------------------------------------

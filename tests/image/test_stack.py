@@ -1,14 +1,18 @@
 import itertools
+import multiprocessing
+import pickle
 import re
 from typing import ClassVar
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack, check_region
+from napari_srgan.io.open import open_stack
 
 SIZES = {"T": 2, "C": 3, "Z": 4, "Y": 9, "X": 11, "S": 3}
 
@@ -209,3 +213,75 @@ def test_a_mask_is_not_lost_in_silence():
     with pytest.raises(InputError, match="masked"):
         Stack(data)
     Stack(np.ma.array(data.filled(0)))  # nothing is masked
+
+
+# --- to another process ---------------------------------------------------------------------------
+
+
+def same(a, b):
+    for what in ("axes", "name", "scale", "translate", "units", "dtype", "metadata"):
+        assert getattr(a, what) == getattr(b, what)
+    for index in a.plane_indices():
+        np.testing.assert_array_equal(a.read(index), b.read(index))
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 60000, (3, 60, 500), dtype=np.uint16)
+
+
+def test_files_travel_by_path(tmp_path, pixels, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a path that is relative here would not be found elsewhere
+    np.save("a.npy", pixels)
+    tifffile.imwrite("a.tif", pixels, compression="zlib", photometric="minisblack")
+    tifffile.imwrite("b.tif", pixels[0], photometric="minisblack")
+    for stack in (
+        open_stack("a.npy"),
+        open_stack("a.tif"),
+        open_stack("a.tif", axes="TXY"),
+        open_stack("b.tif"),
+        Stack(np.memmap("a.npy", "u2", "r", offset=128, shape=pixels.shape)[:, ::-2, 3:]),
+    ):
+        sent = pickle.dumps(stack)
+        assert len(sent) < 2000
+        monkeypatch.chdir("/")
+        again = pickle.loads(sent)
+        monkeypatch.chdir(tmp_path)
+        same(again, stack)
+        assert len(pickle.dumps(again)) < 2000
+
+
+def test_arrays_in_memory_travel_with_their_pixels(pixels):
+    stack = Stack(pixels, axes="CYX", scale=(1, 2, 3), metadata={"a": 1})
+    same(pickle.loads(pickle.dumps(stack)), stack)
+
+
+def test_what_is_changed_in_memory_only_travels_with_its_pixels(tmp_path, pixels):
+    np.save(tmp_path / "a.npy", pixels)
+    changed = np.load(tmp_path / "a.npy", mmap_mode="c")
+    changed[1] = 7
+    again = pickle.loads(pickle.dumps(Stack(changed)))
+    assert (again.read((1,)) == 7).all()
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.tif"])
+def test_a_file_that_is_another_by_then_is_one_sentence(tmp_path, pixels, name):
+    def write(array):
+        if name == "a.npy":
+            np.save(tmp_path / name, array)
+        else:
+            tifffile.imwrite(tmp_path / name, array, photometric="minisblack")
+
+    write(pixels)
+    sent = pickle.dumps(open_stack(tmp_path / name))
+    (tmp_path / name).unlink()
+    write(pixels[:, :30])
+    with pytest.raises(InputError, match="changed since it was opened"):
+        pickle.loads(sent)
+
+
+def test_another_process_reads_the_same(tmp_path, pixels):
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack")
+    stack = open_stack(tmp_path / "a.tif")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        np.testing.assert_array_equal(pool.apply(Stack.read, (stack, (2,))), pixels[2])

@@ -526,7 +526,8 @@ def test_names():
 
 
 def test_notes_kept_by_another_program_do_not_outrule_its_changes(tmp_path):
-    from napari_srgan.io.sinks import FileSink, OutputSpec
+    from napari_srgan.io.output import OutputSpec
+    from napari_srgan.io.sinks import FileSink
 
     um = ("micrometer",) * 3
     spec = OutputSpec(

@@ -13,12 +13,17 @@ from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.io.open import open_stack
 from napari_srgan.measure.shift import estimated_shift
-from napari_srgan.synthetic import recipes
 from napari_srgan.synthetic import samples as sample_data
 from napari_srgan.synthetic.optics import Optics, display
-from napari_srgan.synthetic.recipes import FOVEAL_B_SCAN, oct_volumes
 from napari_srgan.synthetic.retina import backscatter
-from napari_srgan.synthetic.samples import SAMPLES, copy_to, make_samples, sample_path
+from napari_srgan.synthetic.samples import (
+    FOVEAL_B_SCAN,
+    SAMPLES,
+    copy_to,
+    make_samples,
+    oct_volumes,
+    sample_path,
+)
 
 NAMES = [entry.name for entry in SAMPLES]
 PAIRS = [
@@ -53,7 +58,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def two_frames(monkeypatch):
     """Averaging costs most of the time and changes neither the truth nor the single frames."""
-    monkeypatch.setattr(recipes, "FRAMES", 2)
+    monkeypatch.setattr(sample_data, "FRAMES", 2)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,7 +164,7 @@ def test_the_coarse_instrument_is_the_harder_task():
 @pytest.mark.parametrize("against", ["oct_volume_truth", "oct_volume_hr"])
 def test_the_coarse_volume_lies_in_place_and_only_its_logarithm_looks_higher(against):
     def linear(grey):
-        lo, hi = recipes.DISPLAY
+        lo, hi = sample_data.DISPLAY
         return 10 ** ((lo + grey / 255 * (hi - lo)) / 10)
 
     shown, seen = [], []
@@ -172,13 +177,16 @@ def test_the_coarse_volume_lies_in_place_and_only_its_logarithm_looks_higher(aga
 
 
 def test_a_mirrored_eye_looks_shifted_the_other_way():
-    tissue, lr = recipes.GRID.padded(24), recipes.GRID.coarser(recipes.FACTOR)
+    tissue, lr = sample_data.GRID.padded(24), sample_data.GRID.coarser(sample_data.FACTOR)
     eye = backscatter(tissue, 0.0, np.random.default_rng(1))
-    instruments = [Optics(recipes.HIGH, tissue, recipes.GRID), Optics(recipes.LOW, tissue, lr)]
+    instruments = [
+        Optics(sample_data.HIGH, tissue, sample_data.GRID),
+        Optics(sample_data.LOW, tissue, lr),
+    ]
     shifts = []
     for s in (eye, eye[::-1]):
         fine, coarse = (
-            display(instrument.mean_intensity(s) + recipes.NOISE, *recipes.DISPLAY)
+            display(instrument.mean_intensity(s) + sample_data.NOISE, *sample_data.DISPLAY)
             for instrument in instruments
         )
         shifts.append(estimated_shift(fine, bicubic_enlarge(coarse, 4))[0])

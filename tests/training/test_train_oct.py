@@ -233,7 +233,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(scans, tmp_path, monkeypatc
             raise OSError(28, "No space left on device")
         real(descriptor)
 
-    monkeypatch.setattr("training.checkpoint.os.fsync", full)
+    monkeypatch.setattr("napari_srgan.io.atomic.os.fsync", full)
     assert run(scans, out, "--pretrain-steps", 100, "--checkpoint-every", 1) == 2
     assert "disk is full" in capsys.readouterr().err
     monkeypatch.undo()

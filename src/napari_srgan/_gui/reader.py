@@ -1,7 +1,4 @@
-"""napari's reader hook: TIFF files with their axes, spacing, units and origin.
-
-What belongs here: from a path to the layer data that napari takes. How TIFF is read is tiff.py's.
-"""
+"""napari's reader hook: TIFF files with their axes, spacing, units and origin."""
 
 from __future__ import annotations
 

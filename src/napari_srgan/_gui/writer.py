@@ -1,7 +1,4 @@
-"""napari's writer hook: one image layer into a TIFF file, with all that its reader restores.
-
-What belongs here: from napari's layer attributes to an OutputSpec. The file is sinks.py's.
-"""
+"""napari's writer hook: one image layer into a TIFF file, with all that its reader restores."""
 
 from __future__ import annotations
 
@@ -14,7 +11,8 @@ import numpy as np
 from napari_srgan._gui.reader import LAYER_KEY
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
-from napari_srgan.io.sinks import FileSink, OutputSpec
+from napari_srgan.io.output import OutputSpec
+from napari_srgan.io.sinks import FileSink
 
 
 def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:

@@ -24,11 +24,12 @@ from napari_srgan.cli.compare_maps import (
     ring_rows,
     write_error_maps,
 )
-from napari_srgan.cli.evaluate_report import check_csv, write_csv
-from napari_srgan.cli.inputs import check_mode, spare_inputs
+from napari_srgan.cli.evaluate_report import write_csv
+from napari_srgan.cli.inputs import check_mode
 from napari_srgan.cli.terminal import say
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Region, Stack
+from napari_srgan.io.atomic import check_place, spare_inputs
 from napari_srgan.io.open import open_stack
 from napari_srgan.measure.comparison import BICUBIC, Comparison, Settings, compare
 
@@ -81,7 +82,8 @@ def run(request: Request) -> None:
         If files cannot be read or do not belong together, or an output cannot be written; those
         are checked before any work.
     """
-    check_csv(request.csv, request.overwrite)
+    if request.csv is not None:
+        check_place(request.csv, request.overwrite)
     names = _names(request)
     reference = open_stack(request.reference, request.axes)
     check_mode(request.settings, reference)

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from napari_srgan.engine.record import input_label
-from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import upscaled_placement
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.io.open import image_name
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks import FileSink, check_place
+from napari_srgan.io.sinks import FileSink, check_outputs_in
 from napari_srgan.measure.error_map import error_map
 from napari_srgan.measure.frc import FRC, Direction, plane_spacing, ring_correlation
 from napari_srgan.measure.reference_grid import middle_plane, read_alike
@@ -58,8 +58,6 @@ def map_paths(folder: Path | None, names: Sequence[str], overwrite: bool) -> dic
     """
     if folder is None:
         return {}
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: --error-map needs a folder.")
     paths = {name: folder / f"{image_name(name)}_error.tif" for name in names}
     for name, path in paths.items():
         if list(paths.values()).count(path) > 1:
@@ -67,11 +65,7 @@ def map_paths(folder: Path | None, names: Sequence[str], overwrite: bool) -> dic
                 f"{name}: another candidate has the same name, and both error maps would be "
                 f"{path.name}; rename one."
             )
-        if folder.is_dir():
-            try:
-                check_place(path, overwrite)
-            except OutputExists:
-                raise OutputExists(f"{path} exists already; --overwrite replaces it.") from None
+    check_outputs_in(folder, paths.values(), overwrite, "--error-map")
     return paths
 
 

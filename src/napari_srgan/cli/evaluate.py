@@ -14,11 +14,11 @@ from typing import Any
 from tqdm import tqdm
 
 from napari_srgan.cli.evaluate_image import Evaluator, FileScore, Request
-from napari_srgan.cli.evaluate_report import check_csv, file_row, mean_row, text, write_csv
-from napari_srgan.cli.inputs import spare_inputs
+from napari_srgan.cli.evaluate_report import file_row, mean_row, text, write_csv
 from napari_srgan.cli.terminal import say, sentence_for
 from napari_srgan.engine.upscaler import Progress
 from napari_srgan.errors import InputError
+from napari_srgan.io.atomic import check_place, spare_inputs
 from napari_srgan.io.open import READABLE_SUFFIXES
 from napari_srgan.measure.scores import summary
 
@@ -57,7 +57,8 @@ def evaluate(
     InputError
         If a folder holds no images, or the request cannot be met for any file.
     """
-    check_csv(csv, overwrite)
+    if csv is not None:
+        check_place(csv, overwrite)
     images = find_images(paths)
     spare_inputs([csv], (path for path, _ in images))
     evaluator = Evaluator(request)

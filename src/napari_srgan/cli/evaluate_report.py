@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_srgan.cli.evaluate_image import FileScore
 from napari_srgan.cli.terminal import table
-from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.io.atomic import whole_file
 from napari_srgan.measure.scores import Score, Summary
 
 
@@ -52,37 +52,18 @@ def text(files: Sequence[FileScore], overall: Summary, protocol: str) -> str:
     return "\n".join(lines)
 
 
-def check_csv(path: Path | None, overwrite: bool) -> None:
-    """Refuse a place where no table can be written, before any work.
-
-    Raises
-    ------
-    OutputExists
-        If a file is there and may not be replaced.
-    InputError
-        If it is a folder, or lies in none.
-    """
-    if path is None:
-        return
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it.")
-    if not path.parent.is_dir():
-        raise InputError(f"The folder {path.parent} does not exist; make it first.")
-    if path.exists() and not overwrite:
-        raise OutputExists(f"{path} exists already; --overwrite replaces it.")
-
-
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows of files, under the union of their columns; the file appears when complete."""
     columns = dict.fromkeys(key for row in rows for key in row)
-    partial = path.with_name(path.name + ".partial")
-    # File names on Linux need not be UTF-8.
-    with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
+    with (
+        whole_file(path) as partial,
+        # File names on Linux need not be UTF-8.
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.DictWriter(stream, list(columns), restval="")
         writer.writeheader()
         for row in rows:
             writer.writerow({k: _flat(v) for k, v in row.items()})
-    partial.replace(path)
 
 
 def _figures(found: Summary, what: str) -> dict[str, Any]:

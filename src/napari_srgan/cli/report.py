@@ -16,11 +16,12 @@ from tqdm import tqdm
 
 from napari_srgan.cli.batch import OpenRange, region_of
 from napari_srgan.cli.batch import Request as BatchRequest
-from napari_srgan.cli.inputs import check_mode, spare_inputs
+from napari_srgan.cli.inputs import check_mode
 from napari_srgan.cli.terminal import say
 from napari_srgan.engine.plan import Job
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.atomic import spare_inputs
 from napari_srgan.io.open import open_stack
 from napari_srgan.measure.comparison import Settings, rows
 from napari_srgan.measure.reference_grid import middle_plane

@@ -1,7 +1,4 @@
-"""The axis letters: guessing them, and checking that an image of these axes can be upscaled.
-
-What belongs here: pure rules about shapes, axis letters and dtypes. Nothing is read here.
-"""
+"""The axis letters: guessing them, and checking that an image of these axes can be upscaled."""
 
 from __future__ import annotations
 

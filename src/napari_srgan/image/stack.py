@@ -1,7 +1,6 @@
 """Stack: a lazy view of any image, addressed plane by plane, with named axes and spacing.
 
-What belongs here: which axes an image has, what may be upscaled at all, and how one plane
-of it is read. Where the pixels come from (files.py) and where results go (sinks.py) does not.
+It says which axes an image has and what may be upscaled at all, and reads one plane of it.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import checked_axes, checked_dtype, guess_axes
+from napari_srgan.image.mapped import arrived, by_path
 
 EXACT_INTEGER = 2**53
 """Beyond it a 64-bit integer has no exact float64 counterpart, so it could be silently wrong."""
@@ -70,6 +70,11 @@ class Stack:
     InputError
         If the image cannot be upscaled: empty, under 8 px along Y or X, of a dtype that is not
         a real number of at most 64 bits, or with axes that do not fit it.
+
+    Notes
+    -----
+    It can be pickled and sent to another process. Data from a TIFF file and memory maps travel by
+    their path and are opened where they arrive; arrays in memory travel with their pixels.
     """
 
     data: LazyArray
@@ -121,6 +126,12 @@ class Stack:
             raise InputError(f"{name}: a scale of 0 has no meaning; give the pixel distance.")
         for key, value in values.items():  # the fields are frozen for everybody else
             object.__setattr__(self, key, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"data": by_path(self.data)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, data=arrived(state["data"]))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,7 +1,4 @@
-"""Units of length and time: one spelling inside (pint's, which napari takes), many on disk.
-
-What belongs here: names and factors. Where a file keeps its spacing is calibration.py's business.
-"""
+"""Units of length and time: one spelling inside (pint's, which napari takes), many on disk."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Files in and out."""
+"""Image files and what is known about them: opening, writing whole, notes, calibration."""

@@ -1,23 +1,23 @@
-"""Files: from a path to a Stack, whatever the format.
-
-What belongs here: which file is which format. How each is read lies in tiff.py and pictures.py.
-"""
+"""Opening image files: from a path to a Stack, whatever the format."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from napari_srgan.errors import InputError
-from napari_srgan.image.stack import LazyArray, Stack
-from napari_srgan.io.formats.notes import valid_layout
-from napari_srgan.io.sinks import TIFF_SUFFIXES, WRITABLE_SUFFIXES
+from napari_srgan.image.stack import Stack
+from napari_srgan.io.formats.npy import read_npy
+from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, read_picture
+from napari_srgan.io.formats.tiff import TIFF_SUFFIXES, read_tiff
 
-READABLE_SUFFIXES = (*TIFF_SUFFIXES, ".npy", ".png", ".jpg", ".jpeg")
-
-__all__ = ["READABLE_SUFFIXES", "WRITABLE_SUFFIXES", "image_name", "open_stack"]
+_FORMATS: dict[str, Callable[[Path, str | None], Stack]] = {
+    **dict.fromkeys(TIFF_SUFFIXES, read_tiff),
+    ".npy": read_npy,
+    **dict.fromkeys(PICTURE_SUFFIXES, read_picture),
+}
+READABLE_SUFFIXES = tuple(_FORMATS)
 
 
 def open_stack(path: str | os.PathLike[str], axes: str | None = None) -> Stack:
@@ -48,25 +48,8 @@ def open_stack(path: str | os.PathLike[str], axes: str | None = None) -> Stack:
     """
     path = Path(path)
     check_file(path)
-    suffix = path.suffix.lower()
-    name = path.name
-    if suffix in (".tif", ".tiff"):
-        from napari_srgan.io.formats.tiff import open_tiff
-
-        found = open_tiff(path, axes)
-        return Stack(
-            found.data,
-            found.axes,
-            name,
-            scale=found.scale,
-            translate=found.translate,
-            units=found.units,
-            spacing_source=found.spacing_source,
-            metadata=found.metadata,
-        )
-    if suffix == ".npy":
-        return Stack(_open_npy(path), axes, name)
-    return _open_picture(path, axes)
+    name = path.name.lower()
+    return next(read for suffix, read in _FORMATS.items() if name.endswith(suffix))(path, axes)
 
 
 def check_file(path: Path) -> None:
@@ -94,38 +77,3 @@ def image_name(path: str | os.PathLike[str]) -> str:
     name = Path(path).name
     ending = next((s for s in READABLE_SUFFIXES if name.lower().endswith(s)), "")
     return name[: len(name) - len(ending)] or name
-
-
-def _open_npy(path: Path) -> LazyArray:
-    try:
-        mapped: LazyArray = np.load(path, mmap_mode="r", allow_pickle=False)
-        return mapped
-    except (OSError, ValueError, EOFError) as e:
-        if "Object arrays" in str(e) or "Python objects" in str(e):
-            raise InputError(
-                f"{path.name}: object arrays cannot be upscaled; save a plain numeric array."
-            ) from None
-        raise InputError(f"{path.name} is not an .npy file, or it is cut short.") from e
-
-
-def _open_picture(path: Path, axes: str | None) -> Stack:
-    from napari_srgan.io.formats.pictures import read_picture
-
-    array, stored_axes, notes = read_picture(path)
-    layout = valid_layout(notes, stored_axes, array.shape, None) if axes is None else None
-    metadata = dict((notes or {}).get("metadata") or {})
-    if layout is None:
-        return Stack(array, axes or stored_axes, path.name, metadata=metadata)
-    letters = str(layout["axes"])
-    plain = [a for a in letters if a in "YXS"]
-    array = array.transpose(["YXS".index(a) for a in plain]).reshape(layout["shape"])
-    return Stack(
-        array,
-        letters,
-        path.name,
-        scale=tuple(layout["scale"]),
-        translate=tuple(layout["translate"]),
-        units=tuple(layout["units"]),
-        spacing_source="file" if set(layout["units"]) != {"pixel"} else "unknown",
-        metadata=metadata,
-    )

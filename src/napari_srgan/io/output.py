@@ -1,7 +1,4 @@
-"""OutputSpec: what an output will be, known before its first pixel is made.
-
-What belongs here: a description. Sinks take one, and the writers of the file formats read it.
-"""
+"""What an output will be, known before its first pixel is made."""
 
 from __future__ import annotations
 

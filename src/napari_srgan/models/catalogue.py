@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.io.atomic import whole_file
 from napari_srgan.models.card import Card
 from napari_srgan.models.file import SUFFIX, Model, load, read_card, save_model
 
@@ -103,9 +104,8 @@ def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
     if target.exists() and not overwrite:
         raise OutputExists(f"There is a model {name} already; use --overwrite to replace it.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
+    with whole_file(target) as partial:
+        shutil.copyfile(source, partial)
     return ModelInfo(read_card(target), target, bundled=False)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_srgan.errors import InputError
+from napari_srgan.io.atomic import whole_file
 from napari_srgan.models.card import Card
 
 if TYPE_CHECKING:
@@ -129,11 +130,10 @@ def save_model(path: str | Path, network: nn.Module, card: Card) -> Path:
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     # Not `save_file`, which makes files that only their owner may read.
-    partial.write_bytes(save(weights, metadata={_KEY: card.to_json()}))
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_bytes(save(weights, metadata={_KEY: card.to_json()}))
     return path
 
 

@@ -1,8 +1,7 @@
 """Synthetic OCT: from a map of backscatter to B-scans with speckle, at any resolution.
 
-The optics belongs here: sampling grids, the point-spread function, scatterers, coherent
-detection and the log-compressed display. What the tissue looks like is in
-`retina`; which stacks are made of it is in `recipes`.
+Sampling grids, the point-spread function, scatterers, coherent detection and the log-compressed
+display. What the tissue looks like is in `retina`; which stacks are made of it is in `samples`.
 
 A B-scan is a plane of depth (rows, micrometres downwards) and lateral position (columns,
 micrometres). Every scatterer has a circular complex Gaussian amplitude times the square root of

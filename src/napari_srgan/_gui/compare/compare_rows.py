@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_srgan.io.atomic import whole_file
+
 HEADS = {
     "psnr": "PSNR",
     "ssim": "SSIM",
@@ -96,7 +98,7 @@ def save_csv(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
         If the file cannot be written.
     """
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
+    with whole_file(Path(path)) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, keys, restval="")
         writer.writeheader()
         writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)

@@ -20,8 +20,8 @@ from napari_srgan._gui.compare.readout import Ranges
 from napari_srgan._gui.layers import layer_stack
 from napari_srgan._gui.super_resolve.choice import slice_axis
 from napari_srgan.errors import InputError
-from napari_srgan.image.plane_array import PlaneArray
 from napari_srgan.image.stack import Stack
+from napari_srgan.image.views import PlaneArray
 from napari_srgan.measure.comparison import Comparison, PlaneFigures, Settings, compare
 from napari_srgan.measure.reference_grid import index_in, matched, whole_factors
 

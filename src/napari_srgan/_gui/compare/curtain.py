@@ -21,7 +21,7 @@ from napari_srgan._gui.parts.connections import Connections
 from napari_srgan._gui.parts.grid import is_hidden, show_names, turn_grid
 from napari_srgan._gui.result_layer import LINKED, linear_matrix, unique_name
 from napari_srgan.errors import InputError
-from napari_srgan.image.plane_array import PartArray
+from napari_srgan.image.views import without_first
 
 if TYPE_CHECKING:
     import napari
@@ -101,7 +101,7 @@ class Curtain(QObject):
         for layer, *_ in self._before:
             layer.visible, layer.name_overlay.visible = layer is left, False
         self.layer = viewer.add_image(
-            PartArray(self._data(), axis, self._start), **self._arguments()
+            without_first(self._data(), axis, self._start), **self._arguments()
         )
         if not right.rgb:
             self.layer.contrast_limits_range = tuple(right.contrast_limits_range)
@@ -201,7 +201,7 @@ class Curtain(QObject):
     def _refresh(self) -> None:
         # The place first: with the data first, the part would stand at its old place for a frame.
         self.layer.translate = self._translate()
-        self.layer.data = PartArray(self._data(), self._axis, self._start)
+        self.layer.data = without_first(self._data(), self._axis, self._start)
 
     # --- events -----------------------------------------------------------------------------
 

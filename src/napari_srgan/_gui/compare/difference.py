@@ -13,7 +13,7 @@ import numpy as np
 from napari_srgan._gui.compare.candidate_list import MAP_KEY
 from napari_srgan._gui.result_layer import placement, unique_name
 from napari_srgan.image.colour import as_channels
-from napari_srgan.image.plane_array import PlaneArray
+from napari_srgan.image.views import PlaneArray
 from napari_srgan.measure.reference_grid import index_in, matched, on_reference_grid
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""What the file formats hold and how it is read, one file a format."""
+"""How each format is read, one file a format."""

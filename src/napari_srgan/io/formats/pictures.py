@@ -1,8 +1,4 @@
-"""Pictures: PNG and JPEG, decoded to gray, RGB or RGBA arrays, and PNG written.
-
-What belongs here: what Pillow's modes mean for pixel values. Everything larger than one plane
-is TIFF's or numpy's.
-"""
+"""Reading PNG and JPEG, one plane that is decoded at once: gray, RGB or RGBA."""
 
 from __future__ import annotations
 
@@ -11,17 +7,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from napari_srgan.errors import InputError
-from napari_srgan.io.formats.notes import KEY, from_text, notice, to_text
-from napari_srgan.io.output import OutputSpec
+from napari_srgan.image.stack import Stack
+from napari_srgan.io.notes import KEY, from_text, valid_layout
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 _AS_IT_IS = {"L": "YX", "RGB": "YXS", "RGBA": "YXS"}
 
 
-def read_picture(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
-    """Read a PNG or JPEG file.
+def decode(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
+    """Decode a PNG or JPEG file.
 
     Palettes become RGB, or RGBA if they have transparency; gray with alpha becomes RGBA; a JPEG is
     turned as its EXIF orientation says; 16-bit gray keeps its values.
@@ -72,33 +70,26 @@ def read_picture(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | No
         raise InputError(f"{path.name} cannot be read: {why}.") from e
 
 
-def check_png(spec: OutputSpec, name: str) -> None:
-    """Refuse what a PNG file cannot hold, before any work."""
-    sizes = dict(zip(spec.axes, spec.shape, strict=True))
-    planes = [f"{a}={n}" for a, n in sizes.items() if a not in "YXS" and n > 1]
-    if planes:
-        raise InputError(
-            f"{name}: a PNG holds one plane, but the output has {', '.join(planes)}; write .tif."
-        )
-    allowed = ("uint8",) if "S" in sizes else ("uint8", "uint16")
-    if spec.dtype.name not in allowed:
-        kind = "colour" if "S" in sizes else "gray"
-        raise InputError(
-            f"{name}: a PNG holds {kind} as {' or '.join(allowed)}, not as {spec.dtype.name};"
-            " write .tif."
-        )
-
-
-def write_png(path: Path, array: npt.NDArray[Any], spec: OutputSpec, notes: dict[str, Any]) -> None:
-    """Write the one plane of an output as PNG, with its notes as text."""
-    letters = [a for a in spec.axes if a in "YXS"]
-    plane = array.reshape([n for a, n in zip(spec.axes, spec.shape, strict=True) if a in "YXS"])
-    plane = plane.transpose([letters.index(a) for a in "YXS" if a in letters])
-    text = PngImagePlugin.PngInfo()
-    if notice(notes):
-        text.add_text("Comment", notice(notes))
-    text.add_text(KEY, to_text(notes), zip=True)
-    Image.fromarray(np.ascontiguousarray(plane)).save(path, format="PNG", pnginfo=text)
+def read_picture(path: Path, axes: str | None = None) -> Stack:
+    """Read a PNG or JPEG file as a stack, with the axes and spacing of its notes if they fit it."""
+    array, stored_axes, notes = decode(path)
+    layout = valid_layout(notes, stored_axes, array.shape, None) if axes is None else None
+    metadata = dict((notes or {}).get("metadata") or {})
+    if layout is None:
+        return Stack(array, axes or stored_axes, path.name, metadata=metadata)
+    letters = str(layout["axes"])
+    plain = [a for a in letters if a in "YXS"]
+    array = array.transpose(["YXS".index(a) for a in plain]).reshape(layout["shape"])
+    return Stack(
+        array,
+        letters,
+        path.name,
+        scale=tuple(layout["scale"]),
+        translate=tuple(layout["translate"]),
+        units=tuple(layout["units"]),
+        spacing_source="file" if set(layout["units"]) != {"pixel"} else "unknown",
+        metadata=metadata,
+    )
 
 
 def _stored_bits(path: Path) -> int:

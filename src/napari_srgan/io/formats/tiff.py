@@ -1,7 +1,7 @@
-"""Reading TIFF: which of its images, what its axes are, and what else it says about them.
+"""Reading TIFF of any flavour (plain, ImageJ, OME, BigTIFF) as one lazy array with named axes.
 
-What belongs here: the decisions that turn a TIFF file of any flavour (plain, ImageJ, OME,
-BigTIFF) into one lazy array with named axes. The bytes are read by tiffpages.py.
+Which of its images, what its axes are, and what else it says about them; the bytes are read by
+`tiff_array`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import traceback
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,12 +20,13 @@ import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import canonical
-from napari_srgan.image.stack import LazyArray, SpacingSource
+from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
-from napari_srgan.io.formats.calibration import Calibration, read_calibration
-from napari_srgan.io.formats.notes import read_notes, valid_layout
-from napari_srgan.io.formats.tifflog import listening
-from napari_srgan.io.formats.tiffpages import TiffArray, Transform, can_decode
+from napari_srgan.io.calibration import Calibration, read_calibration
+from napari_srgan.io.formats.tiff_array import TiffArray, Transform, can_decode, listening
+from napari_srgan.io.notes import read_notes, valid_layout
+
+TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 
 _WHITE_IS_ZERO, _PALETTE, _CMYK = 0, 3, 5
 _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")
@@ -46,6 +48,21 @@ class ImageFile:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
+def read_tiff(path: Path, axes: str | None = None) -> Stack:
+    """Open a TIFF file as a stack, see `open_tiff`; InputError if it cannot be upscaled."""
+    found = open_tiff(path, axes)
+    return Stack(
+        found.data,
+        found.axes,
+        path.name,
+        scale=found.scale,
+        translate=found.translate,
+        units=found.units,
+        spacing_source=found.spacing_source,
+        metadata=found.metadata,
+    )
+
+
 def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
     """Open a TIFF file without reading its pixels.
 
@@ -64,7 +81,7 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
         except Exception as e:  # tifffile meets damage with errors of every type
             raise InputError(f"{path.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
         try:
-            return _from_series(tif, path.name, axes)
+            return _from_series(tif, path, axes)
         except InputError:
             raise
         except Exception as e:
@@ -77,7 +94,8 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
                 raise InputError(f"{path.name} is cut short: pages that it lists are not there.")
 
 
-def _from_series(tif: tifffile.TiffFile, name: str, axes: str | None) -> ImageFile:
+def _from_series(tif: tifffile.TiffFile, path: Path, axes: str | None) -> ImageFile:
+    name = path.name
     if not tif.series:
         raise InputError(f"{name} holds no image.")
     series = max(tif.series, key=lambda s: s.size)  # the first of equals
@@ -103,13 +121,24 @@ def _from_series(tif: tifffile.TiffFile, name: str, axes: str | None) -> ImageFi
     for axis in order:
         if axis not in letters:  # axes of length 1 that the format has no place for
             letters, shape = axis + letters, (1, *shape)
-    array = TiffArray(
-        series, tuple(letters.index(a) for a in order), shape, page_ndim, dtype, transform
-    )
+    transposed = tuple(letters.index(a) for a in order)
+    expected = tuple(shape[i] for i in transposed), dtype
+    reopen = partial(_reopened, path.absolute(), axes, *expected)
+    array = TiffArray(series, transposed, shape, page_ndim, dtype, transform, reopen)
     if not can_decode(key):
         array[(0,) * (len(shape) - page_ndim)]  # find out now whether there is another way
     metadata = dict((notes or {}).get("metadata") or {})
     return _with_geometry(array, order, stated, layout, metadata)
+
+
+def _reopened(
+    path: Path, axes: str | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> TiffArray:
+    """Open an array that came from another process, or from another time."""
+    array = cast("TiffArray", open_tiff(path, axes).data)
+    if (array.shape, array.dtype) != (shape, dtype):
+        raise InputError(f"{path.name} has changed since it was opened; open it again.")
+    return array
 
 
 def _with_geometry(

@@ -3,7 +3,7 @@
 One JSON object under the key ``napari_srgan``: ``metadata`` (the provenance of a result among
 it) and ``layout`` (axes, scale, translate and units, exactly). It lies in ImageJ's Info, in an
 OME annotation, in tifffile's JSON description or in a PNG text chunk, so that other programs
-carry it along. What belongs here: its content, and whether it still describes the pixels.
+carry it along. It is believed only while it still describes the pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from napari_srgan.image.units import PIXEL, convert
-from napari_srgan.io.formats.calibration import Calibration
+from napari_srgan.io.calibration import Calibration
 from napari_srgan.io.output import OutputSpec
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Calibration: the spacing, origin and units that a TIFF file states in its own format.
 
-What belongs here: reading OME-XML, ImageJ's description and the resolution tags. What
-napari-srgan itself notes in a file, beyond these, is in notes.py.
+That is OME-XML, ImageJ's description and the resolution tags. What napari-srgan itself notes in a
+file, beyond these, is in `notes`.
 """
 
 from __future__ import annotations

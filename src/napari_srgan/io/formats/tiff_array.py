@@ -1,15 +1,17 @@
 """TiffArray: the pages of a TIFF file as one array that reads only what is asked of it.
 
-What belongs here: from an index to the bytes of a page. What the axes are called and how far
-apart the pixels lie is decided in tiff.py.
+tifffile carries on after damage and only logs it; `listening` collects that, so that a damaged file
+is refused and not shown.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ import tifffile
 from PIL import Image
 
 from napari_srgan.errors import InputError
-from napari_srgan.io.formats.tifflog import listening
 
 Transform = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
@@ -42,6 +43,8 @@ class TiffArray:
     transform : callable, optional
         Applied to each page (a palette, an inversion); it may add a last axis, which is counted
         in `stored_shape` and `page_ndim`.
+    reopen : callable, optional
+        Opens the same array anew; it is what is pickled, and the pixels stay in the file.
 
     Notes
     -----
@@ -57,6 +60,7 @@ class TiffArray:
         page_ndim: int,
         dtype: np.dtype[Any],
         transform: Transform | None = None,
+        reopen: Callable[[], TiffArray] | None = None,
     ) -> None:
         self.dtype = dtype
         self.shape = tuple(stored_shape[i] for i in order)
@@ -66,8 +70,15 @@ class TiffArray:
         self._frames = stored_shape[: len(stored_shape) - page_ndim]
         self._page_shape = stored_shape[len(stored_shape) - page_ndim :]
         self._transform = transform
+        self._reopen = reopen
         self._lock = threading.RLock()
         self._kept: tuple[int, npt.NDArray[Any]] | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Travel to another process by path."""
+        if self._reopen is None:
+            raise TypeError(f"{self.name}: this array does not know how it was opened")
+        return self._reopen, ()
 
     @property
     def ndim(self) -> int:
@@ -184,6 +195,26 @@ class TiffArray:
     def _broken(self, why: str) -> InputError:
         first = (why.strip() or "it is damaged").splitlines()[0].rstrip(".")
         return InputError(f"{self.name} cannot be read: {first}.")
+
+
+@contextmanager
+def listening() -> Iterator[list[str]]:
+    """Collect what tifffile logs in this thread, instead of showing it to the user."""
+    complaints: list[str] = []
+    thread = threading.get_ident()
+
+    def keep(record: logging.LogRecord) -> bool:
+        if threading.get_ident() != thread:
+            return True
+        complaints.append(record.getMessage())
+        return False
+
+    log = logging.getLogger("tifffile")
+    log.addFilter(keep)
+    try:
+        yield complaints
+    finally:
+        log.removeFilter(keep)
 
 
 def can_decode(page: tifffile.TiffPage) -> bool:

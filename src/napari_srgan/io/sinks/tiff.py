@@ -1,25 +1,20 @@
-"""Writing TIFF: an empty file of the right flavour, laid out so that pixels can be put anywhere.
-
-What belongs here: the choice of flavour, what each flavour says about axes and spacing, and
-where each plane lies. The pixels are put there by sinks.py.
-"""
+"""Writing TIFF: a file of the right flavour is laid out empty, and pixels can be put anywhere."""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import canonical
 from napari_srgan.image.units import PIXEL, convert, is_length, is_time, ome_symbol
-from napari_srgan.io.formats.notes import KEY, NAMESPACE, notice, to_info, to_text
+from napari_srgan.io.notes import KEY, NAMESPACE, notice, to_info, to_text
 from napari_srgan.io.output import OutputSpec
+from napari_srgan.io.sinks.raw import Layout, RawContent
 
 Flavour = Literal["imagej", "ome", "plain"]
 
@@ -33,24 +28,21 @@ _PAGE_HEADER = 400
 _OME_DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
 _IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
 _ASCII_UNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "angstrom": "angstrom"}
-_IJ_METADATA, _IJ_COUNTS, _DESCRIPTION = 50839, 50838, 270
+_DESCRIPTION = 270
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where the pixels of a file lie: one contiguous array.
+class TiffContent(RawContent):
+    """The inside of a TIFF file; see `file.Content`."""
 
-    Attributes
-    ----------
-    offset : int
-        Position of the first pixel in bytes.
-    axes, shape : str and tuple of int
-        Axes as stored, all of those of the output and perhaps some of length 1.
-    """
+    def __init__(self, path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> None:
+        super().__init__(path, spec, lay_out(path, spec, name, notes))
+        self._notes = notes
 
-    offset: int
-    axes: str
-    shape: tuple[int, ...]
+    def finish(self, notes: dict[str, Any]) -> None:
+        """Close the file, with other notes if they have changed."""
+        super().finish(notes)
+        if notes != self._notes:
+            rewrite_notes(self.path, self._notes, notes)
 
 
 def choose_flavour(spec: OutputSpec, name: str) -> tuple[Flavour, bool]:
@@ -213,14 +205,3 @@ def _annotation(notes: dict[str, Any]) -> str:
     pairs = {"notice": notice(notes), KEY: to_text(notes)}
     escape = tifffile.OmeXml._escape
     return "".join(f'<M K="{escape(k)}">{escape(v)}</M>' for k, v in pairs.items())
-
-
-def as_memmap(path: Path, layout: Layout, spec: OutputSpec) -> np.memmap[Any, np.dtype[Any]]:
-    """Map the finished file, read-only, as an array in the axis order of the output."""
-    whole: np.memmap[Any, np.dtype[Any]] = np.memmap(
-        path, dtype=spec.dtype, mode="r", offset=layout.offset, shape=layout.shape
-    )
-    added = tuple(i for i, a in enumerate(layout.axes) if a not in spec.axes)
-    kept = [a for a in layout.axes if a in spec.axes]
-    squeezed = whole.squeeze(axis=added)
-    return squeezed.transpose([kept.index(a) for a in spec.axes])  # type: ignore[return-value]

@@ -1,0 +1,13 @@
+"""Sinks: where a result goes while it is made, block by block, in memory or in a file."""
+
+from napari_srgan.io.sinks.file import WRITABLE_SUFFIXES, FileSink, check_output, check_outputs_in
+from napari_srgan.io.sinks.memory import MemorySink, Sink
+
+__all__ = [
+    "WRITABLE_SUFFIXES",
+    "FileSink",
+    "MemorySink",
+    "Sink",
+    "check_output",
+    "check_outputs_in",
+]
