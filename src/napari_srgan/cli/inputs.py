@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
-from napari_srgan.measure.plane_measures import Settings
+from napari_srgan.measure.planes import Settings
 
 
 def spare_inputs(targets: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:

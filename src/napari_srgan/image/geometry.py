@@ -11,6 +11,38 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Scale = tuple[int, int]
+"""How many times finer Y and X become, or coarser; (4, 4) is "4x"."""
+
+
+def as_scale(value: int | Sequence[int]) -> Scale:
+    """Return the scale that one number for both axes, or a pair (Y, X), stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or a number is below 1.
+    """
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or not all(type(v) is int and v >= 1 for v in pair):
+        raise ValueError(f"a scale is a whole number from 1 or two of them, not {value!r}")
+    return pair[0], pair[1]
+
+
+def plain_scale(scale: Scale) -> int | list[int]:
+    """Return a scale as JSON has it: one number where Y and X are alike, else both."""
+    return scale[0] if scale[0] == scale[1] else list(scale)
+
+
+def scale_text(scale: Scale) -> str:
+    """Write a scale as names have it, those of files too: "4x", or "1x4x" for 1 in Y and 4 in X."""
+    return f"{scale[0]}x" if scale[0] == scale[1] else f"{scale[0]}x{scale[1]}x"
+
+
+def times_text(scale: Scale) -> str:
+    """Write a scale before the word "times": "4", or "1 and 4" along Y and X."""
+    return str(scale[0]) if scale[0] == scale[1] else f"{scale[0]} and {scale[1]}"
+
 
 def origin_shift(factor: float) -> float:
     """Say where output pixel 0 has its centre, in input pixels.

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_srgan.image.geometry import Scale, as_scale, scale_text
+
 if TYPE_CHECKING:
     import torch
 
@@ -20,52 +22,56 @@ SHIFT_REACH = 4
 """How far, in pixels, `shift_batch` looks beyond the pixels between which it samples."""
 
 
-def bicubic_enlarge(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
-    """Enlarge an image by a whole factor.
+def bicubic_enlarge(image: NDArray[Any], scale: int | Scale) -> NDArray[np.float32]:
+    """Enlarge an image by whole factors.
 
     Parameters
     ----------
     image : ndarray
         Shape (Y, X) or (Y, X, S), any real dtype and range.
-    factor : int
+    scale : int or Scale
         How many times larger Y and X become.
 
     Returns
     -------
     ndarray of float32
-        Shape (factor * Y, factor * X[, S]), in the range of the input; may overshoot it.
+        Shape (sy * Y, sx * X[, S]), in the range of the input; may overshoot it.
     """
+    sy, sx = as_scale(scale)
     height, width = image.shape[:2]
-    return _resize(image, factor * height, factor * width)
+    return _resize(image, sy * height, sx * width)
 
 
-def bicubic_shrink(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
-    """Shrink an image by a whole factor, antialiased.
+def bicubic_shrink(image: NDArray[Any], scale: int | Scale) -> NDArray[np.float32]:
+    """Shrink an image by whole factors, antialiased.
 
     Parameters
     ----------
     image : ndarray
-        Shape (Y, X) or (Y, X, S), any real dtype and range; Y and X divisible by `factor`.
-    factor : int
+        Shape (Y, X) or (Y, X, S), any real dtype and range; Y and X divisible by the scale.
+    scale : int or Scale
         How many times smaller Y and X become.
 
     Returns
     -------
     ndarray of float32
-        Shape (Y / factor, X / factor[, S]).
+        Shape (Y / sy, X / sx[, S]).
 
     Raises
     ------
     ValueError
-        If Y or X is not divisible by the factor: the pixel centres would not fit.
+        If Y or X is not divisible by the scale: the pixel centres would not fit.
     """
+    sy, sx = as_scale(scale)
     height, width = image.shape[:2]
-    if height % factor or width % factor:
-        raise ValueError(f"An image of {height} x {width} px cannot be shrunk exactly {factor}x.")
-    return _resize(image, height // factor, width // factor)
+    if height % sy or width % sx:
+        raise ValueError(
+            f"An image of {height} x {width} px cannot be shrunk exactly {scale_text((sy, sx))}."
+        )
+    return _resize(image, height // sy, width // sx)
 
 
-def shrink_batch(images: torch.Tensor, scale: tuple[int, int]) -> torch.Tensor:
+def shrink_batch(images: torch.Tensor, scale: Scale) -> torch.Tensor:
     """Shrink float images (N, C, Y, X) by whole factors along Y and X, as `bicubic_shrink` does."""
     return _interpolate(images, [n // s for n, s in zip(images.shape[-2:], scale, strict=True)])
 

@@ -12,7 +12,7 @@ from napari_srgan._gui.layers import data_shape, layer_axes
 from napari_srgan._gui.result_layer import input_of
 from napari_srgan._gui.super_resolve.exports import record_of
 from napari_srgan.errors import InputError
-from napari_srgan.measure.reference_grid import whole_factor
+from napari_srgan.measure.grid import whole_factors
 
 if TYPE_CHECKING:
     from napari_srgan._gui.compare.compare import Compare
@@ -90,5 +90,5 @@ def _fits(low: Any, reference: Any) -> bool:
     except InputError:
         return False
     same = all(sizes[0].get(a) == sizes[1].get(a) for a in "TCZ")
-    factor = whole_factor(*((s["Y"], s["X"]) for s in sizes))
-    return same and factor is not None and factor > 1
+    scale = whole_factors(*((s["Y"], s["X"]) for s in sizes))
+    return same and scale is not None and scale != (1, 1)

@@ -14,7 +14,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.invalid import refuse_invalid
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.image.views import cropped, enlarged
-from napari_srgan.measure.reference_grid import matched, middle_plane, reference_range
+from napari_srgan.measure.grid import matched, middle_plane, reference_range
 from napari_srgan.tasks.report.request import ReportRequest
 
 
@@ -29,7 +29,7 @@ class Reference:
     region : Region
         The planes of the report.
     data_range : float
-        See `reference_grid.reference_range`; of the whole reference.
+        See `grid.reference_range`; of the whole reference.
     """
 
     stack: Stack
@@ -112,7 +112,7 @@ def _labelled(stack: Stack, job: Job) -> Stack:
 
 def _reference(reference: Stack, planned: Plan) -> Reference:
     stack, f = planned.stack, planned.factor
-    if matched(reference, stack) != f:
+    if matched(reference, stack) != (f, f):
         raise InputError(
             f"{reference.name} is {reference.height} x {reference.width} px, but the {f}x result "
             f"of {stack.name} will be {f * stack.height} x {f * stack.width} px: give the "

@@ -1,7 +1,6 @@
 """What a reference sets for a comparison: its grid of pixels, its planes, and its range.
 
-What belongs here: which stacks can be compared with a reference at all, and how a smaller one
-comes to its grid.
+Which stacks can be compared with a reference at all, and how a smaller one comes to its grid.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale
 from napari_srgan.image.intensity import to_dtype
 from napari_srgan.image.sampling import windows
 from napari_srgan.image.stack import Region, Stack
@@ -71,7 +71,7 @@ def refuse_invalid_plane(plane: NDArray[Any], stack: Stack, index: tuple[int, ..
         )
 
 
-def on_reference_grid(plane: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[Any], int]:
+def on_reference_grid(plane: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDArray[Any], Scale]:
     """Enlarge a plane by bicubic to a reference's grid, if it is a whole number of times smaller.
 
     Parameters
@@ -86,13 +86,13 @@ def on_reference_grid(plane: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDAr
     plane : ndarray
         Shape (Y, X) or (Y, X, S), in the dtype of `plane`: integers are rounded and clipped to
         it, as those of a restoration are. As it was if it has that size.
-    factor : int
-        How many times it was enlarged; 1: it was not.
+    scale : Scale
+        How many times it was enlarged along Y and X; (1, 1): it was not.
 
     Raises
     ------
     InputError
-        If the sizes do not differ by one whole factor.
+        If the sizes do not differ by whole factors.
 
     Notes
     -----
@@ -101,24 +101,25 @@ def on_reference_grid(plane: NDArray[Any], shape: tuple[int, ...]) -> tuple[NDAr
     from napari_srgan.image.resampling import bicubic_enlarge
 
     (height, width), (large_y, large_x) = plane.shape[:2], shape[:2]
-    factor = whole_factor((height, width), (large_y, large_x))
-    if factor is None:
+    scale = whole_factors((height, width), (large_y, large_x))
+    if scale is None:
         raise InputError(
             f"The reference plane is {large_y} x {large_x} px and the other {height} x {width} px: "
             "choose images of the same size, or one that is a whole number of times smaller."
         )
-    if factor == 1:
-        return plane, 1
-    return to_dtype(bicubic_enlarge(plane, factor), plane.dtype), factor
+    if scale == (1, 1):
+        return plane, scale
+    return to_dtype(bicubic_enlarge(plane, scale), plane.dtype), scale
 
 
-def whole_factor(small: tuple[int, int], large: tuple[int, int]) -> int | None:
-    """Return the one whole number by which both sides differ; None if there is none."""
-    factor = max(1, large[0] // small[0])
-    return factor if (factor * small[0], factor * small[1]) == tuple(large) else None
+def whole_factors(small: tuple[int, int], large: tuple[int, int]) -> Scale | None:
+    """Return the whole numbers of times that Y and X are larger; None if there are none."""
+    if large[0] % small[0] or large[1] % small[1] or min(large) < 1:
+        return None
+    return large[0] // small[0], large[1] // small[1]
 
 
-def matched(reference: Stack, other: Stack) -> int:
+def matched(reference: Stack, other: Stack) -> Scale:
     """Check that a stack can be compared with a reference plane by plane.
 
     Parameters
@@ -128,7 +129,7 @@ def matched(reference: Stack, other: Stack) -> int:
 
     Returns
     -------
-    int
+    Scale
         How many times smaller `other` is along Y and X.
 
     Raises
@@ -143,7 +144,7 @@ def matched(reference: Stack, other: Stack) -> int:
             f"{reference.name} has {_planes_text(reference)} and {other.name} "
             f"{_planes_text(other)}: choose stacks with the same axes and slices."
         )
-    return plane_factor(reference, other)
+    return plane_factors(reference, other)
 
 
 def check_kind(reference: Stack, other: Stack) -> None:
@@ -156,7 +157,7 @@ def check_kind(reference: Stack, other: Stack) -> None:
         )
 
 
-def plane_factor(reference: Stack, other: Stack) -> int:
+def plane_factors(reference: Stack, other: Stack) -> Scale:
     """Return how many times smaller another stack's planes are.
 
     Raises
@@ -164,14 +165,14 @@ def plane_factor(reference: Stack, other: Stack) -> int:
     InputError
         If their sizes do not differ by a whole factor; the sentence names both.
     """
-    factor = whole_factor((other.height, other.width), (reference.height, reference.width))
-    if factor is None:
+    scale = whole_factors((other.height, other.width), (reference.height, reference.width))
+    if scale is None:
         raise InputError(
             f"{reference.name} is {reference.height} x {reference.width} px and {other.name} "
             f"{other.height} x {other.width} px: choose images of the same size, or one that is a "
             "whole number of times smaller than the reference."
         )
-    return factor
+    return scale
 
 
 def index_in(other: Stack, reference: Stack, index: tuple[int, ...]) -> tuple[int, ...]:
