@@ -28,9 +28,7 @@ from napari_srgan import upscale
 from napari_srgan.image.colour import as_channels
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.io.open import open_stack
-from napari_srgan.measure.evaluation import score
-from napari_srgan.measure.paper_protocol import evaluate_plane_paper
-from napari_srgan.measure.scores import Score, summary
+from napari_srgan.measure.protocols import Score, evaluate_plane_paper, score, summary
 from napari_srgan.models.catalogue import ModelInfo, list_models, load_model, save_model
 from napari_srgan.models.vgg import VGGFeatures
 from napari_srgan.models.vgg_weights import load_vgg

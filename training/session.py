@@ -11,6 +11,7 @@ from torch import nn
 
 from napari_srgan.cli.terminal import table
 from napari_srgan.errors import InputError
+from napari_srgan.measure.table import MEASURES
 from napari_srgan.models.architectures.build import build
 from napari_srgan.models.file import load
 from napari_srgan.models.vgg import VGGFeatures
@@ -23,7 +24,7 @@ from training.monitor import CSV_NAME, read_rows
 from training.players import Players, discriminator_for
 from training.recipe import Recipe
 from training.timetable import timetable
-from training.validation import MEASURES, Row
+from training.validation import Row
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -115,20 +116,24 @@ def last_table(folder: Path, rows: Sequence[Row], pretrained_at: int) -> str:
     def at(step: int, name: str) -> Mapping[str, Any]:
         return next((r for r in logged if int(r["step"]) == step and r["set"] == name), {})
 
+    measures = [measure for measure in MEASURES.values() if measure.evaluated]
     parts = []
     for row in rows:
         columns: dict[str, Mapping[str, Any]] = {
             "model": row,
-            "bicubic": {k: row.get(f"{k}_bicubic") for k in MEASURES},
+            "bicubic": {m.name: row.get(f"{m.name}_bicubic") for m in measures},
         }
         if pretrained := at(pretrained_at, row["set"]) if pretrained_at else {}:
             columns = {"pretrained": pretrained} | columns
         if before := at(0, row["set"]):
             columns = {"before": before} | columns
         body = [
-            (label, *(_cell(key, values.get(key)) for values in columns.values()))
-            for key, label in MEASURES.items()
-            if row.get(key) is not None
+            (
+                ", ".join(filter(None, (m.title or m.label, m.unit))),
+                *(_cell(m.name, values.get(m.name)) for values in columns.values()),
+            )
+            for m in measures
+            if row.get(m.name) is not None
         ]
         head = (f"{row['set']} ({row['images']})", *columns)
         parts.append(table([head, *body]))

@@ -15,8 +15,7 @@ from napari_srgan.engine.tilesize import auto_tile
 from napari_srgan.engine.window import bytes_per_pixel
 from napari_srgan.errors import InputError
 from napari_srgan.image.resampling import bicubic_enlarge
-from napari_srgan.measure.evaluation import degraded_plane, score
-from napari_srgan.measure.scores import summary
+from napari_srgan.measure.protocols import degraded_plane, score, summary
 from napari_srgan.models.architectures.build import Generator
 from napari_srgan.models.architectures.receptive_field import halo
 from napari_srgan.models.architectures.rewrite import for_inference
@@ -28,17 +27,6 @@ from training.scans import Scan, ScanSet
 Row = dict[str, Any]
 """The scores of one set: "set", "images", and for each measure the mean of the model under its
 key and that of bicubic under the key with "_bicubic"."""
-
-MEASURES = {
-    "psnr": "PSNR, dB",
-    "ssim": "SSIM",
-    "ms_ssim": "MS-SSIM",
-    "mse": "MSE",
-    "mae": "MAE",
-    "vgg22": "VGG22 distance",
-    "vgg54": "VGG54 distance",
-}
-"""What the last table shows, by key."""
 
 _PREVIEWS = 2  # pictures a set
 _DIGITS = 6  # significant ones, of what a card keeps

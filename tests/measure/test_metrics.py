@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 from scipy.ndimage import convolve, gaussian_filter
 
 from napari_srgan.errors import InputError
-from napari_srgan.measure.metrics import data_range, mae, mse, pearson, psnr, rmse, ssim
-from napari_srgan.measure.msssim import MS_SSIM_SIDE, ms_ssim
+from napari_srgan.measure.metrics import (
+    MS_SSIM_SIDE,
+    data_range,
+    mae,
+    ms_ssim,
+    mse,
+    pearson,
+    psnr,
+    rmse,
+    ssim,
+)
 
 
 def texture(shape=(40, 52), seed=0):

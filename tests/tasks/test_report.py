@@ -378,12 +378,12 @@ def test_a_part_of_the_plane_is_compared_with_that_part(files):
     part = truth[1:3, 16:80, 32:112]
     whole = content.comparison.stack
     expected = peak_signal_noise_ratio(part, made.data, data_range=255)
-    assert whole[GRAY].psnr == pytest.approx(expected, rel=1e-9)
+    assert whole[GRAY].figures["psnr"] == pytest.approx(expected, rel=1e-9)
     # Bicubic knows what lies beside the region, as the model does.
     large = np.stack([np.clip(np.rint(bicubic_enlarge(p, 4)), 0, 255) for p in low])
     beside = large[1:3, 16:80, 32:112].astype(np.uint8)
     expected = peak_signal_noise_ratio(part, beside, data_range=255)
-    assert whole["bicubic"].psnr == pytest.approx(expected, rel=1e-9)
+    assert whole["bicubic"].figures["psnr"] == pytest.approx(expected, rel=1e-9)
     assert content.slices == ("Z=1", "Z=2") and content.shown.label == "slice Z=2"
     assert {p.name: p.pixels.shape for p in content.shown.images}["reference"] == (64, 80)
     assert "Y 4 to 19" in Page(page(content)).text

@@ -31,7 +31,8 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Region, Stack
 from napari_srgan.io.atomic import check_place, spare_inputs
 from napari_srgan.io.open import open_stack
-from napari_srgan.measure.comparison import BICUBIC, Comparison, Settings, compare
+from napari_srgan.measure.planes import Settings
+from napari_srgan.measure.stacks import BICUBIC, Comparison, compare
 
 __all__ = ["Request", "Settings", "run"]
 

@@ -18,7 +18,7 @@ from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink, check_outputs_in
 from napari_srgan.measure.error_map import error_map
 from napari_srgan.measure.frc import FRC, Direction, plane_spacing, ring_correlation
-from napari_srgan.measure.reference_grid import middle_plane, read_alike
+from napari_srgan.measure.grid import middle_plane, read_alike
 
 _DIRECTIONS: tuple[Direction, ...] = ("all", "axial", "lateral")
 
@@ -82,7 +82,7 @@ def write_error_maps(
     ----------
     reference : Stack
     stacks : mapping of candidate to Stack
-        Matched with the reference (`reference_grid.matched`).
+        Matched with the reference (`grid.matched`).
     region : Region or None
         The planes.
     paths : mapping of candidate to Path

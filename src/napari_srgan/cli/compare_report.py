@@ -6,22 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from napari_srgan.cli.compare_maps import FittedPlane, RingRow
 from napari_srgan.cli.terminal import table
 from napari_srgan.image.geometry import as_scale, scale_text
 from napari_srgan.image.units import PIXEL, ome_symbol
-from napari_srgan.measure.comparison import BICUBIC, Comparison, rows
 from napari_srgan.measure.frc import HALF_ANGLE
+from napari_srgan.measure.stacks import BICUBIC, Comparison, rows
+from napari_srgan.measure.table import MEASURES, PLANE_MEASURES
 
 Row = dict[str, Any]
 
 _MOST_SLICES = 40  # in the table; CSV and JSON have all
-_HEADS = {
-    "psnr": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "mse": "MSE", "rmse": "RMSE",
-    "mae": "MAE", "pearson": "Pearson", "rse": "RSE", "rsp": "RSP",
-}  # fmt: skip
+_COLUMNS = (*PLANE_MEASURES, "rse", "rsp")  # as far as they were taken
 _NOT_DEFINED = "-"
 
 
@@ -55,10 +51,8 @@ def all_rows(found: Comparison, fits: Sequence[FittedPlane], rings: Sequence[Rin
     for row in stack_rows:
         own = [f for f in fits if f.candidate == row["candidate"]]
         if own:
-            squares = [f.rse**2 for f in own if f.rse is not None]
-            defined = [f.rsp for f in own if f.rsp is not None]
-            row["rse"] = math.sqrt(float(np.mean(squares))) if squares else None
-            row["rsp"] = float(np.mean(defined)) if defined else None
+            for name, values in (("rse", [f.rse for f in own]), ("rsp", [f.rsp for f in own])):
+                row[name] = MEASURES[name].of_stack(values, found.data_range)
         for ring in rings:
             if ring.candidate == row["candidate"]:
                 row[f"frc_{ring.curve.direction}"] = ring.curve.resolution
@@ -122,12 +116,12 @@ def text(found: Comparison, laid: Sequence[Row], rings: Sequence[RingRow]) -> st
 
 
 def _stack_table(stack_rows: Sequence[Row], slices: int) -> str:
-    measures = [m for m in _HEADS if m in stack_rows[0]]
+    measures = [m for m in _COLUMNS if m in stack_rows[0]]
     bicubic = next((r.get("psnr") for r in stack_rows if r["candidate"] == BICUBIC), None)
     gains = bicubic is not None and len(stack_rows) > 1
     head = ["candidate"]
     for measure in measures:
-        head.append(_HEADS[measure])
+        head.append(MEASURES[measure].heading)
         if measure == "psnr":
             head += ["gain"] * gains + ["slice mean", "identical"] * (slices > 1)
     lines = [[*head, "shift Y", "shift X", "enlarged"]]
@@ -147,9 +141,9 @@ def _stack_table(stack_rows: Sequence[Row], slices: int) -> str:
 
 def _slice_table(plane_rows: Sequence[Row], names: Sequence[str]) -> str:
     shown = [m for m in ("psnr", "ssim") if m in plane_rows[0]] or [
-        m for m in _HEADS if m in plane_rows[0]
+        m for m in _COLUMNS if m in plane_rows[0]
     ][:2]
-    lines = [["slice", *(f"{_HEADS[m]} {name}" for name in names for m in shown)]]
+    lines = [["slice", *(f"{MEASURES[m].heading} {name}" for name in names for m in shown)]]
     by_slice: dict[str, list[str]] = {}
     for row in plane_rows:
         by_slice.setdefault(row["slice"], []).extend(_cell(m, row[m]) for m in shown)
@@ -183,20 +177,13 @@ def _ring_table(rings: Sequence[RingRow]) -> str:
 
 
 def _cell(measure: str, value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return _NOT_DEFINED
-    if measure == "psnr":
-        return "identical" if math.isinf(value) else f"{value:.2f}"
-    if measure in ("ssim", "ms_ssim", "pearson", "rsp"):
-        return f"{value:.4f}"
-    return f"{value:#.4g}"
+    return MEASURES[measure].text(value, missing=_NOT_DEFINED, infinite="identical")
 
 
 def _gain(row: Row, bicubic: float | None) -> str:
     if row["candidate"] == BICUBIC or bicubic is None:
         return ""
-    gain = row["psnr"] - bicubic
-    return f"{gain:+.2f}" if math.isfinite(gain) else _NOT_DEFINED
+    return MEASURES["psnr"].difference(row["psnr"], bicubic, missing=_NOT_DEFINED)
 
 
 def _pixels(value: float) -> str:

@@ -20,7 +20,7 @@ from napari_srgan.engine.upscaler import Progress
 from napari_srgan.errors import InputError
 from napari_srgan.io.atomic import check_place, spare_inputs
 from napari_srgan.io.open import READABLE_SUFFIXES
-from napari_srgan.measure.scores import summary
+from napari_srgan.measure.protocols import summary
 
 __all__ = ["Request", "evaluate", "find_images"]
 

@@ -23,9 +23,13 @@ from napari_srgan.image.intensity import Intensity, measure
 from napari_srgan.image.sampling import windows
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.open import open_stack
-from napari_srgan.measure.evaluation import Restore, evaluate_plane
-from napari_srgan.measure.paper_protocol import evaluate_plane_paper
-from napari_srgan.measure.scores import Summary, summary
+from napari_srgan.measure.protocols import (
+    Restore,
+    Summary,
+    evaluate_plane,
+    evaluate_plane_paper,
+    summary,
+)
 from napari_srgan.models.catalogue import Card, find_model, load_model, model_for
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import Any
 from napari_srgan.cli.evaluate_image import FileScore
 from napari_srgan.cli.terminal import table
 from napari_srgan.io.atomic import whole_file
-from napari_srgan.measure.scores import Score, Summary
+from napari_srgan.measure.protocols import Score, Summary
+from napari_srgan.measure.table import MEASURES, Measure
 
 
 def file_row(measured: FileScore, protocol: str) -> dict[str, Any]:
@@ -35,15 +36,16 @@ def mean_row(overall: Summary, failed: int) -> dict[str, Any]:
 
 def text(files: Sequence[FileScore], overall: Summary, protocol: str) -> str:
     """Return the head line, the table, and a sentence on what the mean is without."""
-    layers = list(overall.mean.model.vgg) if overall.mean else []
-    head = ["image", "PSNR (dB)", "bicubic", "gain", "SSIM", "bicubic"]
-    for layer in layers:
-        head += [layer.upper(), "bicubic"]
+    measures = _shown(overall.mean)
+    head = ["image"]
+    for measure in measures:
+        head += [measure.heading if measure.unit else measure.label, "bicubic"]
+        head += ["gain"] * (measure.name == "psnr")
     rows = [head]
-    rows += [_cells(f.name, f.summary.mean, len(head)) for f in files]
+    rows += [_cells(f.name, f.summary.mean, measures) for f in files]
     if overall.mean is not None:
         count = f"{overall.images} image{'s' * (overall.images != 1)}"
-        rows.append(_cells(f"mean of {count}", overall.mean, len(head)))
+        rows.append(_cells(f"mean of {count}", overall.mean, measures))
     lines = [_head_line(files, protocol), "", table(rows)]
     if overall.left_out:
         lines.append(
@@ -71,17 +73,21 @@ def _figures(found: Summary, what: str) -> dict[str, Any]:
     return {what: found.images, "left_out": found.left_out, **figures}
 
 
-def _cells(name: str, mean: Score | None, count: int) -> list[str]:
+def _shown(mean: Score | None) -> list[Measure]:
+    """Choose the columns: PSNR, SSIM, and the distances of feature maps that were taken."""
+    distances = () if mean is None else (n for n in mean.model if MEASURES[n].take is None)
+    return [MEASURES[name] for name in ("psnr", "ssim", *distances)]
+
+
+def _cells(name: str, mean: Score | None, measures: Sequence[Measure]) -> list[str]:
     if mean is None:
-        return [f"{name} (left out)"] + [""] * (count - 1)
-    model, bicubic = mean.model, mean.bicubic
-    gain = model.psnr - bicubic.psnr
-    cells = [name, f"{model.psnr:.2f}", f"{bicubic.psnr:.2f}", f"{gain:+.2f}"]
-    cells += [f"{model.ssim:.4f}", f"{bicubic.ssim:.4f}"]
-    for layer, distance in model.vgg.items():
-        # Distances are of any size: it depends on how the weights are normalised.
-        pair = distance, bicubic.vgg[layer]
-        cells += [f"{d:.0f}" if d >= 1000 else f"{d:.4f}" for d in pair]
+        return [f"{name} (left out)"] + [""] * (2 * len(measures) + 1)
+    cells = [name]
+    for measure in measures:
+        pair = mean.model[measure.name], mean.bicubic[measure.name]
+        cells += [measure.text(value) for value in pair]
+        if measure.name == "psnr":
+            cells.append(measure.difference(*pair))
     return cells
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
-from napari_srgan.measure.plane_measures import Settings
+from napari_srgan.measure.planes import Settings
 
 
 def check_mode(settings: Settings, stack: Stack) -> None:

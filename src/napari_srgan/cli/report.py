@@ -23,8 +23,9 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.atomic import spare_inputs
 from napari_srgan.io.open import open_stack
-from napari_srgan.measure.comparison import Settings, rows
-from napari_srgan.measure.reference_grid import middle_plane
+from napari_srgan.measure.grid import middle_plane
+from napari_srgan.measure.planes import Settings
+from napari_srgan.measure.stacks import rows
 from napari_srgan.tasks.report.content import Content
 from napari_srgan.tasks.report.gather import gather
 from napari_srgan.tasks.report.page import page

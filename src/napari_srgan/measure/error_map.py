@@ -1,9 +1,9 @@
 """Where a candidate departs from a reference after gain, offset and blur are fitted, as SQUIRREL.
 
-What belongs here: the fit of one plane, its map and its two figures. Culley et al., "Quantitative
-mapping and minimization of super-resolution optical imaging artifacts", Nat. Methods 15:263
-(2018): the sharper image is brought to the reference's intensities and resolution first, so that
-what remains are structures that it shows and the reference does not, or the reverse.
+Culley et al., "Quantitative mapping and minimization of super-resolution optical imaging
+artifacts", Nat. Methods 15:263 (2018): the sharper image is brought to the
+reference's intensities and resolution first, so that what remains are structures that it shows and
+the reference does not, or the reverse.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize_scalar
 
 from napari_srgan.image.colour import as_channels
-from napari_srgan.measure.measurable import checked_planes
+from napari_srgan.measure.checks import checked_planes
 from napari_srgan.measure.metrics import pearson, rmse
 
 SIGMA_LIMIT = 16.0

@@ -1,8 +1,8 @@
 """Fourier ring correlation: to which detail two images agree, in physical units.
 
-What belongs here: the curve of two planes and where it crosses a threshold. van Heel and Schatz,
-J. Struct. Biol. 151:250 (2005); Nieuwenhuizen et al., Nat. Methods 10:557 (2013) and Banterle et
-al., J. Struct. Biol. 183:363 (2013) for optical images.
+The curve of two planes, and where it crosses a threshold: van Heel and Schatz, J. Struct. Biol.
+151:250 (2005); Nieuwenhuizen et al., Nat. Methods 10:557 (2013) and Banterle et al., J. Struct.
+Biol. 183:363 (2013) for optical images.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import PIXEL, convert, is_length
-from napari_srgan.measure.measurable import checked_planes
+from napari_srgan.measure.checks import checked_planes
 
 Direction = Literal["all", "axial", "lateral"]
 Outcome = Literal["crossing", "above", "below", "undefined"]
@@ -123,7 +123,7 @@ def ring_correlation(
     if not 0 < threshold < 1:
         raise InputError(f"The threshold lies between 0 and 1, and it is {threshold:g}.")
     pair = checked_planes(a, b, _SMALLEST, "Fourier ring correlation")
-    spectra = [np.fft.rfft2(_windowed(as_channels(image.astype(np.float64), 1))) for image in pair]
+    spectra = [np.fft.rfft2(windowed(as_channels(image.astype(np.float64), 1))) for image in pair]
     ring, weight, frequency = _rings(pair[0].shape[:2], spacing, direction)
     count = frequency.size
 
@@ -177,7 +177,11 @@ def plane_spacing(stack: Stack) -> tuple[tuple[float, float], str]:
     return (1.0, 1.0), PIXEL
 
 
-def _windowed(image: NDArray[Any]) -> NDArray[np.float64]:
+def windowed(image: NDArray[Any]) -> NDArray[np.float64]:
+    """Take the mean from a gray plane (Y, X) and multiply it by a Hann window along both axes.
+
+    The mean is that under the window; a constant plane becomes 0.
+    """
     if np.ptp(image) == 0:
         return np.zeros(image.shape)
     window = np.outer(*(np.hanning(n + 2)[1:-1] for n in image.shape))

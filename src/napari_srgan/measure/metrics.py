@@ -1,8 +1,8 @@
-"""How alike two images are: PSNR, SSIM, MSE, RMSE, MAE and Pearson, as the literature has them.
+"""How alike two images are: PSNR, SSIM, MS-SSIM, MSE, RMSE, MAE and Pearson, as in the literature.
 
 The measures work on plain arrays of the same shape and know nothing of models or files. The
 range of the data is stated by the caller where a measure depends on it: a PSNR without its range
-cannot be compared with another. MS-SSIM is in `msssim`.
+cannot be compared with another.
 """
 
 import math
@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from napari_srgan.errors import InputError
-from napari_srgan.measure.measurable import check_range, checked_pair, checked_planes, real_array
+from napari_srgan.measure.checks import check_range, checked_pair, checked_planes, real_array
 
 # Wang et al. 2004, "Image quality assessment": an 11 x 11 Gaussian window of 1.5 px, K1, K2, and
 # the covariance divided by N. scikit-image's own defaults are a uniform 7 x 7 window and N - 1.
@@ -23,6 +24,13 @@ SSIM_TRUNCATE = 3.5  # with sigma 1.5: a radius of 5 px, the 11 x 11 window
 SSIM_WINDOW = 11
 SSIM_K1 = 0.01
 SSIM_K2 = 0.03
+
+# Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment",
+# Asilomar 2003, section 3.2: the weights of the scales, the finest first.
+_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+MS_SSIM_SIDE = SSIM_WINDOW * 2 ** (len(_SCALE_WEIGHTS) - 1)
+"""The smallest side, 176 px: at the coarsest scale one window must fit."""
 
 # Work is done in blocks that fit the processor's cache, each in float64.
 _BLOCK = 2**16  # values
@@ -85,7 +93,11 @@ def psnr(reference: Any, candidate: Any, data_range: float) -> float:
         If the shapes differ, a pixel is NaN or infinite, or the range is not above 0.
     """
     check_range(data_range)
-    error = mse(reference, candidate)
+    return psnr_of_mse(mse(reference, candidate), data_range)
+
+
+def psnr_of_mse(error: float, data_range: float) -> float:
+    """Return the PSNR in dB that belongs to a mean squared error; infinity if that is 0."""
     if error == 0.0:
         return math.inf
     return 20.0 * math.log10(data_range) - 10.0 * math.log10(error)
@@ -206,6 +218,44 @@ def ssim(reference: Any, candidate: Any, data_range: float) -> float:
     return total / count
 
 
+def ms_ssim(reference: Any, candidate: Any, data_range: float) -> float:
+    """Multi-scale structural similarity.
+
+    Contrast and structure are compared at five scales and luminance at the coarsest, each as
+    `ssim` does; between scales 2 x 2 px become their mean.
+
+    Parameters
+    ----------
+    reference, candidate : array (Y, X) or (Y, X, S) with S = 3 or 4, the same shape, real dtype
+        One plane, at least 176 px a side. RGB samples are measured one by one and averaged.
+    data_range : float
+        The range of the data in the same unit as the pixels, above 0 (see `data_range`).
+
+    Returns
+    -------
+    float
+        From 0 to 1, which means equal.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, the array is not a plane or too small, a pixel is NaN or infinite,
+        or the range is not above 0.
+
+    Notes
+    -----
+    At every scale the 5 px at the border, where the window does not fit, are left out, as in
+    the authors' program. (torchmetrics mirrors the border at the coarsest scale, which changes
+    little in images of some 500 px.) A scale at which contrasts are opposed on the whole counts
+    as 0, because a negative number has no such power.
+    """
+    check_range(data_range)
+    first, second = checked_planes(reference, candidate, MS_SSIM_SIDE, "MS-SSIM")
+    flat = [a.reshape(*a.shape[:2], -1).astype(np.float64) for a in (first, second)]
+    planes = zip(*(np.moveaxis(image, 2, 0) for image in flat), strict=True)
+    return float(np.mean([_ms_ssim_of_plane(x, y, data_range) for x, y in planes]))
+
+
 def _differences(first: NDArray[Any], second: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
     """Give the differences of all pixels in blocks; squares of 16-bit ones are exact in float64."""
     first, second = first.reshape(-1), second.reshape(-1)
@@ -213,3 +263,42 @@ def _differences(first: NDArray[Any], second: NDArray[Any]) -> Iterator[NDArray[
         difference = first[start : start + _BLOCK].astype(np.float64)
         difference -= second[start : start + _BLOCK]
         yield difference
+
+
+def _ms_ssim_of_plane(x: NDArray[Any], y: NDArray[Any], data_range: float) -> float:
+    product = 1.0
+    for weight in _SCALE_WEIGHTS[:-1]:
+        contrast, _ = _terms(x, y, data_range)
+        product *= max(float(contrast.mean()), 0.0) ** weight
+        x, y = _halved(x), _halved(y)
+    contrast, luminance = _terms(x, y, data_range)
+    return float(product * max(float((contrast * luminance).mean()), 0.0) ** _SCALE_WEIGHTS[-1])
+
+
+def _terms(
+    x: NDArray[Any], y: NDArray[Any], data_range: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the maps of contrast times structure, and of luminance (Wang et al. 2004, 6 to 13)."""
+    c1, c2 = (SSIM_K1 * data_range) ** 2, (SSIM_K2 * data_range) ** 2
+    mean_x, mean_y = _local_mean(x), _local_mean(y)
+    # Rounding can leave a variance just below 0 where an image is constant.
+    variance_x = np.maximum(_local_mean(x * x) - mean_x**2, 0)
+    variance_y = np.maximum(_local_mean(y * y) - mean_y**2, 0)
+    covariance = _local_mean(x * y) - mean_x * mean_y
+    contrast = (2 * covariance + c2) / (variance_x + variance_y + c2)
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return contrast, luminance
+
+
+def _local_mean(image: NDArray[Any]) -> NDArray[np.float64]:
+    inside = slice(SSIM_WINDOW // 2, -(SSIM_WINDOW // 2))
+    filtered: NDArray[np.float64] = gaussian_filter(image, SSIM_SIGMA, truncate=SSIM_TRUNCATE)
+    return filtered[inside, inside]
+
+
+def _halved(image: NDArray[Any]) -> NDArray[np.float64]:
+    """Average 2 x 2 px; an odd last row or column is left out."""
+    height, width = (n // 2 for n in image.shape)
+    blocks = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
+    halved: NDArray[np.float64] = blocks.mean(axis=(1, 3))
+    return halved

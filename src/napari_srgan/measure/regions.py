@@ -1,7 +1,6 @@
 """Contrast and speckle in regions of an image: CNR and ENL, and on which scale they were taken.
 
-What belongs here: the two figures of regions given as masks. How regions are drawn is the
-window's business.
+Regions are masks; how they are drawn is the window's business.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
 
-Scale = Literal["linear", "log"]
+ValueScale = Literal["linear", "log"]
 
 _FEWEST = 2  # pixels; one pixel has no variance
 
@@ -38,7 +37,7 @@ class RegionFigure:
 
     name: str
     value: float | None
-    scale: Scale
+    scale: ValueScale
     transform: str = "none"
 
     @property
@@ -53,7 +52,7 @@ def cnr(
     image: NDArray[Any],
     signal: NDArray[Any],
     background: NDArray[Any],
-    scale: Scale = "linear",
+    scale: ValueScale = "linear",
     decibels: float | None = None,
 ) -> RegionFigure:
     """Contrast-to-noise ratio of two regions.
@@ -101,7 +100,7 @@ def cnr(
 def enl(
     image: NDArray[Any],
     mask: NDArray[Any],
-    scale: Scale = "linear",
+    scale: ValueScale = "linear",
     decibels: float | None = None,
 ) -> RegionFigure:
     """Equivalent number of looks of a region that is uniform but for speckle.
@@ -111,7 +110,9 @@ def enl(
     image : ndarray, shape (Y, X), real dtype
     mask : ndarray of bool, the shape of `image`
         The region, at least 2 px.
-    scale, decibels
+    scale : {"linear", "log"}
+        Of the values; see `cnr`.
+    decibels : float, optional
         See `cnr`.
 
     Returns
@@ -146,9 +147,9 @@ def _ratio(above: float, below: float) -> float | None:
 def _regions(
     image: NDArray[Any],
     masks: tuple[NDArray[Any], ...],
-    scale: Scale,
+    scale: ValueScale,
     decibels: float | None,
-) -> tuple[list[NDArray[np.float64]], Scale, str]:
+) -> tuple[list[NDArray[np.float64]], ValueScale, str]:
     """Take the values of each region, on the scale on which they are measured, and name it."""
     if image.ndim != 2 or image.dtype.kind not in "buif":
         raise InputError(

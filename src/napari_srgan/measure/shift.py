@@ -1,7 +1,7 @@
 """How far one image lies from another, in parts of a pixel.
 
-What belongs here: the estimate. A shift of half a pixel costs decibels that have nothing to do
-with how good a restoration is, so every comparison states it.
+A shift of half a pixel costs decibels that have nothing to do with how good a restoration is, so
+every comparison states it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_srgan.image.colour import as_channels
-from napari_srgan.measure.measurable import checked_planes
+from napari_srgan.measure.checks import checked_planes
+from napari_srgan.measure.frc import windowed
 
 WARN_ABOVE = 0.25
 """Pixels of the reference, along Y or X; a larger shift is told of."""
@@ -50,21 +50,11 @@ def estimated_shift(reference: Any, candidate: Any) -> tuple[float, float]:
     """
     from skimage.registration import phase_cross_correlation
 
-    first, second = checked_planes(reference, candidate, _SMALLEST, "A shift")
-    first, second = (_windowed(image) for image in (first, second))
+    pair = checked_planes(reference, candidate, _SMALLEST, "A shift")
+    first, second = (windowed(as_channels(image.astype(np.float64), 1)) for image in pair)
     if not (np.any(first) and np.any(second)):
         return math.nan, math.nan
     moved, _, _ = phase_cross_correlation(first, second, upsample_factor=_STEPS, normalization=None)
     # What would bring the candidate back is the opposite of how far it lies off.
     dy, dx = (0.0 - round(float(v), 2) for v in moved)
     return dy, dx
-
-
-def _windowed(image: NDArray[Any]) -> NDArray[np.float64]:
-    gray = as_channels(image.astype(np.float64), 1)
-    if np.ptp(gray) == 0:
-        return np.zeros_like(gray)
-    window = np.outer(*(np.hanning(n + 2)[1:-1] for n in gray.shape))
-    mean = float((gray * window).sum() / window.sum())
-    windowed: NDArray[np.float64] = (gray - mean) * window
-    return windowed

@@ -21,7 +21,7 @@ from napari_srgan._gui.compare.self_test import SELF_TEST_KEY
 from napari_srgan._gui.compare.slice_figures import SliceFigures
 from napari_srgan._gui.super_resolve.exports import record_of
 from napari_srgan.errors import InputError
-from napari_srgan.measure.comparison import Comparison, rows
+from napari_srgan.measure.stacks import Comparison, rows
 
 if TYPE_CHECKING:
     import napari

@@ -12,7 +12,7 @@ from napari_srgan._gui.layers import data_shape, layer_axes
 from napari_srgan._gui.result_layer import input_of
 from napari_srgan._gui.super_resolve.exports import record_of
 from napari_srgan.errors import InputError
-from napari_srgan.measure.reference_grid import whole_factors
+from napari_srgan.measure.grid import whole_factors
 
 if TYPE_CHECKING:
     from napari_srgan._gui.compare.compare import Compare

@@ -1,45 +1,17 @@
-"""Figures in words: the rows of Compare's table, how numbers are written, and the CSV file.
-
-What belongs here: text made from figures, without a window.
-"""
+"""The rows of Compare's table and of its CSV file, without a window."""
 
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_srgan.io.atomic import whole_file
+from napari_srgan.measure.table import Figure
 
-HEADS = {
-    "psnr": "PSNR",
-    "ssim": "SSIM",
-    "ms_ssim": "MS-SSIM",
-    "mse": "MSE",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "pearson": "Pearson",
-    "psnr_mean": "Mean",
-    "psnr_infinite": "∞",
-}
-TIPS = {
-    "psnr": "Peak signal-to-noise ratio, dB; of a stack from the mean squared error of all pixels",
-    "ssim": "Structural similarity (Wang 2004: Gaussian window, 11 x 11 px, sigma 1.5)",
-    "ms_ssim": "Multi-scale SSIM (Wang 2003), for images of at least 176 px a side",
-    "mse": "Mean squared error, in the square of the pixels' unit",
-    "rmse": "Root of the mean squared error, in the pixels' unit",
-    "mae": "Mean absolute error (L1), in the pixels' unit",
-    "pearson": "Pearson's correlation of the pixels",
-    "psnr_mean": "Mean of the slices' PSNR, dB, without those that equal the reference",
-    "psnr_infinite": "How many slices equal the reference: their PSNR is infinite",
-}
-LOWER_IS_BETTER = ("mse", "rmse", "mae")
-EMPTY = "–"
 WHOLE = "all"
 """What stands for the slices in a row of the whole stack."""
-Figure = float | None
 
 
 @dataclass(frozen=True)
@@ -67,19 +39,6 @@ class Row:
     def key(self) -> tuple[str, bool]:
         """What stays the same while the slider moves."""
         return self.candidate, self.where == WHOLE
-
-
-def figure_text(measure: str, value: Figure) -> str:
-    """Write a figure as the table shows it; an infinite PSNR is the sign of infinity."""
-    if value is None:
-        return EMPTY
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if measure in ("psnr", "psnr_mean"):
-        return f"{value:.2f}"
-    if measure in ("ssim", "ms_ssim", "pearson"):
-        return f"{value:.4f}"
-    return f"{value:.4g}"
 
 
 def plain(value: Figure | str) -> str:

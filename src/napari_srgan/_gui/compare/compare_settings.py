@@ -1,7 +1,4 @@
-"""How Compare measures: the list of measures, and mode, border and data range.
-
-What belongs here: these controls and their values.
-"""
+"""How Compare measures: the list of measures, and mode, border and data range."""
 
 from __future__ import annotations
 
@@ -10,10 +7,10 @@ import math
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLineEdit, QMenu, QPushButton, QSpinBox, QWidget
 
-from napari_srgan._gui.compare.compare_rows import HEADS, TIPS
 from napari_srgan._gui.parts.parts import Choice, form
 from napari_srgan.errors import InputError
-from napari_srgan.measure.plane_measures import MEASURES, Settings
+from napari_srgan.measure.planes import Settings
+from napari_srgan.measure.table import MEASURES, PLANE_MEASURES
 
 DEFAULT = ("psnr", "ssim")
 
@@ -30,9 +27,9 @@ class Columns(QPushButton):
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
         self.boxes = {}
-        for name in MEASURES:
-            action = menu.addAction(HEADS[name])
-            action.setToolTip(TIPS[name])
+        for name in PLANE_MEASURES:
+            action = menu.addAction(MEASURES[name].label)
+            action.setToolTip(MEASURES[name].tip)
             action.setCheckable(True)
             action.setChecked(name in DEFAULT)
             action.toggled.connect(self._on_toggle)

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_srgan._gui.background import End
 from napari_srgan._gui.compare.compare_plot import CurvePlot
-from napari_srgan._gui.compare.compare_rows import HEADS
 from napari_srgan._gui.compare.compare_stack import (
     Stacks,
     curves,
@@ -30,7 +29,8 @@ from napari_srgan._gui.parts.parts import Choice, Message
 from napari_srgan._gui.super_resolve.choice import slice_axis
 from napari_srgan._gui.task import Task
 from napari_srgan.errors import InputError
-from napari_srgan.measure.comparison import Comparison, PlaneFigures
+from napari_srgan.measure.stacks import Comparison, PlaneFigures
+from napari_srgan.measure.table import MEASURES
 
 if TYPE_CHECKING:
     import napari
@@ -94,7 +94,7 @@ class WholeStack(QWidget):
         blocked = self.measure.blockSignals(True)
         self.measure.clear()
         for name in chosen.settings.measures:
-            self.measure.addItem(f"{HEADS[name]} over the slices", name)
+            self.measure.addItem(f"{MEASURES[name].label} over the slices", name)
         self.measure.blockSignals(blocked)
         self.button.setEnabled(False)
         settings, span = chosen.settings, chosen.data_range
@@ -186,8 +186,8 @@ class WholeStack(QWidget):
             self._planes, reference.plane_axes, at, reference.sizes, measure, self._stacks.bicubic
         )
         self.plot.mark(float(at[self._along()]))
-        unit = " (dB)" if measure == "psnr" else ""
-        self.plot.show_curves(lines, x_label=self._along(), y_label=f"{HEADS[measure]}{unit}")
+        y_label = MEASURES[measure].heading
+        self.plot.show_curves(lines, x_label=self._along(), y_label=y_label)
         self._show_plot(True)
 
     def _show_plot(self, on: bool) -> None:

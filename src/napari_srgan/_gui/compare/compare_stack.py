@@ -22,8 +22,9 @@ from napari_srgan._gui.super_resolve.choice import slice_axis
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.views import PlaneArray
-from napari_srgan.measure.comparison import Comparison, PlaneFigures, Settings, compare
-from napari_srgan.measure.reference_grid import index_in, matched, whole_factors
+from napari_srgan.measure.grid import index_in, matched, whole_factors
+from napari_srgan.measure.planes import Settings
+from napari_srgan.measure.stacks import Comparison, PlaneFigures, compare
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -139,10 +140,9 @@ def stack_rows(comparison: Comparison) -> list[Row]:
             name,
             WHOLE,
             {
-                "psnr": whole.psnr,
                 **whole.figures,
-                "psnr_mean": whole.mean_psnr,
-                "psnr_infinite": float(whole.infinite),
+                "psnr_mean": whole.psnr_mean,
+                "psnr_infinite": float(whole.psnr_infinite),
             },
         )
         for name, whole in comparison.stack.items()

@@ -13,19 +13,14 @@ from qtpy.QtWidgets import QAbstractItemView, QApplication, QTableWidget
 from qtpy.QtWidgets import QTableWidgetItem as Item
 
 from napari_srgan._gui.compare.compare_rows import (
-    HEADS,
-    LOWER_IS_BETTER,
-    TIPS,
     WHOLE,
-    Figure,
     Row,
-    figure_text,
     plain,
 )
+from napari_srgan.measure.table import MEASURES, Figure
 
 _MOST = 8  # rows that are seen without scrolling
 _STALE = "#8c8c8c"
-_TYPICAL = {"psnr": "00.00", "psnr_mean": "00.00", "ssim": "0.0000", "ms_ssim": "0.0000"}
 
 
 class _Cell(Item):
@@ -80,14 +75,14 @@ class FigureTable(QTableWidget):
         if tuple(measures) == self._measures:
             return
         self._measures, self._sorted = tuple(measures), None
-        heads = self._heads = ["Candidate", "Slice", *(HEADS[m] for m in measures)]
+        heads = self._heads = ["Candidate", "Slice", *(MEASURES[m].label for m in measures)]
         self.clear()
         self.setColumnCount(len(heads))
         self.setHorizontalHeaderLabels(heads)
         header = self.horizontalHeader()
         header.setSortIndicatorShown(False)
         for column, measure in enumerate(measures, start=2):
-            self.horizontalHeaderItem(column).setToolTip(TIPS[measure])
+            self.horizontalHeaderItem(column).setToolTip(MEASURES[measure].tip)
         self._set_widths()
         self.show_rows(self._rows)
 
@@ -128,8 +123,8 @@ class FigureTable(QTableWidget):
         if self._sorted is not None and self._sorted[0] == column:
             order = ascending if self._sorted[1] == descending else descending
         else:
-            text = column < 2 or self._measures[column - 2] in LOWER_IS_BETTER
-            order = ascending if text else descending
+            rising = column < 2 or MEASURES[self._measures[column - 2]].better == "lower"
+            order = ascending if rising else descending
         self._sorted = column, order
         self.sortItems(column, order)
         self.horizontalHeader().setSortIndicator(column, order)
@@ -171,9 +166,12 @@ class FigureTable(QTableWidget):
         widths = []
         # Columns that are being added resize the table before they have heads.
         for column in range(1, min(self.columnCount(), len(self._heads))):
-            measure = "" if column < 2 else self._measures[column - 2]
-            # A typical figure, so that the columns do not jump when the first ones come.
-            texts = [self._heads[column], _TYPICAL.get(measure, "")]
+            texts = [self._heads[column]]
+            if column > 1:
+                measure = MEASURES[self._measures[column - 2]]
+                # A typical figure, so that the columns do not jump when the first ones come.
+                if measure.decimals is not None:
+                    texts.append(measure.text(10.0 if measure.unit else 0.0))
             items = (self.item(r, column) for r in range(self.rowCount()))
             texts += [item.text() for item in items if item is not None]
             widths.append(max(metrics.horizontalAdvance(t) for t in texts) + 8)
@@ -203,7 +201,7 @@ class FigureTable(QTableWidget):
                 continue  # each change is drawn, and the slider should stay smooth
             cell.value = value
             cell.stale = measure in row.stale
-            cell.setText(value if isinstance(value, str) else figure_text(measure, value))
+            cell.setText(value if isinstance(value, str) else MEASURES[measure].text(value))
             cell.setToolTip(row.candidate if column == 0 else "")
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             cell.setTextAlignment(

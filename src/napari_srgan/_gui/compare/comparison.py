@@ -16,14 +16,9 @@ from napari_srgan._gui.result_layer import unique_name
 from napari_srgan._gui.sentences import plane_text
 from napari_srgan.errors import InputError
 from napari_srgan.image.intensity import to_dtype
-from napari_srgan.measure.comparison import BICUBIC
-from napari_srgan.measure.plane_measures import Settings
-from napari_srgan.measure.reference_grid import (
-    check_kind,
-    plane_factors,
-    refuse_invalid_plane,
-    whole_factors,
-)
+from napari_srgan.measure.grid import check_kind, plane_factors, refuse_invalid_plane, whole_factors
+from napari_srgan.measure.planes import Settings
+from napari_srgan.measure.stacks import BICUBIC
 
 if TYPE_CHECKING:
     from napari.components import Dims

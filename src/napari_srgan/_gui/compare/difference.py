@@ -14,7 +14,7 @@ from napari_srgan._gui.compare.candidate_list import MAP_KEY
 from napari_srgan._gui.result_layer import placement, unique_name
 from napari_srgan.image.colour import as_channels
 from napari_srgan.image.views import PlaneArray
-from napari_srgan.measure.reference_grid import index_in, matched, on_reference_grid
+from napari_srgan.measure.grid import index_in, matched, on_reference_grid
 
 if TYPE_CHECKING:
     import napari

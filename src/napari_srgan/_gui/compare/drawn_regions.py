@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_srgan._gui.compare.compare_rows import figure_text
 from napari_srgan._gui.layers import data_shape, layer_axes, unit_ratio
 from napari_srgan.errors import InputError
 from napari_srgan.measure.regions import cnr, enl
+from napari_srgan.measure.table import MEASURES
 
 if TYPE_CHECKING:
     from napari.layers import Image, Shapes
@@ -91,9 +91,9 @@ def region_text(
         figures = []
         if len(masks) > 1:
             found = cnr(image, masks[0], masks[1], scale, decibels)
-            figures.append(f"{found.label} {figure_text('', found.value)}")
+            figures.append(f"{found.label} {MEASURES['cnr'].text(found.value)}")
         looks = [enl(image, mask, scale, decibels) for mask in masks]
-        values = " / ".join(figure_text("", one.value) for one in looks)
+        values = " / ".join(MEASURES["enl"].text(one.value) for one in looks)
         figures.append(f"{looks[0].label} {values}")
         lines.append(f"{name}: {', '.join(figures)}")
     if len(masks) == 1:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_srgan._gui.compare.compare_rows import figure_text
 from napari_srgan._gui.compare.comparison import Question, question_for
 from napari_srgan._gui.compare.drawn_regions import region_text
 from napari_srgan._gui.compare.readout import Pixels
@@ -20,6 +19,7 @@ from napari_srgan._gui.layers import layer_stack
 from napari_srgan.errors import InputError
 from napari_srgan.measure.error_map import error_map
 from napari_srgan.measure.frc import AGAINST_REFERENCE, FRC, ring_correlation
+from napari_srgan.measure.table import MEASURES
 
 if TYPE_CHECKING:
     from napari.components import Dims
@@ -107,14 +107,14 @@ def error_maps(subject: Subject) -> Steps:
                 f"{subject.selection.reference.name} is constant in this slice, where an error map "
                 "is not defined; go to another slice."
             )
-        rsp = figure_text("pearson", one.rsp)
+        rse, rsp = MEASURES["rse"].text(one.rse), MEASURES["rsp"].text(one.rsp)
         found.append(
             Mapped(
                 name,
                 subject.selection.reference,
                 position_of(question),
                 one.map,
-                f"{name}: RSE {one.rse:.4g}, RSP {rsp} (gain {one.gain:.3g}, offset "
+                f"{name}: RSE {rse}, RSP {rsp} (gain {one.gain:.3g}, offset "
                 f"{one.offset:.3g}, blur {one.sigma:.2g} px)",
             )
         )

@@ -1,7 +1,7 @@
 """The answer to Compare's question, in pieces: the quick measures first.
 
 What belongs here: reading and measuring planes in a thread, in steps between which the work can
-be given up. The measures are plane_measures.py's.
+be given up. The measures are planes.py's.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import numpy as np
 from napari_srgan._gui.compare.comparison import Question, enlarged
 from napari_srgan.errors import InputError
 from napari_srgan.measure import metrics
-from napari_srgan.measure.plane_measures import Figure, Settings, compared, measure_plane
-from napari_srgan.measure.reference_grid import on_reference_grid, reference_range
+from napari_srgan.measure.grid import on_reference_grid, reference_range
+from napari_srgan.measure.planes import Settings, compared, measure_plane
+from napari_srgan.measure.table import MEASURES, Figure
 
 if TYPE_CHECKING:
     from napari_srgan.image.stack import Stack
 
-QUICK = ("psnr", "mse", "rmse", "mae")
-"""Measures of some 10 ms for 2048 x 2048 px; the others take a second."""
 _BAND = 128  # rows; SSIM can be given up between two bands
 
 
@@ -117,7 +116,7 @@ def quick(pixels: Pixels, ranges: Ranges, names: Sequence[str]) -> Generator[Fou
     Found
     """
     question = pixels.question
-    measures = tuple(m for m in question.settings.measures if m in QUICK)
+    measures = tuple(m for m in question.settings.measures if not MEASURES[m].effort)
     try:
         span = ranges.of(question)
         reference = pixels.reference()
@@ -135,7 +134,7 @@ def quick(pixels: Pixels, ranges: Ranges, names: Sequence[str]) -> Generator[Fou
 
 
 def slow(pixels: Pixels, ranges: Ranges) -> Generator[Found | None, None, None]:
-    """Measure the others: SSIM of all candidates first, MS-SSIM last.
+    """Measure the others, those of all candidates that take longest last.
 
     Yields
     ------
@@ -143,8 +142,8 @@ def slow(pixels: Pixels, ranges: Ranges) -> Generator[Found | None, None, None]:
         None where the work can be given up.
     """
     question = pixels.question
-    measures = [m for m in ("ssim", "pearson", "ms_ssim") if m in question.settings.measures]
-    for measure in measures:
+    measures = [m for m in question.settings.measures if MEASURES[m].effort]
+    for measure in sorted(measures, key=lambda name: MEASURES[name].effort):
         for name in question.candidates:
             yield None
             # Errors are told of by `quick`, which meets the same ones.

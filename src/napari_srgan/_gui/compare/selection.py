@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_srgan.measure.plane_measures import Settings
+from napari_srgan.measure.planes import Settings
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -208,8 +208,8 @@ def _degraded(
     stack: Stack, region: Mapping[str, tuple[int, int]], operator: Degradation, card: Card
 ) -> tuple[np.ndarray, np.ndarray]:
     """Degrade the planes, and give what a model should make of them, in the stack's dtype."""
-    from napari_srgan.measure.evaluation import cropped, degraded_plane
-    from napari_srgan.measure.reference_grid import refuse_invalid_plane
+    from napari_srgan.measure.grid import refuse_invalid_plane
+    from napari_srgan.measure.protocols import cropped, degraded_plane
 
     if stack.is_rgb != (card.channels == 3):
         kinds = ("RGB", "gray") if stack.is_rgb else ("gray", "RGB")

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from napari_srgan.measure.comparison import Comparison
 from napari_srgan.measure.error_map import ErrorMap
 from napari_srgan.measure.frc import FRC
+from napari_srgan.measure.stacks import Comparison
 from napari_srgan.models.card import Card
 
 Colours = Literal["gray", "rgb", "diverging", "sequential"]

@@ -19,7 +19,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.views import placed
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink
-from napari_srgan.measure.comparison import BICUBIC, Comparison, compare
+from napari_srgan.measure.stacks import BICUBIC, Comparison, compare
 from napari_srgan.tasks.map_request import MapPlane, MapRequest
 from napari_srgan.tasks.maps import Engines, Maps
 from napari_srgan.tasks.report.content import Content, Residuals

@@ -15,8 +15,9 @@ from markupsafe import Markup
 
 from napari_srgan.engine.record import RESEARCH_USE, methods_text
 from napari_srgan.image.geometry import scale_text
-from napari_srgan.measure.comparison import BICUBIC
 from napari_srgan.measure.frc import HALF_ANGLE
+from napari_srgan.measure.stacks import BICUBIC
+from napari_srgan.measure.table import MEASURES
 from napari_srgan.tasks.report import tables
 from napari_srgan.tasks.report.content import Content
 from napari_srgan.tasks.report.curves import Curve, Plot, gap, ring_plot, slice_plot
@@ -96,8 +97,8 @@ def _slice_plots(content: Content) -> list[Plot]:
             )
             for who in (BICUBIC, model)
         ]
-        head = tables.HEADS[measure]
-        found.append(slice_plot(f"{head.partition(' ')[0]} over slices", curves, label, head))
+        row = MEASURES[measure]
+        found.append(slice_plot(f"{row.label} over slices", curves, label, row.heading))
     return found
 
 
@@ -132,9 +133,8 @@ def _validation(content: Content) -> list[dict[str, Any]]:
             key: entry[key] if isinstance(entry.get(key), int | float) else None
             for key in ("psnr", "psnr_bicubic", "ssim", "ssim_bicubic")
         }
-        own, other = known["psnr"], known["psnr_bicubic"]
-        gain = tables.NONE if own is None or other is None else f"{own - other:+.2f}"
-        figures = {key: tables.figure(key.partition("_")[0], v) for key, v in known.items()}
+        gain = MEASURES["psnr"].difference(known["psnr"], known["psnr_bicubic"])
+        figures = {key: MEASURES[key.partition("_")[0]].text(v) for key, v in known.items()}
         rows.append(
             {
                 "set": str(entry.get("set", tables.NONE)),

@@ -15,7 +15,7 @@ from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.invalid import refuse_invalid
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.image.views import cropped, enlarged
-from napari_srgan.measure.reference_grid import matched, middle_plane, reference_range
+from napari_srgan.measure.grid import matched, middle_plane, reference_range
 from napari_srgan.tasks.report.request import ReportRequest
 
 
@@ -30,7 +30,7 @@ class Reference:
     region : Region
         The planes of the report.
     data_range : float
-        See `reference_grid.reference_range`; of the whole reference.
+        See `grid.reference_range`; of the whole reference.
     """
 
     stack: Stack

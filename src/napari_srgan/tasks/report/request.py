@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_srgan.engine.plan import Job
 from napari_srgan.image.stack import Region, Stack
-from napari_srgan.measure.plane_measures import Settings
+from napari_srgan.measure.planes import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import PIXEL
-from napari_srgan.measure.comparison import BICUBIC
 from napari_srgan.measure.error_map import ErrorMap, error_map
 from napari_srgan.measure.frc import (
     AGAINST_REFERENCE,
@@ -24,7 +23,8 @@ from napari_srgan.measure.frc import (
     plane_spacing,
     ring_correlation,
 )
-from napari_srgan.measure.reference_grid import index_in, read_alike
+from napari_srgan.measure.grid import index_in, read_alike
+from napari_srgan.measure.stacks import BICUBIC
 from napari_srgan.models.catalogue import AUTO
 from napari_srgan.tasks.map_request import MapNotes, MapPlane, MapRequest
 from napari_srgan.tasks.maps import Engines, Maps

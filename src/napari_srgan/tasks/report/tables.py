@@ -1,33 +1,19 @@
-"""The numbers of a report as rows of cells.
-
-What belongs here: which figure stands where, and with how many digits.
-"""
+"""The numbers of a report as rows of cells: which figure stands where."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from napari_srgan.image.units import PIXEL, ome_symbol
-from napari_srgan.measure.comparison import BICUBIC
 from napari_srgan.measure.frc import FRC
+from napari_srgan.measure.stacks import BICUBIC
+from napari_srgan.measure.table import MEASURES, Figure, Measure
 from napari_srgan.tasks.report.content import Content
 from napari_srgan.trust.consistency import percent
 
-HEADS = {
-    "psnr": "PSNR (dB)",
-    "ssim": "SSIM",
-    "ms_ssim": "MS-SSIM",
-    "mse": "MSE",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "pearson": "Pearson",
-}
 NONE = "–"
-_HIGHER = ("psnr", "ssim", "ms_ssim", "pearson", "psnr_mean", "rsp")
-_FINE = ("ssim", "ms_ssim", "pearson", "rsp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +43,6 @@ class Line:
     cells: tuple[Cell, ...] = ()
 
 
-def figure(measure: str, value: float | None) -> str:
-    """Write a figure with as many digits as it is read with."""
-    if value is None or math.isnan(value):
-        return NONE
-    if measure.startswith("psnr"):
-        return "∞" if math.isinf(value) else f"{value:.2f}"
-    return f"{value:.4f}" if measure in _FINE else f"{value:#.4g}".rstrip(".")
-
-
 def glance(content: Content) -> list[Line]:
     """Sum the report up in a few rows: name, figure, what it says."""
     lines, shown = [], content.shown
@@ -88,22 +65,21 @@ def glance(content: Content) -> list[Line]:
     if content.comparison is None:
         return lines
     name, whole = content.card.name, content.comparison.stack
-    for measure in ("psnr", "ssim"):
-        values = [_stack_value(whole[who], measure) for who in (name, BICUBIC)]
-        if values[0] is None:
+    for measure in (MEASURES["psnr"], MEASURES["ssim"]):
+        own, other = (whole[who].figures.get(measure.name) for who in (name, BICUBIC))
+        if own is None:
             continue
-        text = f"{figure(measure, values[0])}, bicubic {figure(measure, values[1])}"
-        if all(v is not None and math.isfinite(v) for v in values):
-            gain = values[0] - values[1]  # type: ignore[operator]
-            text += f" ({gain:+.2f})" if measure == "psnr" else f" ({gain:+.4f})"
-        lines.append(_line(HEADS[measure], text, values[0], _OVER[measure]))
+        text = f"{measure.text(own)}, bicubic {measure.text(other)}"
+        if gain := measure.difference(own, other, missing=""):
+            text += f" ({gain})"
+        lines.append(_line(measure.heading, text, own, _OVER[measure.name]))
     for number, direction in enumerate(("axial (Y)", "lateral (X)")):
         if shown.rings:
-            own, other = (shown.rings[who][number] for who in (name, BICUBIC))
-            text = f"{resolution(own, shown.ring_unit)}; "
-            text += f"bicubic {resolution(other, shown.ring_unit)}"
+            curve, bicubic = (shown.rings[who][number] for who in (name, BICUBIC))
+            text = f"{resolution(curve, shown.ring_unit)}; "
+            text += f"bicubic {resolution(bicubic, shown.ring_unit)}"
             said = f"Of {shown.label}, by Fourier ring correlation with the reference."
-            lines.append(_line(f"Detail, {direction}", text, own.resolution, said))
+            lines.append(_line(f"Detail, {direction}", text, curve.resolution, said))
     return lines
 
 
@@ -119,29 +95,20 @@ def stack_table(content: Content) -> list[Line]:
     assert comparison is not None
     whole = [comparison.stack[who] for who in (BICUBIC, content.card.name)]
     lines = []
-    for measure in comparison.settings.measures:
-        values = [_stack_value(w, measure) for w in whole]
-        lines.append(_figures(HEADS[measure], measure, values))
-        if measure == "psnr" and len(content.slices) > 1:
-            lines.append(
-                _figures("PSNR, mean of slices (dB)", "psnr_mean", [w.mean_psnr for w in whole])
-            )
-        if measure == "psnr" and any(w.infinite for w in whole):
-            counts = [Cell(text=str(w.infinite), value=str(w.infinite)) for w in whole]
-            lines.append(Line(name="Slices that equal the reference", cells=tuple(counts)))
-    names = (BICUBIC, content.card.name)
+    for name in comparison.settings.measures:
+        lines.append(_row(MEASURES[name], [w.figures[name] for w in whole]))
+        if name == "psnr" and len(content.slices) > 1:
+            lines.append(_row(MEASURES["psnr_mean"], [w.psnr_mean for w in whole]))
+        if name == "psnr" and any(w.psnr_infinite for w in whole):
+            counts = [str(w.psnr_infinite) for w in whole]
+            cells = tuple(Cell(text=count, value=count) for count in counts)
+            lines.append(Line(name=MEASURES["psnr_infinite"].heading, cells=cells))
     if shown.fits:
-        errors = [shown.fits[who].rse for who in names]
-        of = shown.label
-        lines.append(_figures(f"RSE, {of}", "rse", errors, "resolution-scaled error (SQUIRREL)"))
-        lines.append(
-            _figures(
-                f"RSP, {of}",
-                "rsp",
-                [shown.fits[who].rsp for who in names],
-                "resolution-scaled Pearson coefficient",
-            )
-        )
+        fits = [shown.fits[who] for who in (BICUBIC, content.card.name)]
+        for name, values in (("rse", [f.rse for f in fits]), ("rsp", [f.rsp for f in fits])):
+            measure = MEASURES[name]
+            note = measure.tip[0].lower() + measure.tip[1:]
+            lines.append(_row(measure, values, f"{measure.label}, {shown.label}", note))
     shifts = tuple(Cell(text=_shift(w.shift)) for w in whole)
     lines.append(Line(name="Estimated shift Y, X (px)", cells=shifts))
     return lines
@@ -158,17 +125,18 @@ def slice_table(content: Content) -> tuple[list[str], list[Line]]:
         The first cell is the consistency where there is one.
     """
     comparison = content.comparison
-    heads = [] if comparison is None else [HEADS[m] for m in comparison.settings.measures]
+    names = () if comparison is None else comparison.settings.measures
+    heads = [MEASURES[name].heading for name in names]
     lines = []
     for label in content.slices:
         cells = []
         if content.residuals is not None:
             value = content.residuals.slices.get(label)
             cells.append(Cell(text=NONE if value is None else f"{value:.3g}", value=_exact(value)))
-        for measure in () if comparison is None else comparison.settings.measures:
+        for name in names:
             figures = content.figures[label]
-            found = [figures[who].get(measure) for who in (BICUBIC, content.card.name)]
-            cells += _figures("", measure, found).cells
+            values = [figures[who].get(name) for who in (BICUBIC, content.card.name)]
+            cells += _row(MEASURES[name], values).cells
         lines.append(Line(name=label or "all", cells=tuple(cells)))
     return heads, lines
 
@@ -215,19 +183,15 @@ def _said(legend: str, title: str) -> str:
     return rest[:1].upper() + rest[1:] if colon and head.lower() == title.lower() else legend
 
 
-def _stack_value(whole: Any, measure: str) -> float | None:
-    value: float | None = whole.psnr if measure == "psnr" else whole.figures[measure]
-    return value
-
-
-def _figures(name: str, measure: str, values: Sequence[float | None], note: str = "") -> Line:
-    known = [v for v in values if v is not None and not math.isnan(v)]
-    best = (max if measure in _HIGHER else min)(known) if len(set(known)) > 1 else None
+def _row(
+    measure: Measure, values: Sequence[Figure], name: str | None = None, note: str = ""
+) -> Line:
+    best = measure.best(values)
     cells = tuple(
-        Cell(text=figure(measure, v), value=_exact(v), best=best is not None and v == best)
+        Cell(text=measure.text(v), value=_exact(v), best=best is not None and v == best)
         for v in values
     )
-    return Line(name=name, note=note, cells=cells)
+    return Line(name=name or measure.heading, note=note, cells=cells)
 
 
 def _shift(shift: tuple[float, float]) -> str:

@@ -1,7 +1,6 @@
 """What a reference sets for a comparison: its grid of pixels, its planes, and its range.
 
-What belongs here: which stacks can be compared with a reference at all, and how a smaller one
-comes to its grid.
+Which stacks can be compared with a reference at all, and how a smaller one comes to its grid.
 """
 
 from __future__ import annotations

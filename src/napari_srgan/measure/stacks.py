@@ -1,48 +1,76 @@
-"""Stacks compared with a reference: plane by plane, and as a whole.
+"""Stacks compared with a reference: plane by plane, as a whole, and what a reader has to know.
 
-What belongs here: the walk over planes and candidates, and how figures of planes become those of
-a stack. What can be compared at all is `reference_grid`'s, one plane is measured by
-`plane_measures`, and files and tables for people are `commands.compare`'s.
+Which stacks can be compared is `grid`'s, one plane is measured by `planes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import math
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_srgan.errors import InputError
-from napari_srgan.image.geometry import plain_scale
-from napari_srgan.image.stack import Region, Stack
-from napari_srgan.measure.comparison_notes import notes_on
-from napari_srgan.measure.measurable import check_range
-from napari_srgan.measure.plane_measures import MEASURES, Settings, measure_plane
-from napari_srgan.measure.reference_grid import (
-    matched,
-    middle_plane,
-    on_reference_grid,
-    read_alike,
-    reference_range,
-)
-from napari_srgan.measure.shift import estimated_shift
-from napari_srgan.measure.stack_figures import PlaneFigures, StackFigures, stack_figures
+import numpy as np
 
-__all__ = [
-    "BICUBIC",
-    "MEASURES",
-    "Comparison",
-    "PlaneFigures",
-    "Settings",
-    "StackFigures",
-    "compare",
-    "measure_plane",
-    "on_reference_grid",
-    "reference_range",
-    "rows",
-]
+from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale, plain_scale, scale_text
+from napari_srgan.image.stack import Region, Stack
+from napari_srgan.measure.checks import check_range
+from napari_srgan.measure.grid import matched, middle_plane, read_alike, reference_range
+from napari_srgan.measure.planes import Settings, measure_plane
+from napari_srgan.measure.shift import WARN_ABOVE, estimated_shift
+from napari_srgan.measure.table import MEASURES, Figure
 
 BICUBIC = "bicubic"
 """The name of the candidate that is computed from the low-resolution stack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaneFigures:
+    """The figures of one plane of one candidate.
+
+    Attributes
+    ----------
+    candidate : str
+    index : tuple of int
+        The plane, over the reference's `Stack.plane_axes`.
+    figures : mapping of measure to float or None
+        See `planes.measure_plane`.
+    """
+
+    candidate: str
+    index: tuple[int, ...]
+    figures: Mapping[str, Figure]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackFigures:
+    """The figures of a whole candidate.
+
+    Attributes
+    ----------
+    figures : mapping of measure to float or None
+        PSNR (infinite if all planes are equal), MSE, RMSE and MAE of all pixels, else the mean over
+        the planes for which the measure is defined.
+    psnr_mean : float or None
+        dB, the mean over the planes with a finite one; None if there are none, or PSNR was not
+        asked for.
+    psnr_infinite : int
+        How many planes equal the reference's; 0 if PSNR was not asked for.
+    planes : int
+        How many planes were compared.
+    shift : tuple of float
+        (dy, dx) of the middle plane in pixels of the reference, see `shift.estimated_shift`.
+    scale : Scale
+        How many times it was enlarged to the reference's grid by bicubic; (1, 1): it was not.
+    """
+
+    figures: Mapping[str, Figure]
+    psnr_mean: float | None
+    psnr_infinite: int
+    planes: int
+    shift: tuple[float, float]
+    scale: Scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +86,7 @@ class Comparison:
     data_range : float
         What PSNR and SSIM refer to, in the unit of the pixels.
     settings : Settings
+        How the planes were compared.
     planes : tuple of PlaneFigures
         Plane by plane, in it the candidates in their order.
     stack : mapping of candidate to StackFigures
@@ -147,7 +176,7 @@ def compare(
             planes.append(PlaneFigures(candidate=name, index=index, figures=figures))
             yield planes[-1]
     whole = {
-        name: stack_figures(
+        name: _stack_figures(
             [p for p in planes if p.candidate == name], span, shifts[name], scales[name]
         )
         for name in stacks
@@ -159,7 +188,7 @@ def compare(
         settings=settings,
         planes=tuple(planes),
         stack=whole,
-        notes=notes_on(reference, stacks, whole, planes, middle),
+        notes=_notes(reference, stacks, whole, planes, middle),
     )
 
 
@@ -185,15 +214,14 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
         "mode": settings.mode,
         "border": settings.border,
     }
-    found: list[dict[str, Any]] = []
+    laid: list[dict[str, Any]] = []
     for name, whole in comparison.stack.items():
-        values = {"psnr": whole.psnr, **whole.figures}
-        found.append(
+        laid.append(
             {"candidate": name, "slice": "all"}
-            | {measure: values[measure] for measure in settings.measures}
+            | dict(whole.figures)
             | {
-                "psnr_mean": whole.mean_psnr,
-                "psnr_infinite": whole.infinite,
+                "psnr_mean": whole.psnr_mean,
+                "psnr_infinite": whole.psnr_infinite,
                 "slices": whole.planes,
                 "shift_y": whole.shift[0],
                 "shift_x": whole.shift[1],
@@ -204,7 +232,65 @@ def rows(comparison: Comparison) -> list[dict[str, Any]]:
     for plane in comparison.planes:
         at = dict(zip(comparison.axes, plane.index, strict=True))
         label = ", ".join(f"{axis}={i}" for axis, i in at.items()) or "0"
-        found.append(
-            {"candidate": plane.candidate, "slice": label} | at | dict(plane.figures) | how
-        )
-    return found
+        laid.append({"candidate": plane.candidate, "slice": label} | at | dict(plane.figures) | how)
+    return laid
+
+
+def _stack_figures(
+    planes: Sequence[PlaneFigures], data_range: float, shift: tuple[float, float], scale: Scale
+) -> StackFigures:
+    """Sum up the planes of one candidate, all of the same size and with the same measures."""
+    columns = {name: [plane.figures[name] for plane in planes] for name in planes[0].figures}
+    psnrs = [value for value in columns.get("psnr", ()) if value is not None]
+    finite = [value for value in psnrs if math.isfinite(value)]
+    return StackFigures(
+        figures={n: MEASURES[n].of_stack(column, data_range) for n, column in columns.items()},
+        psnr_mean=float(np.mean(finite)) if finite else None,
+        psnr_infinite=len(psnrs) - len(finite),
+        planes=len(planes),
+        shift=shift,
+        scale=scale,
+    )
+
+
+def _notes(
+    reference: Stack,
+    stacks: Mapping[str, Stack],
+    whole: Mapping[str, StackFigures],
+    planes: Sequence[PlaneFigures],
+    middle: tuple[int, ...],
+) -> tuple[str, ...]:
+    """Compose the notes on a comparison; shifts are those of the middle plane."""
+    notes = []
+    for name, stack in stacks.items():
+        scale = whole[name].scale
+        if scale != (1, 1):
+            what = name if name == stack.name else f"{name} is {stack.name}, which"
+            notes.append(
+                f"{what} was enlarged {scale_text(scale)} by bicubic to the grid of "
+                f"{reference.name}."
+            )
+        if stack.dtype != reference.dtype:
+            notes.append(
+                f"{stack.name} is of the type {stack.dtype} and {reference.name} of the type "
+                f"{reference.dtype}: the values are compared as they are."
+            )
+        shift = whole[name].shift
+        if all(map(math.isfinite, shift)) and max(map(abs, shift)) > WARN_ABOVE:
+            at = ", ".join(f"{a}={i}" for a, i in zip(reference.plane_axes, middle, strict=True))
+            notes.append(
+                f"Warning: {name} seems to lie {shift[0]:+.2f} px along Y and {shift[1]:+.2f} px "
+                f"along X from {reference.name}{f' in slice {at}' if at else ''}; a shift lowers "
+                "all figures, so align the images first."
+            )
+    return (*notes, *_not_defined(planes))
+
+
+def _not_defined(planes: Sequence[PlaneFigures]) -> list[str]:
+    notes = []
+    for name in planes[0].figures:
+        values = [plane.figures[name] for plane in planes]
+        if count := values.count(None):
+            where = "everywhere" if count == len(values) else f"in {count} of {len(values)} figures"
+            notes.append(f"{MEASURES[name].undefined}; it is left out {where}.")
+    return notes

@@ -1,4 +1,4 @@
-"""Stacks against a reference: pooled figures, data range, grids that differ, and bad input."""
+"""Stacks against a reference: pooled figures, data range, grids that differ, bad input."""
 
 import math
 
@@ -10,17 +10,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
-from napari_srgan.measure.comparison import (
-    BICUBIC,
-    MEASURES,
-    Settings,
-    compare,
-    measure_plane,
-    on_reference_grid,
-    reference_range,
-    rows,
-)
+from napari_srgan.measure.grid import on_reference_grid, reference_range
+from napari_srgan.measure.planes import Settings, measure_plane
 from napari_srgan.measure.shift import estimated_shift
+from napari_srgan.measure.stacks import BICUBIC, compare, rows
+from napari_srgan.measure.table import PLANE_MEASURES
 
 
 def scene(shape, seed=0, top=255):
@@ -56,11 +50,13 @@ def test_the_psnr_of_a_stack_is_that_of_the_pooled_error():
     other[2] = scene((40, 50), 5)
     found = compared(truth, {"other": other})
     whole = found.stack["other"]
-    assert whole.psnr == pytest.approx(peak_signal_noise_ratio(truth, other, data_range=255))
+    assert whole.figures["psnr"] == pytest.approx(
+        peak_signal_noise_ratio(truth, other, data_range=255)
+    )
     single = [peak_signal_noise_ratio(truth[k], other[k], data_range=255) for k in (0, 2)]
-    assert whole.mean_psnr == pytest.approx(np.mean(single))
-    assert whole.psnr < whole.mean_psnr - 5  # so that one cannot stand for the other
-    assert whole.infinite == 2 and whole.planes == 4
+    assert whole.psnr_mean == pytest.approx(np.mean(single))
+    assert whole.figures["psnr"] < whole.psnr_mean - 5  # so that one cannot stand for the other
+    assert whole.psnr_infinite == 2 and whole.planes == 4
     difference = truth.astype(float) - other
     assert whole.figures["mse"] == pytest.approx(np.mean(difference**2))
     assert whole.figures["rmse"] == pytest.approx(math.sqrt(np.mean(difference**2)))
@@ -85,7 +81,9 @@ def test_identical_stacks_are_infinitely_alike_constant_ones_too():
     truth = np.stack([np.full((20, 20), 9, np.uint8), scene((20, 20)).astype(np.uint8)])
     found = compared(truth, {"same": truth.copy()})
     whole = found.stack["same"]
-    assert whole.psnr == math.inf and whole.mean_psnr is None and whole.infinite == 2
+    assert (
+        whole.figures["psnr"] == math.inf and whole.psnr_mean is None and whole.psnr_infinite == 2
+    )
     assert whole.figures["mse"] == 0 and whole.figures["ssim"] == pytest.approx(1)
     # Nothing varies together in the constant slice, so the mean is over the other.
     assert [p.figures["pearson"] for p in found.planes] == [None, pytest.approx(1)]
@@ -104,9 +102,9 @@ def test_the_range_is_that_of_the_whole_reference_whatever_is_compared():
     part = compared(truth, {"other": other}, region={"Z": (0, 1)})
     assert whole.data_range == part.data_range == span
     assert len(part.planes) == 1
-    assert part.stack["other"].psnr == pytest.approx(20 * math.log10(span / 5))
+    assert part.stack["other"].figures["psnr"] == pytest.approx(20 * math.log10(span / 5))
     by_hand = compared(truth, {"other": other}, data_range=65535)
-    assert by_hand.stack["other"].psnr == pytest.approx(20 * math.log10(65535 / 5))
+    assert by_hand.stack["other"].figures["psnr"] == pytest.approx(20 * math.log10(65535 / 5))
 
 
 def test_alpha_counts_neither_in_the_range_nor_in_the_figures():
@@ -142,7 +140,7 @@ def test_the_border_is_cut_on_every_side():
 def test_small_images_have_no_ms_ssim_and_tiny_ones_no_ssim():
     truth = scene((12, 200, 200)).astype(np.uint8)
     found = compared(truth[0], {"other": truth[1]})
-    assert tuple(found.planes[0].figures) == MEASURES
+    assert tuple(found.planes[0].figures) == PLANE_MEASURES
     assert None not in found.planes[0].figures.values()
     found = compared(truth[0, :30, :30], {"other": truth[1, :30, :30]})
     assert found.planes[0].figures["ms_ssim"] is None
@@ -164,7 +162,7 @@ def test_a_smaller_candidate_is_enlarged_as_pillow_does_and_said_to_be():
     for name in ("small", BICUBIC):
         assert found.stack[name].scale == (4, 4)
         # Pillow calculates with integers: single pixels are rounded to the other side.
-        assert found.stack[name].psnr == pytest.approx(expected, abs=0.02)
+        assert found.stack[name].figures["psnr"] == pytest.approx(expected, abs=0.02)
     assert any("small was enlarged 4x by bicubic" in note for note in found.notes)
     assert any("bicubic is scan, which was enlarged 4x" in note for note in found.notes)
     plane, scale = on_reference_grid(low[0], (64, 80))
@@ -174,13 +172,25 @@ def test_a_smaller_candidate_is_enlarged_as_pillow_does_and_said_to_be():
     assert scale == (1, 1) and np.array_equal(same, low[0])
 
 
+def test_a_candidate_may_be_smaller_along_one_axis_only():
+    truth = scene((2, 64, 80)).astype(np.uint8)
+    low = np.stack([np.asarray(Image.fromarray(p).resize((20, 64), 3)) for p in truth])
+    large = np.stack([np.asarray(Image.fromarray(p).resize((80, 64), 3)) for p in low])
+    found = compared(truth, {"sparse": low})
+    assert found.stack["sparse"].scale == (1, 4)
+    expected = peak_signal_noise_ratio(truth, large, data_range=255)
+    assert found.stack["sparse"].figures["psnr"] == pytest.approx(expected, abs=0.02)
+    assert any("sparse was enlarged 1x4x by bicubic" in note for note in found.notes)
+    assert rows(found)[0]["enlarged"] == [1, 4]
+
+
 def test_axes_of_length_one_need_not_be_there():
     truth = scene((3, 30, 30)).astype(np.uint8)
     stacks = {"other": Stack(truth[:, None] // 2, "ZCYX", "other")}
     found = finish(compare(Stack(truth[None], "TZYX", "truth"), stacks))[1]
     assert [p.index for p in found.planes] == [(0, 0), (0, 1), (0, 2)]
     expected = peak_signal_noise_ratio(truth, truth // 2, data_range=255)
-    assert found.stack["other"].psnr == pytest.approx(expected)
+    assert found.stack["other"].figures["psnr"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("planted", [(0.4, 0.0), (0.4, -0.3), (-1.7, 2.6), (0.0, 0.0)])
@@ -270,7 +280,7 @@ HOLE = np.where(np.arange(3)[:, None, None] == 1, np.nan, FLOAT)
     [
         (GRAY, GRAY[:, :-1], {}, r"truth is 24 x 32 px and other 23 x 32 px"),
         (GRAY, GRAY.repeat(2, 1).repeat(2, 2), {}, r"truth is 24 x 32 px and other 48 x 64"),
-        (GRAY, GRAY[:, ::2, ::5], {}, r"12 x 7 px.*whole number"),
+        (GRAY, GRAY[:, :12, :9], {}, r"12 x 9 px.*whole number"),
         (GRAY, GRAY[:2], {}, r"truth has slices Z=3 and other slices Z=2"),
         (GRAY, GRAY[0], {}, r"truth has slices Z=3 and other one slice"),
         (GRAY, np.stack([GRAY[0]] * 3, -1), {}, r"truth is gray and other RGB"),
@@ -309,5 +319,5 @@ def test_other_mistakes():
 
 def test_another_type_is_told_of():
     found = compared(GRAY, {"other": FLOAT})
-    assert found.stack["other"].psnr == math.inf
+    assert found.stack["other"].figures["psnr"] == math.inf
     assert any("other is of the type float32 and truth of the type uint8" in n for n in found.notes)

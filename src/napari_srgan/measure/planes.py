@@ -1,12 +1,10 @@
-"""All the measures of one plane in one call: what is compared of it, and which figures are taken.
+"""One plane against the reference's: what of it is compared, and which measures are taken.
 
-What belongs here: the choice of mode, border and measures, and what a figure is where it is not
-defined. The measures themselves are in `metrics` and `msssim`; stacks are `comparison`'s.
+The measures themselves are in `metrics` and listed in `table`; stacks are in `stacks`.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,16 +13,14 @@ from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
-from napari_srgan.measure import metrics
-from napari_srgan.measure.measurable import check_range
-from napari_srgan.measure.msssim import MS_SSIM_SIDE, ms_ssim
-from napari_srgan.measure.paper_protocol import luma
-
-MEASURES = ("psnr", "ssim", "ms_ssim", "mse", "rmse", "mae", "pearson")
-"""The names of all measures, in the order in which they are shown."""
+from napari_srgan.measure.checks import check_range
+from napari_srgan.measure.table import PLANE_MEASURES, Figure, Pair, take
 
 Mode = Literal["rgb", "y"]
-Figure = float | None
+
+# MATLAB's rgb2ycbcr: ITU-R BT.601 in "studio swing", for R, G and B in [0, 1].
+_Y_OFFSET = 16.0
+_Y_WEIGHTS = np.array([65.481, 128.553, 24.966])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +31,12 @@ class Settings:
     ----------
     mode : {"rgb", "y"}
         What of a colour image: R, G and B alike (alpha is left out), or MATLAB's Y channel, 16 to
-        235, not rounded, as in published tables (`paper_protocol.luma`), for 8-bit images. Gray
+        235, not rounded, as in published tables (`luma`), for 8-bit images. Gray
         images are compared as they are in both.
     border : int
         Pixels of the reference cut on each side before measuring.
     measures : tuple of str
-        Some of `MEASURES`.
+        Some of `table.PLANE_MEASURES`.
 
     Raises
     ------
@@ -50,17 +46,17 @@ class Settings:
 
     mode: Mode = "rgb"
     border: int = 0
-    measures: tuple[str, ...] = MEASURES
+    measures: tuple[str, ...] = PLANE_MEASURES
 
     def __post_init__(self) -> None:
         if self.mode not in ("rgb", "y"):
             raise InputError(f"The mode {self.mode!r} is not known; choose rgb or y.")
         if self.border < 0:
             raise InputError(f"The border is a number of pixels from 0, and it is {self.border}.")
-        unknown = [m for m in self.measures if m not in MEASURES]
+        unknown = [m for m in self.measures if m not in PLANE_MEASURES]
         if unknown or not self.measures:
             raise InputError(
-                f"Choose measures of {', '.join(MEASURES)}; given were "
+                f"Choose measures of {', '.join(PLANE_MEASURES)}; given were "
                 f"{', '.join(self.measures) or 'none'}."
             )
 
@@ -78,6 +74,7 @@ def measure_plane(
         The range of the data in the unit of the pixels, above 0; in the mode y of colour images
         255 too, to which the published tables refer.
     settings : Settings
+        Which measures, and of what.
 
     Returns
     -------
@@ -94,32 +91,7 @@ def measure_plane(
     """
     check_range(data_range)
     first, second = (compared(plane, settings) for plane in (reference, candidate))
-    error: float | None = None
-    figures: dict[str, Figure] = {}
-    for name in settings.measures:
-        if name in ("psnr", "mse", "rmse"):
-            error = metrics.mse(first, second) if error is None else error
-            figures[name] = from_mse(name, error, data_range)
-        elif name == "mae":
-            figures[name] = metrics.mae(first, second)
-        elif name == "pearson":
-            figures[name] = metrics.pearson(first, second)
-        else:
-            function, side = _WINDOWED[name]
-            fits = min(first.shape[:2]) >= side
-            figures[name] = function(first, second, data_range) if fits else None
-    return figures
-
-
-def from_mse(measure: str, error: float, data_range: float) -> float:
-    """Return "psnr" (dB), "mse" or "rmse" of a mean squared error; a PSNR of 0 is infinite."""
-    if measure == "mse":
-        return error
-    if measure == "rmse":
-        return math.sqrt(error)
-    if error == 0.0:
-        return math.inf
-    return 20.0 * math.log10(data_range) - 10.0 * math.log10(error)
+    return take(settings.measures, Pair(first, second, data_range))
 
 
 def compared(plane: NDArray[Any], settings: Settings) -> NDArray[Any]:
@@ -162,7 +134,7 @@ def compared(plane: NDArray[Any], settings: Settings) -> NDArray[Any]:
     return luma(colours)
 
 
-_WINDOWED = {
-    "ssim": (metrics.ssim, metrics.SSIM_WINDOW),
-    "ms_ssim": (ms_ssim, MS_SSIM_SIDE),
-}
+def luma(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the Y of MATLAB's ``rgb2ycbcr``, 16 to 235, not rounded; shape (Y, X)."""
+    y: NDArray[np.float64] = _Y_OFFSET + rgb / 255.0 @ _Y_WEIGHTS
+    return y
