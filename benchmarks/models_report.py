@@ -32,8 +32,7 @@ from napari_srgan.measure.evaluation import score
 from napari_srgan.measure.paper_protocol import evaluate_plane_paper
 from napari_srgan.measure.scores import Score, summary
 from napari_srgan.models.catalogue import ModelInfo, list_models, load_model, save_model
-from napari_srgan.models.vgg import VGGFeatures
-from napari_srgan.models.vgg_weights import load_vgg
+from napari_srgan.models.vgg import VGGFeatures, load_vgg
 
 Image = NDArray[np.float32]
 Row = dict[str, Any]

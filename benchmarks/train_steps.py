@@ -24,7 +24,7 @@ from skimage import data
 from torch import nn
 from torch.nn import functional
 
-from napari_srgan.models.architectures.build import build
+from napari_srgan.models.architectures import build
 from training.crops import Crops, loader
 from training.discriminator import Discriminator
 from training.hardware import Hardware, start

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from napari_srgan import __version__
-from napari_srgan.models.architectures.build import build
+from napari_srgan.models.architectures import build
 from napari_srgan.models.catalogue import SUFFIX, Card, save_model
 from napari_srgan.models.vgg import VGGFeatures
 from training.data import Data

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from napari_srgan.models.architectures.build import Generator
+from napari_srgan.models.architectures.generator import Generator
 from napari_srgan.models.architectures.rewrite import for_training
 from training.discriminator import Discriminator
 from training.hardware import ready

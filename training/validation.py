@@ -17,7 +17,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.measure.evaluation import degraded_plane, score
 from napari_srgan.measure.scores import summary
-from napari_srgan.models.architectures.build import Generator
+from napari_srgan.models.architectures.generator import Generator
 from napari_srgan.models.architectures.receptive_field import halo
 from napari_srgan.models.architectures.rewrite import for_inference
 from napari_srgan.models.vgg import VGGFeatures

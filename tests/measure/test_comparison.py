@@ -270,7 +270,7 @@ HOLE = np.where(np.arange(3)[:, None, None] == 1, np.nan, FLOAT)
     [
         (GRAY, GRAY[:, :-1], {}, r"truth is 24 x 32 px and other 23 x 32 px"),
         (GRAY, GRAY.repeat(2, 1).repeat(2, 2), {}, r"truth is 24 x 32 px and other 48 x 64"),
-        (GRAY, GRAY[:, ::2, ::5], {}, r"12 x 7 px.*whole number"),
+        (GRAY, GRAY[:, ::2, :9], {}, r"12 x 9 px.*whole number"),
         (GRAY, GRAY[:2], {}, r"truth has slices Z=3 and other slices Z=2"),
         (GRAY, GRAY[0], {}, r"truth has slices Z=3 and other one slice"),
         (GRAY, np.stack([GRAY[0]] * 3, -1), {}, r"truth is gray and other RGB"),

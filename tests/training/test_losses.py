@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_srgan.models.architectures.build import build
+from napari_srgan.models.architectures import build
 from training.discriminator import Discriminator
 from training.hardware import Hardware, start
 from training.losses import (

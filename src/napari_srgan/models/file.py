@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_srgan.errors import InputError
+from napari_srgan.models.architectures import ARCHITECTURES, build
 from napari_srgan.models.card import Card
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from napari_srgan.models.architectures.build import Generator
+    from napari_srgan.models.architectures.generator import Generator
 
 SUFFIX = ".safetensors"
 _KEY = "napari_srgan"
@@ -92,8 +93,6 @@ def build_network(card: Card) -> Generator:
     InputError
         If this version does not know the architecture or its parameters.
     """
-    from napari_srgan.models.architectures.build import ARCHITECTURES, build
-
     if card.architecture not in ARCHITECTURES:
         raise InputError(
             f"The model {card.name} has the architecture '{card.architecture}', which this "
