@@ -30,8 +30,7 @@ from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.io.open import open_stack
 from napari_srgan.measure.protocols import Score, evaluate_plane_paper, score, summary
 from napari_srgan.models.catalogue import ModelInfo, list_models, load_model, save_model
-from napari_srgan.models.vgg import VGGFeatures
-from napari_srgan.models.vgg_weights import load_vgg
+from napari_srgan.models.vgg import VGGFeatures, load_vgg
 
 Image = NDArray[np.float32]
 Row = dict[str, Any]

@@ -24,7 +24,7 @@ from skimage import data
 from torch import nn
 from torch.nn import functional
 
-from napari_srgan.models.architectures.build import build
+from napari_srgan.models.architectures import build
 from training.crops import Crops, loader
 from training.discriminator import Discriminator
 from training.hardware import Hardware, start
@@ -79,19 +79,19 @@ def plain_adversarial(recipe: Recipe, paths: list[Path]) -> Iterator[None]:
     """Train on pixel and adversarial loss, one step of both networks a `next`."""
     random = np.random.default_rng(0)
     network = build(recipe.generator, recipe.network_parameters).train()
-    judge = Discriminator(recipe.channels, recipe.discriminator_features, CROP)
+    discriminator = Discriminator(recipe.channels, recipe.discriminator_features, CROP)
     adam = torch.optim.Adam(network.parameters(), lr=1e-4)
-    adam_judge = torch.optim.Adam(judge.parameters(), lr=1e-4)
+    adam_discriminator = torch.optim.Adam(discriminator.parameters(), lr=1e-4)
     bce = nn.BCEWithLogitsLoss()
     while True:
         lr, hr = plain_batch(paths, random)
         sr = network(lr)
-        real, fake = judge(hr), judge(sr)
-        adam_judge.zero_grad()
+        real, fake = discriminator(hr), discriminator(sr)
+        adam_discriminator.zero_grad()
         (bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake))).backward()
-        adam_judge.step()
+        adam_discriminator.step()
         sr = network(lr)
-        fake = judge(sr)
+        fake = discriminator(sr)
         adam.zero_grad()
         (functional.mse_loss(sr, hr) + 1e-3 * bce(fake, torch.ones_like(fake))).backward()
         adam.step()
@@ -107,7 +107,7 @@ def ours(recipe: Recipe, paths: list[Path], fabric: Fabric, adversarial: bool) -
     for lr, hr in loader(crops, range(1, 10_000), workers=0, pin=False):
         lr, hr = (t.to(memory_format=torch.channels_last) for t in (lr, hr))
         if adversarial:
-            players.adversarial_step(lr, hr, 1e-4, judge_learns=True)
+            players.adversarial_step(lr, hr, 1e-4, discriminator_learns=True)
         else:
             players.pixel_step(lr, hr, 1e-4)
         yield

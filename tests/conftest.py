@@ -103,8 +103,6 @@ def model_folder(tmp_path_factory):
         ("tiny-gray", 1),
         ("other-gray", 1),
         ("tiny-rgb", 3),
-        ("srresnet-gray", 1),
-        ("srresnet-rgb", 3),
     ):
         parameters = {"channels": channels, "blocks": 1, "features": 4, "scale": 4}
         card = Card(

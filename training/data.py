@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale
+from napari_srgan.models.card import ALIKE, micrometres
 from training.pairs import Pair, find_pairs, pair_set
 from training.recipe import Recipe
-from training.scans import ScanSet, channels_of, decode, scan_set, thinned
+from training.scans import Decoded, ScanSet, channels_of, decode, scan_set, thinned
 from training.split import Volume, find_volumes, look_like_slices, split
 
 
@@ -56,12 +59,16 @@ class Data:
         Of all pixels in their order; a run that is resumed must see the same.
     summary : str
         One sentence on what was found and how it was split.
+    pixel_size : (float, float) or None
+        Along Y and X of the LR images that are trained on, micrometres; None if a file states no
+        length, or pixels differ by more than a factor of 2.
     """
 
     train: list[ScanSet]
     val: list[ScanSet]
     digest: str
     summary: str
+    pixel_size: tuple[float, float] | None
 
     @property
     def measured(self) -> bool:
@@ -111,7 +118,8 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
     ]
     trained, kept = (_count(sum(map(len, side.values())), "volume") for side in (train, val))
     doubts = "" if sources.val else _doubts(train, val)
-    return recipe, _data(sets, val_sets, recipe, trained, kept, doubts)
+    size = _pixel_size(_flat(decoded.values()), recipe.factors)
+    return recipe, _data(sets, val_sets, recipe, trained, kept, size, doubts)
 
 
 def _volumes(paths: Sequence[Path]) -> dict[Path, list[Volume]]:
@@ -151,7 +159,8 @@ def _load_pairs(
         for part, smallest in ((train, max(recipe.crop)), (val, 8 * recipe.scale))
     )
     trained, kept = (_count(sum(map(len, part.values())), "pair") for part in (train, val))
-    return recipe, _data(sets, val_sets, recipe, trained, kept)
+    size = _pixel_size([high for _, high in _flat(train.values())], recipe.factors)
+    return recipe, _data(sets, val_sets, recipe, trained, kept, size)
 
 
 def _data(
@@ -160,6 +169,7 @@ def _data(
     recipe: Recipe,
     trained: str,
     kept: str,
+    pixel_size: tuple[float, float] | None,
     doubts: str = "",
 ) -> Data:
     digest = hashlib.sha256()
@@ -192,7 +202,17 @@ def _data(
         f"{kind}: {trained} ({_count(planes[0], 'plane')}) to train on, {kept} "
         f"({_count(planes[1], 'plane')}{less}) to validate on{doubts}"
     )
-    return Data(train, val, digest.hexdigest(), summary)
+    return Data(train, val, digest.hexdigest(), summary, pixel_size)
+
+
+def _pixel_size(files: Sequence[Decoded], scale: Scale) -> tuple[float, float] | None:
+    """Return the pixel size of what is made of HR files, see `Data`."""
+    sizes = [micrometres(file.stack) for file in files]
+    known = [size for size in sizes if size is not None]
+    axes = list(zip(*known, strict=True))
+    if len(known) < len(sizes) or any(max(axis) > ALIKE * min(axis) for axis in axes):
+        return None
+    return scale[0] * median(axes[0]), scale[1] * median(axes[1])
 
 
 def _lively(scans: ScanSet) -> ScanSet:

@@ -22,7 +22,7 @@ class Discriminator(nn.Module):
         Of the first convolution; 64 in the paper, doubled with every halving of the image.
     crop : int, optional
         Side of the images, px, for the paper's dense head. Without it the head averages over
-        the image, so that crops of any size can be judged.
+        the image, so that crops of any size can be told apart.
     """
 
     def __init__(self, channels: int, features: int = 64, crop: int | None = None) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +19,6 @@ from training import checkpoint
 from training.crops import Crops, loader
 from training.data import Data
 from training.outputs import MODEL, PRETRAINED, Outputs
-from training.pace import Pace
 from training.players import Players
 from training.recipe import Recipe
 from training.timetable import Timetable
@@ -168,7 +170,7 @@ def train(
         if phase_ends or (step % recipe.validate_every == 0 and not last):
             if outputs:
                 names = (MODEL, PRETRAINED) if phase_ends else (MODEL,)
-                outputs.judge(
+                outputs.validate(
                     players.kept(), step, table.phase(step), names, vgg if phase_ends else ()
                 )
             run.fabric.barrier()
@@ -180,7 +182,7 @@ def train(
     if not outputs:
         return []
     names = (MODEL,) if table.adversarial else (MODEL, PRETRAINED)
-    return outputs.judge(players.kept(), run.step, table.phase(run.step), names, vgg)
+    return outputs.validate(players.kept(), run.step, table.phase(run.step), names, vgg)
 
 
 def _batches(run: Run, pace: Pace) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -216,7 +218,7 @@ def _take(run: Run, step: int, lr: torch.Tensor, hr: torch.Tensor) -> dict[str, 
     if done == 0:
         players.begin_adversarial()
     turn = done % table.recipe.generator_steps == 0
-    return players.adversarial_step(lr, hr, rate, judge_learns=turn)
+    return players.adversarial_step(lr, hr, rate, discriminator_learns=turn)
 
 
 def _any_asked(fabric: Fabric, asked: bool) -> bool:
@@ -275,3 +277,47 @@ def _imbalance(weights: Mapping[str, float], values: Mapping[str, float]) -> str
         f"loss, so the discriminator has next to no say; with these VGG19 weights and this layer "
         f"--content-weight {better:.1g} would balance them."
     )
+
+
+class Pace:
+    """Means of losses, steps per second and the device's share of the time, between two logs."""
+
+    def __init__(self) -> None:
+        self._reset()
+        self._since = time.monotonic()
+
+    def _reset(self) -> None:
+        self._losses: dict[str, list[torch.Tensor]] = defaultdict(list)
+        self._steps, self._waited, self._paused = 0, 0.0, 0.0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Time a wait for crops."""
+        start = time.monotonic()
+        yield
+        self._waited += time.monotonic() - start
+
+    def add(self, losses: dict[str, torch.Tensor]) -> None:
+        """Count a step. The losses stay on the device: reading them would make it wait."""
+        self._steps += 1
+        for key, value in losses.items():
+            self._losses[key].append(value)
+        self._worked = time.monotonic()
+
+    def pause(self) -> None:
+        """Leave out of the pace what was done since the last step: a validation."""
+        self._paused += time.monotonic() - self._worked
+
+    def take(self) -> dict[str, Any]:
+        """Return what has been gathered, and begin anew."""
+        now = time.monotonic()
+        seconds = max(now - self._since - self._paused, 1e-9)
+        values = {k: float(torch.stack(v).mean()) for k, v in self._losses.items()}
+        values |= {
+            "seconds": seconds,
+            "steps_per_second": self._steps / seconds,
+            "device_share": max(0.0, 1 - self._waited / seconds),
+        }
+        self._reset()
+        self._since = now
+        return values

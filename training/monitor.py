@@ -49,7 +49,7 @@ class Monitor:
         self._path = folder / CSV_NAME
         self._as_json, self._say = as_json, say
         rows = [row for row in read_rows(self._path) if int(row["step"]) <= after]
-        self._judged = {(int(row["step"]), row["set"]) for row in rows if row["set"]}
+        self._validated = {(int(row["step"]), row["set"]) for row in rows if row["set"]}
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore")
         writer.writeheader()
@@ -85,8 +85,8 @@ class Monitor:
     def validation(self, step: int, phase: str, rows: list[dict[str, Any]]) -> None:
         """Log the scores of every validation set."""
         for row in rows:
-            # A run that is resumed at its end is judged again, and the same.
-            if (step, row["set"]) not in self._judged:
+            # A run that is resumed at its end is validated again, and the same.
+            if (step, row["set"]) not in self._validated:
                 self._append({"step": step, "phase": phase, **row})
             for key in _VALIDATION[2:]:
                 if row.get(key) is not None and math.isfinite(row[key]):

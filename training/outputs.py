@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from napari_srgan import __version__
-from napari_srgan.models.architectures.build import build
-from napari_srgan.models.catalogue import SUFFIX, Card, save_model
+from napari_srgan.models.architectures import build
+from napari_srgan.models.card import Card, Role
+from napari_srgan.models.catalogue import SUFFIX, save_model
 from napari_srgan.models.vgg import VGGFeatures
 from training.data import Data
 from training.monitor import Monitor
@@ -25,7 +26,7 @@ PRETRAINED = f"generator-pretrained{SUFFIX}"
 
 @dataclass
 class Outputs:
-    """Judges weights and writes what there is to keep and to see.
+    """Validates weights and writes what there is to keep and to see.
 
     Attributes
     ----------
@@ -46,7 +47,7 @@ class Outputs:
     device: torch.device
     rows: list[Row] = field(default_factory=list)
 
-    def judge(
+    def validate(
         self,
         weights: dict[str, torch.Tensor],
         step: int,
@@ -88,6 +89,7 @@ class Outputs:
         recipe = self.recipe
         values = recipe.to_dict()
         said = ("name", "purpose", "trained_on", "limits", "degradation", "channels", "scale")
+        role: Role = "perceptual" if phase == "adversarial" else "fidelity"
         perceptual = (
             " Detail is what an adversary took for real: invented where it is not measured."
         )
@@ -98,7 +100,9 @@ class Outputs:
             channels=recipe.channels,
             scale=recipe.factors,
             purpose=recipe.purpose,
+            role="restoration" if self.data.measured else role,
             degradation="measured" if self.data.measured else recipe.degradation,
+            pixel_size=self.data.pixel_size,
             trained_on=recipe.trained_on,
             training={
                 **{k: v for k, v in values.items() if k not in said},

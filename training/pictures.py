@@ -74,9 +74,9 @@ def draw_curves(folder: Path) -> None:
     rows = read_rows(folder / CSV_NAME)
     steps = [r for r in rows if not r["set"]]
     scores = [r for r in rows if r["set"]]
-    judged = any(r["discriminator"] for r in steps)
-    figure = Figure(figsize=(9, 10 if judged else 7.5), layout="constrained")
-    axes = figure.subplots(4 if judged else 3, 1, sharex=True)
+    adversarial = any(r["discriminator"] for r in steps)
+    figure = Figure(figsize=(9, 10 if adversarial else 7.5), layout="constrained")
+    axes = figure.subplots(4 if adversarial else 3, 1, sharex=True)
     # Each beside its own first value: features and pixels differ by orders of magnitude.
     for key in ("pixel", "content", "adversarial"):
         values = [float(r[key]) for r in steps if r[key]]
@@ -91,7 +91,7 @@ def draw_curves(folder: Path) -> None:
             axes[i].plot([int(r["step"]) for r in mine], gain, marker=".", label=name)
         axes[i].axhline(0, color="gray", linewidth=0.8)
         axes[i].set_ylabel(f"{label} over bicubic")
-    if judged:
+    if adversarial:
         for key, label in (("real", "HR taken for real"), ("fake", "SR taken for real")):
             _line(axes[3], steps, key, label)
         axes[3].set(ylim=(-0.03, 1.03), ylabel="discriminator, share")

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from napari_srgan.models.architectures.build import Generator
+from napari_srgan.models.architectures.generator import Generator
 from napari_srgan.models.architectures.rewrite import for_training
 from training.discriminator import Discriminator
 from training.hardware import ready
@@ -76,7 +76,7 @@ class Players:
         )
         if self.discriminator is not None:
             self.discriminator = ready(self.discriminator, fabric)
-            self._judge, self._adam_judge = fabric.setup(
+            self._discriminate, self._adam_discriminator = fabric.setup(
                 self.discriminator, self._new_adam(self.discriminator)
             )
         if self.features is not None:
@@ -97,7 +97,7 @@ class Players:
         return {"pixel": loss.detach(), "generator": loss.detach()}
 
     def adversarial_step(
-        self, lr: torch.Tensor, hr: torch.Tensor, rate: float, *, judge_learns: bool
+        self, lr: torch.Tensor, hr: torch.Tensor, rate: float, *, discriminator_learns: bool
     ) -> Losses:
         """Let the discriminator learn, if it is its turn, then the generator.
 
@@ -111,8 +111,8 @@ class Players:
         sr = self._restore(lr)
         losses: Losses = {}
         finite = True
-        if judge_learns:
-            real, fake = self._judge(hr), self._judge(sr.detach())
+        if discriminator_learns:
+            real, fake = self._discriminate(hr), self._discriminate(sr.detach())
             loss = discriminator_loss(self.recipe.adversarial, real, fake)
             finite = self._update("discriminator", loss, rate)
             # A relativistic logit means something only beside those of the other side.
@@ -144,8 +144,8 @@ class Players:
 
     def terms(self, sr: torch.Tensor, hr: torch.Tensor) -> Losses:
         """Return the terms of the generator's loss in the second phase that have a weight."""
-        r, judge = self.recipe, self.discriminator
-        assert judge is not None
+        r, discriminator = self.recipe, self.discriminator
+        assert discriminator is not None
         terms: Losses = {}
         with self.fabric.autocast():
             if self.weights["pixel"]:
@@ -153,15 +153,15 @@ class Players:
             if self.features is not None and r.content_weight:
                 terms["content"] = content_loss(self.features, sr, hr)
             if r.adversarial_weight:
-                # The discriminator judges, and does not learn from it: not the module that
+                # The discriminator tells, and does not learn from it: not the module that
                 # gathers gradients over processes, and no gradients for its weights.
-                judge.requires_grad_(False)
+                discriminator.requires_grad_(False)
                 with torch.no_grad():
-                    real = judge(hr) if r.adversarial == "relativistic" else None
+                    real = discriminator(hr) if r.adversarial == "relativistic" else None
                 terms["adversarial"] = adversarial_loss(
-                    r.adversarial, None if real is None else real.float(), judge(sr).float()
+                    r.adversarial, None if real is None else real.float(), discriminator(sr).float()
                 )
-                judge.requires_grad_(True)
+                discriminator.requires_grad_(True)
             if r.tv_weight:
                 terms["tv"] = total_variation(sr)
             if r.grid_weight:
@@ -172,7 +172,9 @@ class Players:
         """Take the step of one player, unless its loss or gradient is not finite; say if so."""
         of_generator = player == "generator"
         module, adam = (
-            (self._restore, self._adam) if of_generator else (self._judge, self._adam_judge)
+            (self._restore, self._adam)
+            if of_generator
+            else (self._discriminate, self._adam_discriminator)
         )
         parameters = list(module.parameters())
         adam.zero_grad(set_to_none=True)
@@ -229,7 +231,7 @@ class Players:
             state["average"] = self.average.state_dict()
         if self.discriminator is not None:
             state["discriminator"] = self.discriminator.state_dict()
-            state["adam_discriminator"] = self._adam_judge.optimizer.state_dict()
+            state["adam_discriminator"] = self._adam_discriminator.optimizer.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -241,7 +243,7 @@ class Players:
             self.average.load_state_dict(state["average"])
         if self.discriminator is not None:
             self.discriminator.load_state_dict(state["discriminator"])
-            self._adam_judge.optimizer.load_state_dict(state["adam_discriminator"])
+            self._adam_discriminator.optimizer.load_state_dict(state["adam_discriminator"])
 
 
 def _rising_average(decay: float) -> Callable[..., None]:

@@ -16,11 +16,14 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.degradation import NAMES as DEGRADATIONS
 from napari_srgan.image.degradation import BlurNoise, Degradation
 from napari_srgan.image.degradation import degradation as operator_named
+from napari_srgan.image.geometry import Scale
+from napari_srgan.models.architectures import ARCHITECTURES
 from napari_srgan.models.catalogue import check_name
 
 PIXEL_LOSSES = ("mse", "l1", "charbonnier")
 CONTENT_LAYERS = ("vgg22", "vgg34", "vgg44", "vgg54")
-_SMALLEST_JUDGED = 32  # px; below, batch norm may be left with a single value
+_SMALLEST_CROP = 32  # px for a discriminator; below, batch norm may be left with a single value
+_SCALES = tuple(sorted({scale for known in ARCHITECTURES.values() for scale in known.scales}))
 _SCHEDULES = ("constant", "step", "cosine")
 
 
@@ -54,11 +57,11 @@ class Recipe:
     # The generator.
     generator: str = _of(
         "srresnet",
-        "srresnet (SRGAN's) or rrdb (ESRGAN's: dense blocks without batch norm)",
-        choices=("srresnet", "rrdb"),
+        " or ".join(f"{name} ({known.title})" for name, known in ARCHITECTURES.items()),
+        choices=tuple(ARCHITECTURES),
     )
     channels: int = _of(0, "1 for grayscale, 3 for RGB, 0: as the scans are", choices=(0, 1, 3))
-    scale: int = _of(4, "how many times Y and X grow", choices=(2, 4, 8))
+    scale: int = _of(4, "how many times Y and X grow", choices=_SCALES)
     blocks: int = _of(16, "residual blocks (paper: 16, ESRGAN: 23)", least=1)
     features: int = _of(64, "feature channels (paper: 64)", least=4)
     growth: int = _of(32, "rrdb: feature channels that a dense layer adds (ESRGAN: 32)", least=1)
@@ -180,6 +183,12 @@ class Recipe:
     def __post_init__(self) -> None:
         for f in fields(self):
             _check(f.name, getattr(self, f.name), f.default, dict(f.metadata))
+        scales = ARCHITECTURES[self.generator].scales
+        if self.scale not in scales:
+            raise InputError(
+                f"A {self.generator} makes images {', '.join(map(str, scales))} times larger, not "
+                f"{self.scale} times."
+            )
         for side in self.crop:
             if side % self.scale or side < 8 * self.scale:
                 raise InputError(
@@ -189,9 +198,9 @@ class Recipe:
         check_name(self.name)
         # Raises if a range is none, whether or not this recipe draws from it.
         BlurNoise(*(tuple(getattr(self, key)) for key in ("blur", "speckle", "noise")))
-        if self.has_adversary and min(self.crop) < _SMALLEST_JUDGED:
+        if self.has_adversary and min(self.crop) < _SMALLEST_CROP:
             raise InputError(
-                f"The discriminator halves crops four times, so they must have {_SMALLEST_JUDGED} "
+                f"The discriminator halves crops four times, so they must have {_SMALLEST_CROP} "
                 f"px a side, not {min(self.crop)}."
             )
         if max(self.betas) >= 1:
@@ -224,15 +233,16 @@ class Recipe:
         return self.has_adversary and self.content != "none"
 
     @property
-    def factors(self) -> tuple[int, int]:
+    def factors(self) -> Scale:
         """How many times Y and X grow."""
         return self.scale, self.scale
 
     @property
     def network_parameters(self) -> dict[str, Any]:
         """Keyword arguments of the generator."""
-        own = {"srresnet": "batch_norm", "rrdb": "growth"}[self.generator]
-        return {key: getattr(self, key) for key in ("channels", "blocks", "features", "scale", own)}
+        own = ARCHITECTURES[self.generator].parameters
+        keys = ("channels", "blocks", "features", "scale", *own)
+        return {key: getattr(self, key) for key in keys}
 
     @property
     def symmetries(self) -> str:

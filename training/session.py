@@ -12,13 +12,11 @@ from torch import nn
 from napari_srgan.cli.terminal import table
 from napari_srgan.errors import InputError
 from napari_srgan.measure.table import MEASURES
-from napari_srgan.models.architectures.build import build
+from napari_srgan.models.architectures import build
 from napari_srgan.models.file import load
-from napari_srgan.models.vgg import VGGFeatures
-from napari_srgan.models.vgg_weights import load_vgg
+from napari_srgan.models.vgg import VGGFeatures, load_vgg
 from training import checkpoint
 from training.data import Data
-from training.initialise import initialise
 from training.loop import Run
 from training.monitor import CSV_NAME, read_rows
 from training.players import Players, discriminator_for
@@ -90,7 +88,7 @@ def assemble(
     torch.manual_seed(recipe.seed)
     generator = build(recipe.generator, recipe.network_parameters)
     if start_from is None:
-        initialise(generator, recipe.initialisation)
+        generator.initialise(recipe.initialisation)
     else:
         generator.load_state_dict(load(start_from).network.state_dict())
     players = Players(recipe, fabric, generator, content, discriminator_for(recipe))

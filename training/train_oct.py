@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
 from napari_srgan.engine.devices import is_out_of_memory
@@ -25,7 +27,6 @@ from training.outputs import MODEL, Outputs
 from training.presets import compose, from_plain, read_recipe, with_init
 from training.recipe import Recipe
 from training.session import assemble, content_features, last_table, table_features
-from training.signals import Signals
 from training.split import RECIPE, SOURCES
 
 
@@ -55,6 +56,47 @@ class Request:
     hardware: Hardware
     resumed: bool
     as_json: bool
+
+
+class Signals:
+    """Notes the first SIGINT or SIGTERM while it is entered; a second one ends at once.
+
+    Attributes
+    ----------
+    came : int
+        Number of the signal that came, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.came = 0
+        self._former: dict[int, signal.Handlers] = {}
+
+    def __enter__(self) -> Signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._former[number] = signal.signal(number, self._note)  # type: ignore[assignment]
+            except ValueError:  # not the main thread: signals are not ours to handle
+                break
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.came:
+            raise KeyboardInterrupt
+        self.came = number
+
+    @property
+    def exit_code(self) -> int:
+        """What a program that was ended by this signal returns."""
+        return 128 + (self.came or signal.SIGINT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -241,7 +283,7 @@ def _open_folder(request: Request, recipe: Recipe, on: dict[str, str]) -> None:
 
 
 def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
-    """Say what is going to happen; judge the model that the training starts from."""
+    """Say what is going to happen; validate the model that the training starts from."""
     outputs, table = run.outputs, run.timetable
     assert outputs is not None
     monitor, recipe = outputs.monitor, table.recipe
@@ -263,7 +305,7 @@ def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
     if run.step:
         monitor.event("resumed", f"Resumed after step {run.step}.", step=run.step)
     elif recipe.init:
-        outputs.judge(run.players.kept(), 0, "before", (), vgg)
+        outputs.validate(run.players.kept(), 0, "before", (), vgg)
 
 
 if __name__ == "__main__":

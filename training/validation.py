@@ -44,7 +44,7 @@ def validate(
     Parameters
     ----------
     network : Generator
-        With the weights to be judged.
+        With the weights to be validated.
     sets : sequence of ScanSet
     recipe : Recipe
         Says how LR is made; what is drawn for it is the same at every validation.

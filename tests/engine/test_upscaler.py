@@ -19,7 +19,7 @@ from napari_srgan.image.intensity import measure
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.sinks import FileSink, MemorySink
-from napari_srgan.models.architectures.build import build
+from napari_srgan.models.architectures import build
 from napari_srgan.models.architectures.rewrite import for_inference
 from napari_srgan.models.catalogue import Card, load_model, save_model
 

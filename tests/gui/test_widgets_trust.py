@@ -27,7 +27,7 @@ BICUBIC = Operator("bicubic", (4, 4))
 def viewer(make_napari_viewer, tmp_path, monkeypatch):
     base = load_model(small_models.save(tmp_path, "srresnet-tiny", 1))
     small_models.save(tmp_path, "tiny-rgb", 3)
-    small_models.save(tmp_path, "srgan-tiny", 1, features=5)
+    small_models.save(tmp_path, "srgan-tiny", 1, features=5, **small_models.PERCEPTUAL)
     card = dataclasses.replace(base.card, name="restore-tiny", degradation="measured")
     save_model(tmp_path / "restore-tiny.safetensors", base.network, card)
     monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(tmp_path))

@@ -8,8 +8,15 @@ import torch
 from safetensors.torch import save_file
 
 from napari_srgan.errors import InputError
-from napari_srgan.models.vgg import LAYERS, VGGFeatures, layers_needed, vgg_distance
-from napari_srgan.models.vgg_weights import load_vgg, reach, read_vgg
+from napari_srgan.models.vgg import (
+    LAYERS,
+    VGGFeatures,
+    layers_needed,
+    load_vgg,
+    reach,
+    read_vgg,
+    vgg_distance,
+)
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIDES = {"vgg22": 2, "vgg34": 4, "vgg44": 8, "vgg54": 16}

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from small_models import GRAY, RGB, save_both
+from small_models import GRAY, PERCEPTUAL, RGB, save_both
 
 from napari_srgan.api import upscale
 from napari_srgan.cli import main
@@ -133,6 +133,7 @@ def files(tmp_path, monkeypatch):
             scale=(4, 4),
             degradation=degradation,
             limits="Not <good> for anything.",
+            **PERCEPTUAL if name == "srgan-tiny" else {},
         )
         models.save_model(folder / f"{name}.safetensors", SRResNet(**parameters).eval(), card)
     monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(folder))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_srgan.models.architectures.build import build
+from napari_srgan.models.architectures import build
 from training.discriminator import Discriminator
 from training.hardware import Hardware, start
 from training.losses import (
@@ -156,29 +156,29 @@ def test_a_gradient_reaches_the_generator_from_each_term(fabric, generator, adve
 def test_the_discriminators_step_leaves_the_generator_alone(fabric):
     """With next to no weight on its own loss, whatever reaches the generator came from there."""
     p = players(fabric, content="none", pixel_weight=1e-30, adversarial_weight=0.0)
-    judge = {k: v.clone() for k, v in p.discriminator.named_parameters()}
+    before = {k: v.clone() for k, v in p.discriminator.named_parameters()}
     seen = []
     for w in p.generator.parameters():
         w.register_hook(lambda g: seen.append(g.abs().max().item()))
-    p.adversarial_step(*batch(), 1e-3, judge_learns=True)
+    p.adversarial_step(*batch(), 1e-3, discriminator_learns=True)
     assert seen
     assert max(seen) < 1e-25
-    assert any(not torch.equal(judge[k], v) for k, v in p.discriminator.named_parameters())
+    assert any(not torch.equal(before[k], v) for k, v in p.discriminator.named_parameters())
 
 
 def test_the_generators_step_leaves_the_discriminators_weights_alone(fabric):
     p = players(fabric)
     before = {k: v.clone() for k, v in p.discriminator.named_parameters()}
-    p.adversarial_step(*batch(), 1e-3, judge_learns=False)
+    p.adversarial_step(*batch(), 1e-3, discriminator_learns=False)
     assert all(torch.equal(before[k], v) for k, v in p.discriminator.named_parameters())
     assert all(v.requires_grad for v in p.discriminator.parameters())
-    p.adversarial_step(*batch(), 1e-3, judge_learns=True)
+    p.adversarial_step(*batch(), 1e-3, discriminator_learns=True)
     assert any(not torch.equal(before[k], v) for k, v in p.discriminator.named_parameters())
 
 
 def test_the_sum_is_weighted_as_the_recipe_says(fabric):
     p = players(fabric, content_weight=0.006, adversarial_weight=1e-3, tv_weight=2e-8)
-    losses = p.adversarial_step(*batch(), 1e-3, judge_learns=False)
+    losses = p.adversarial_step(*batch(), 1e-3, discriminator_learns=False)
     expected = 0.006 * losses["content"] + 1e-3 * losses["adversarial"] + 2e-8 * losses["tv"]
     assert losses["generator"].item() == pytest.approx(expected.item(), rel=1e-5)
     without = players(fabric, content="none", pixel_loss="mse").weights
@@ -189,13 +189,13 @@ def test_steps_without_a_finite_loss_change_nothing(fabric):
     p = players(fabric, batch_norm=True)
     p.pixel_step(*batch(), 1e-3)
     before = {k: v.clone() for k, v in p.generator.state_dict().items()}
-    judge = {k: v.clone() for k, v in p.discriminator.state_dict().items()}
+    others = {k: v.clone() for k, v in p.discriminator.state_dict().items()}
     lr, hr = batch()
-    p.adversarial_step(lr, torch.full_like(hr, math.nan), 1e-3, judge_learns=True)
+    p.adversarial_step(lr, torch.full_like(hr, math.nan), 1e-3, discriminator_learns=True)
     p.pixel_step(torch.full_like(lr, math.inf), hr, 1e-3)
     assert p.skipped == {"generator": 2, "discriminator": 1}
     assert all(torch.equal(before[k], v) for k, v in p.generator.state_dict().items())
-    assert all(torch.equal(judge[k], v) for k, v in p.discriminator.state_dict().items())
+    assert all(torch.equal(others[k], v) for k, v in p.discriminator.state_dict().items())
 
 
 def test_an_infinite_loss_with_a_finite_gradient_changes_nothing(fabric):
@@ -211,12 +211,12 @@ def test_an_infinite_loss_with_a_finite_gradient_changes_nothing(fabric):
     assert all(torch.equal(before[k], v) for k, v in p.generator.state_dict().items())
 
 
-def test_a_relativistic_discriminator_is_judged_by_differences(fabric):
+def test_a_relativistic_discriminator_is_told_by_differences(fabric):
     """Its training leaves the offset of the logits open."""
     p = players(fabric, adversarial="relativistic")
     with torch.no_grad():
         p.discriminator.head[-1].bias.fill_(-50.0)
-    shares = [p.adversarial_step(*batch(s), 1e-3, judge_learns=True) for s in range(20)]
+    shares = [p.adversarial_step(*batch(s), 1e-3, discriminator_learns=True) for s in range(20)]
     assert sum(s["real"].item() + s["fake"].item() for s in shares) > 1
 
 
@@ -245,10 +245,10 @@ def test_a_gradient_is_clipped_to_its_norm(fabric):
 
 
 @pytest.mark.parametrize("crop", [None, 32, 96])
-def test_the_discriminator_halves_four_times_and_judges(crop):
-    judge = Discriminator(3, 2, crop)
-    convolutions = [m for m in judge.modules() if isinstance(m, nn.Conv2d)]
+def test_the_discriminator_halves_four_times_and_gives_a_logit(crop):
+    network = Discriminator(3, 2, crop)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
     assert [c.out_channels for c in convolutions] == [2, 2, 4, 4, 8, 8, 16, 16]
     assert [c.stride[0] for c in convolutions] == [1, 2] * 4
     for side in [32, 40, 96] if crop is None else [crop]:
-        assert judge(torch.rand(2, 3, side, side)).shape == (2, 1)
+        assert network(torch.rand(2, 3, side, side)).shape == (2, 1)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
         ("crop", (30,)),
         ("crop", (96, 30)),
         ("crop", 96),
-        ("scale", 3),
+        ("scale", 5),
         ("pixel_loss", "l7"),
         ("pretrain_steps", -1),
         ("pretrain_steps", "100"),

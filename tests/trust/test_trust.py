@@ -193,7 +193,7 @@ def models(tmp_path_factory):
     changed = {k: v + 0.02 * torch.randn_like(v.float()) for k, v in network.state_dict().items()}
     other = type(network)(**base.card.parameters)
     other.load_state_dict(changed)
-    card = dataclasses.replace(base.card, name="srgan-tiny")
+    card = dataclasses.replace(base.card, name="srgan-tiny", **small_models.PERCEPTUAL)
     save_model(folder / "srgan-tiny.safetensors", other.eval(), card)
     small_models.save(folder, "srresnet-tiny", 1)
     return folder
@@ -350,8 +350,10 @@ def test_the_fidelity_model_of_a_pair_and_of_any_other(models, monkeypatch):
     monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(models))
     card = load_model(models / "srgan-tiny.safetensors").card
     assert fidelity_model(card).card.name == "srresnet-tiny"
-    other = dataclasses.replace(card, name="my-gan")
+    other = dataclasses.replace(card, training={"init": "the model of another computer"})
     assert fidelity_model(other).card.name == "srresnet-gray"
+    small_models.save(models, "fidelity-2x", 1, scale=2)
+    assert fidelity_model(dataclasses.replace(other, scale=(2, 2))).card.name == "fidelity-2x"
     with pytest.raises(InputError, match="is the fidelity model itself"):
         fidelity_model(dataclasses.replace(card, name="srresnet-gray"))
 

@@ -223,7 +223,7 @@ def described(operator: Degradation) -> dict[str, Any]:
 def _load_vgg(weights: Path | None, device: Any) -> tuple[VGGFeatures, ...]:
     if weights is None:
         return ()
-    from napari_srgan.models.vgg_weights import load_vgg, reach, read_vgg
+    from napari_srgan.models.vgg import load_vgg, reach, read_vgg
 
     if not weights.is_file():
         raise InputError(f"There is no file {weights} with the weights of VGG19.")

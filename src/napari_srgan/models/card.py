@@ -14,7 +14,7 @@ from napari_srgan.image.units import convert
 Role = Literal["fidelity", "perceptual", "restoration"]
 ROLES: tuple[Role, ...] = ("fidelity", "perceptual", "restoration")
 
-_ALIKE = 2.0
+ALIKE = 2.0
 """How many times a pixel may be larger or smaller than those that a model was trained on."""
 
 
@@ -155,7 +155,7 @@ def pixel_size_warning(card: Card, stack: Stack) -> str:
     own, known = micrometres(stack), card.pixel_size
     if own is None or known is None:
         return ""
-    if all(1 / _ALIKE <= a / b <= _ALIKE for a, b in zip(own, known, strict=True)):
+    if all(1 / ALIKE <= a / b <= ALIKE for a, b in zip(own, known, strict=True)):
         return ""
     return (
         f"The pixels of {stack.name} are {own[0]:.3g} x {own[1]:.3g} µm (Y x X) and those that the "

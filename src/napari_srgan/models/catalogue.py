@@ -14,12 +14,12 @@ from napari_srgan.models.card import Card
 from napari_srgan.models.file import SUFFIX, Model, load, read_card, save_model
 
 __all__ = [
-    "AUTO",
     "SUFFIX",
     "Card",
     "Model",
     "ModelInfo",
     "add_model",
+    "auto_model",
     "check_name",
     "find_model",
     "list_models",
@@ -30,7 +30,6 @@ __all__ = [
     "user_folder",
 ]
 
-AUTO = {1: "srresnet-gray", 3: "srresnet-rgb"}
 _BUNDLED = Path(__file__).parents[1] / "weights"
 
 
@@ -142,6 +141,21 @@ def find_model(name_or_path: str | Path) -> ModelInfo:
     )
 
 
+def auto_model(channels: int) -> ModelInfo:
+    """Return the model that "auto" is: the bundled fidelity model for so many channels.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for info in list_models():
+        if info.bundled and info.card.role == "fidelity" and info.card.channels == channels:
+            return info
+    kind = {1: "grayscale", 3: "RGB"}.get(channels, f"{channels}-channel")
+    raise InputError(f"No fidelity model for {kind} images is bundled; name the model to use.")
+
+
 def model_for(name: str | Path, rgb: bool) -> ModelInfo:
     """Return the model of that name if it fits the image; "auto" is the fidelity model that does.
 
@@ -158,7 +172,7 @@ def model_for(name: str | Path, rgb: bool) -> ModelInfo:
         If the model does not exist or takes the other kind of image.
     """
     channels = 3 if rgb else 1
-    info = find_model(AUTO[channels] if name == "auto" else name)
+    info = auto_model(channels) if name == "auto" else find_model(name)
     if info.card.channels != channels:
         fitting = [m.card.name for m in list_models() if m.card.channels == channels]
         image, takes = ("RGB", "grayscale") if rgb else ("grayscale", "RGB")

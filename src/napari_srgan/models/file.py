@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from napari_srgan.errors import InputError
 from napari_srgan.io.atomic import whole_file
+from napari_srgan.models.architectures import ARCHITECTURES, build
 from napari_srgan.models.card import Card
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from napari_srgan.models.architectures.build import Generator
+    from napari_srgan.models.architectures.generator import Generator
 
 SUFFIX = ".safetensors"
 _KEY = "napari_srgan"
@@ -93,8 +94,6 @@ def build_network(card: Card) -> Generator:
     InputError
         If this version does not know the architecture or its parameters.
     """
-    from napari_srgan.models.architectures.build import ARCHITECTURES, build
-
     if card.architecture not in ARCHITECTURES:
         raise InputError(
             f"The model {card.name} has the architecture '{card.architecture}', which this "

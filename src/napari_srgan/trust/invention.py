@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
-from napari_srgan.models.catalogue import AUTO, find_model
+from napari_srgan.models.catalogue import auto_model, list_models
 from napari_srgan.trust.operators import Operator, operator_of
 from napari_srgan.trust.shrinking import shrinking
 
@@ -122,19 +122,25 @@ def fidelity_model(card: Card) -> ModelInfo:
     Returns
     -------
     ModelInfo
-        srresnet-X of srgan-X if there is one, else the model that "auto" is for its channels.
+        The one that the model was trained from, if its card names it and it is listed; else the
+        one that "auto" is for its channels; else the first other one of its channels, scale and
+        degradation.
 
     Raises
     ------
     InputError
         If there is none, or the model is that one itself, or of another scale or degradation.
     """
-    info = find_model(AUTO[card.channels])
-    if card.name.startswith("srgan-"):
-        with suppress(InputError):  # the default model is a fidelity model as well
-            info = find_model("srresnet-" + card.name.removeprefix("srgan-"))
-    check_fidelity(card, info.card)
-    return info
+    known = [info for info in list_models() if info.card.role == "fidelity"]
+    auto = auto_model(card.channels)
+    if card.name != auto.card.name:
+        first = [info for info in known if info.card.name == card.training.get("init")]
+        for info in (*first, auto, *known):
+            with suppress(InputError):
+                check_fidelity(card, info.card)
+                return info
+    check_fidelity(card, auto.card)
+    return auto
 
 
 def has_invention(card: Card) -> bool:

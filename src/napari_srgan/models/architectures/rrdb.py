@@ -7,8 +7,12 @@ from typing import cast
 import torch
 from torch import nn
 
-from napari_srgan.models.architectures.srresnet import SCALES
+from napari_srgan.models.architectures.generator import STAGES, Generator, clear, float32
+from napari_srgan.models.architectures.rewrite import RowStrips
 
+# Rows of the LR grid whose up-sampling and tail are evaluated together. Not below the engine's
+# smallest frame of 32 px, within which it keeps track of whole windows only.
+_STRIP_ROWS = 32
 _SLOPE = 0.2
 _RESIDUAL_SCALE = 0.2
 _SMALLER_START = 0.1
@@ -54,12 +58,12 @@ class RRDB(nn.Module):
         return x + _RESIDUAL_SCALE * cast(torch.Tensor, self.body(x))
 
 
-class RRDBNet(nn.Module):
+class RRDBNet(Generator):
     """The generator of ESRGAN (Wang et al., arXiv 1809.00219, figures 3 and 4).
 
     3x3 head, residual-in-residual dense blocks without batch norm, a skip over all blocks,
-    nearest-neighbour up-sampling and a 3x3 convolution per doubling, two 3x3 convolutions as
-    tail. Leaky ReLU of slope 0.2, residuals scaled by 0.2. Images are in [0, 1].
+    nearest-neighbour up-sampling and a 3x3 convolution per doubling (or tripling), two 3x3
+    convolutions as tail. Leaky ReLU of slope 0.2, residuals scaled by 0.2. Images are in [0, 1].
 
     It looks far: each block adds 15 LR pixels to the halo, so that 23 blocks at 4x reach 349
     LR pixels in every direction, beside SRResNet's 40. Almost nothing of the result depends
@@ -78,13 +82,16 @@ class RRDBNet(nn.Module):
     growth : int
         Feature channels that each convolution of a dense block adds; 32 in the authors' models.
     scale : int
-        2, 4 or 8.
+        2, 3, 4 or 8.
 
     Raises
     ------
     ValueError
-        If the scale is not one of 2, 4, 8, or a size is not positive.
+        If the scale is not one of 2, 3, 4, 8, or a size is not positive.
     """
+
+    block = DenseBlock
+    tail: nn.Sequential
 
     def __init__(
         self,
@@ -94,13 +101,7 @@ class RRDBNet(nn.Module):
         growth: int = 32,
         scale: int = 4,
     ) -> None:
-        super().__init__()
-        if scale not in SCALES:
-            raise ValueError(f"The scale must be one of {SCALES}, not {scale}.")
-        if min(channels, blocks, features, growth) < 1:
-            raise ValueError("Channels, blocks, features and growth must be positive.")
-        self.channels = channels
-        self.scale = (scale, scale)
+        super().__init__(channels, scale, blocks, features, growth)
         self.head = nn.Conv2d(channels, features, 3, padding=1)
         self.body = nn.Sequential(
             *(RRDB(features, growth) for _ in range(blocks)),
@@ -109,11 +110,11 @@ class RRDBNet(nn.Module):
         self.upsample = nn.Sequential(
             *(
                 nn.Sequential(
-                    nn.Upsample(scale_factor=2, mode="nearest"),
+                    nn.Upsample(scale_factor=finer, mode="nearest"),
                     nn.Conv2d(features, features, 3, padding=1),
                     nn.LeakyReLU(_SLOPE),
                 )
-                for _ in range(scale.bit_length() - 1)
+                for finer in STAGES[scale]
             )
         )
         self.tail = nn.Sequential(
@@ -122,19 +123,26 @@ class RRDBNet(nn.Module):
             nn.Conv2d(features, channels, 3, padding=1),
         )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Super-resolve.
+    def fine_for_inference(self) -> nn.Module:
+        """Return up-sampling and tail, in strips of rows."""
+        fine = nn.Sequential(*self.upsample, *self.tail)
+        return RowStrips(fine, _STRIP_ROWS, self.scale[0])
 
-        Parameters
-        ----------
-        x : torch.Tensor
-            LR images in [0, 1], shape (N, C, Y, X).
+    def fine_for_training(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute up-sampling and tail as they are, the last convolution in float32."""
+        *before, final = self.tail
+        last = cast(nn.Conv2d, final)
+        x = nn.Sequential(self.upsample, *before)(x)
+        with float32(x):
+            return cast(torch.Tensor, last(x.to(last.weight)))
 
-        Returns
-        -------
-        torch.Tensor
-            SR images, shape (N, C, scale * Y, scale * X), nominally in [0, 1].
+    def interpolate_stage(self, convolution: nn.Conv2d, finer: int) -> None:
+        """Interpolate linearly after every pixel was repeated: smooth over its neighbours.
+
+        The outermost of the repeated pixels lies 1/2 - 1/(2 finer) from the middle of the pixel.
         """
-        x = self.head(x)
-        x = x + self.body(x)
-        return cast(torch.Tensor, self.tail(self.upsample(x)))
+        beside = 0.5 - 0.5 / finer
+        kernel = torch.tensor([beside, 1 - 2 * beside, beside])
+        for c in range(self.channels):
+            clear(convolution, range(c, c + 1))
+            convolution.weight[c, c] = torch.outer(kernel, kernel)

@@ -6,8 +6,25 @@ from typing import cast
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-SCALES = (2, 4, 8)
+from napari_srgan.models.architectures.generator import (
+    STAGES,
+    Generator,
+    float32,
+    shuffle_stage_interpolates,
+)
+from napari_srgan.models.architectures.rewrite import (
+    RowStrips,
+    early_slopes,
+    early_weights,
+    tail_before_shuffle,
+)
+
+# Rows of the last stage's input that are evaluated together. Small enough that the widest
+# features of a 256 px slice stay near 50 MB, large enough that the 6 rows that neighbouring
+# strips compute twice do not matter.
+_STRIP_ROWS = 96
 
 
 class ResidualBlock(nn.Module):
@@ -28,12 +45,13 @@ class ResidualBlock(nn.Module):
         return x + cast(torch.Tensor, self.body(x))
 
 
-class SRResNet(nn.Module):
+class SRResNet(Generator):
     """The generator of SRGAN (Ledig et al., arXiv 1609.04802v5, figure 4).
 
     9x9 head, residual blocks with batch norm and PReLU, a skip over all blocks, one
-    pixel-shuffle stage per doubling, 9x9 tail. The final tanh of some implementations is
-    left out: images are in [0, 1], and an affine intensity map must be able to go beyond.
+    pixel-shuffle stage per doubling (or tripling), 9x9 tail. The final tanh of some
+    implementations is left out: images are in [0, 1], and an affine intensity map must be able to
+    go beyond.
 
     Parameters
     ----------
@@ -44,7 +62,7 @@ class SRResNet(nn.Module):
     features : int
         Number of feature channels; 64 in the paper.
     scale : int
-        2, 4 or 8.
+        2, 3, 4 or 8.
     batch_norm : bool
         With batch norm as in the paper. Without it the blocks are those of EDSR
         (Lim et al., arXiv 1707.02921), which reach a higher PSNR.
@@ -52,8 +70,11 @@ class SRResNet(nn.Module):
     Raises
     ------
     ValueError
-        If the scale is not one of 2, 4, 8, or a size is not positive.
+        If the scale is not one of 2, 3, 4, 8, or a size is not positive.
     """
+
+    block = ResidualBlock
+    tail: nn.Conv2d
 
     def __init__(
         self,
@@ -63,13 +84,7 @@ class SRResNet(nn.Module):
         scale: int = 4,
         batch_norm: bool = True,
     ) -> None:
-        super().__init__()
-        if scale not in SCALES:
-            raise ValueError(f"The scale must be one of {SCALES}, not {scale}.")
-        if min(channels, blocks, features) < 1:
-            raise ValueError("Channels, blocks and features must be positive.")
-        self.channels = channels
-        self.scale = (scale, scale)
+        super().__init__(channels, scale, blocks, features)
         self.head = nn.Sequential(nn.Conv2d(channels, features, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
             *(ResidualBlock(features, batch_norm) for _ in range(blocks)),
@@ -79,31 +94,57 @@ class SRResNet(nn.Module):
         self.upsample = nn.Sequential(
             *(
                 nn.Sequential(
-                    nn.Conv2d(features, 4 * features, 3, padding=1),
-                    nn.PixelShuffle(2),
+                    nn.Conv2d(features, finer**2 * features, 3, padding=1),
+                    nn.PixelShuffle(finer),
                     nn.PReLU(),
                 )
-                for _ in range(scale.bit_length() - 1)
+                for finer in STAGES[scale]
             )
         )
         self.tail = nn.Conv2d(features, channels, 9, padding=4)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Super-resolve.
+    def fine_for_inference(self) -> nn.Module:
+        """Return the stages and the tail, the last stage in strips of rows.
 
-        Parameters
-        ----------
-        x : torch.Tensor
-            LR images in [0, 1], shape (N, C, Y, X).
-
-        Returns
-        -------
-        torch.Tensor
-            SR images, shape (N, C, scale * Y, scale * X), nominally in [0, 1].
+        At 2x, 4x and 8x the tail comes before the last pixel shuffle; at 3x that would be a 5x5
+        convolution of nine times as many features on both sides, slower than the 9x9 one.
         """
-        x = self.head(x)
-        x = x + self.body(x)
-        return cast(torch.Tensor, self.tail(self.upsample(x)))
+        *stages, last = cast("list[nn.Sequential]", list(self.upsample))
+        convolution, shuffle, prelu = last
+        finer = cast(nn.PixelShuffle, shuffle).upscale_factor
+        if finer == 2:
+            early = tail_before_shuffle(self.tail)
+            slopes = early_slopes(cast(nn.PReLU, prelu)).detach()
+            commuted = nn.PReLU(len(slopes))
+            with torch.no_grad():
+                commuted.weight.copy_(slopes)
+            strips = nn.Sequential(convolution, commuted, early, shuffle)
+        else:
+            strips = nn.Sequential(*last, self.tail)
+        return nn.Sequential(*stages, RowStrips(strips, _STRIP_ROWS, finer))
+
+    def fine_for_training(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute the stages and the tail, the tail before the last pixel shuffle if that is 2x.
+
+        A training step was measured to be 1.15 times as fast on a CPU.
+        """
+        *stages, last = cast("list[nn.Sequential]", list(self.upsample))
+        for stage in stages:
+            x = stage(x)
+        convolution, shuffle, prelu = last
+        if cast(nn.PixelShuffle, shuffle).upscale_factor != 2:
+            x = last(x)
+            with float32(x):
+                return cast(torch.Tensor, self.tail(x.to(self.tail.weight)))
+        x = functional.prelu(convolution(x), early_slopes(cast(nn.PReLU, prelu)))
+        weight, bias = early_weights(self.tail)
+        with float32(x):
+            x = functional.conv2d(x.to(weight), weight, bias, padding=weight.shape[-1] // 2)
+        return cast(torch.Tensor, shuffle(x))
+
+    def interpolate_stage(self, convolution: nn.Conv2d, finer: int) -> None:
+        """Interpolate the image before the pixel shuffle."""
+        shuffle_stage_interpolates(convolution, self.channels, finer)
 
 
 def _norm(features: int, batch_norm: bool) -> list[nn.Module]:

@@ -25,7 +25,7 @@ from napari_srgan.measure.frc import (
 )
 from napari_srgan.measure.grid import index_in, read_alike
 from napari_srgan.measure.stacks import BICUBIC
-from napari_srgan.models.catalogue import AUTO
+from napari_srgan.models.catalogue import auto_model
 from napari_srgan.tasks.map_request import MapNotes, MapPlane, MapRequest
 from napari_srgan.tasks.maps import Engines, Maps
 from napari_srgan.tasks.report import plates
@@ -153,7 +153,7 @@ def _invention(
     """Map what the model adds to its fidelity model, or say why that cannot be done."""
     planned = prepared.plan
     card = planned.model.card
-    if card.name == AUTO[card.channels]:
+    if card.name == auto_model(card.channels).card.name:
         return None, ""
     made_by = record.get("weights_sha256")
     if made_by and made_by != planned.model.sha256:

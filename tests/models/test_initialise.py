@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from napari_srgan.image.degradation import degradation
-from napari_srgan.models.architectures.build import build
+from napari_srgan.models.architectures import build
 from napari_srgan.models.architectures.rrdb import RRDBNet
 from napari_srgan.models.architectures.srresnet import SRResNet
-from training.initialise import initialise
 
 
 def networks(channels=1, scale=4, features=8):
@@ -19,14 +18,14 @@ def networks(channels=1, scale=4, features=8):
     ]
 
 
-@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("which", range(3))
 def test_a_training_starts_from_interpolation(scale, channels, which):
     """Away from the border the untrained network puts a smooth image where it belongs."""
     torch.manual_seed(0)
     network = networks(channels, scale)[which].eval()
-    initialise(network, "interpolate")
+    network.initialise("interpolate")
     y, x = torch.meshgrid(*[torch.arange(32 * scale) / scale] * 2, indexing="ij")
     hr = torch.stack([0.5 + 0.3 * torch.sin((y + x + c) / 4) for c in range(channels)])[None]
     with torch.inference_mode():
@@ -40,7 +39,7 @@ def test_a_training_starts_from_interpolation(scale, channels, which):
 def test_every_feature_learns_from_the_second_step_on(which):
     torch.manual_seed(0)
     network = networks()[which]
-    initialise(network, "interpolate")
+    network.initialise("interpolate")
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
     for _ in range(2):
         optimiser.zero_grad()
@@ -58,7 +57,7 @@ def test_icnr_draws_no_checkerboard():
     features = {}
     network.upsample.register_forward_hook(lambda *a: features.update(out=a[2]))
     for how, rough in (("torch", True), ("he", False)):
-        initialise(network, how)
+        network.initialise(how)
         network(lr)
         blocks = features["out"].unfold(2, 2, 2).unfold(3, 2, 2)
         assert bool((blocks.amax((4, 5)) - blocks.amin((4, 5))).max() > 1e-5) is rough
@@ -77,7 +76,7 @@ def test_an_untrained_network_gives_images_of_the_size_of_images(architecture, o
     """At full size, residual branches without batch norm gave 7000 for an image in [0, 1]."""
     torch.manual_seed(0)
     network = build(architecture, {"channels": channels, **own})
-    initialise(network, "he")
+    network.initialise("he")
     with torch.inference_mode():
         sr = network(torch.rand(2, channels, 16, 16))
     assert 0.01 < sr.std().item() < 20
@@ -86,7 +85,7 @@ def test_an_untrained_network_gives_images_of_the_size_of_images(architecture, o
 def test_he_weights_keep_the_size_of_the_signal():
     torch.manual_seed(0)
     network = build("srresnet", {"channels": 1, "blocks": 1, "features": 64, "batch_norm": False})
-    initialise(network, "he")
+    network.initialise("he")
     convolution = network.body[0].body[0]
     expected = 0.1 * (2 / (64 * 9)) ** 0.5  # a residual branch without batch norm
     assert convolution.weight.std().item() == pytest.approx(expected, rel=0.03)

@@ -1,0 +1,190 @@
+"""What the generators have in common: their parts, how they start, and what they run as."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import ClassVar, cast
+
+import torch
+from torch import nn
+
+from napari_srgan.image.geometry import Scale
+
+STAGES = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+"""By how much each stage of up-sampling makes the grid finer, for every scale."""
+
+
+class Generator(nn.Module):
+    """A network that super-resolves: (N, C, Y, X) in [0, 1] to (N, C, sy * Y, sx * X).
+
+    A head, a body with a skip over it, up-sampling in stages, and a tail. How far it looks is read
+    off its modules (`receptive_field.halo`); one with a module whose reach is not known there,
+    such as attention over the whole image, cannot be computed in tiles and is refused.
+
+    Parameters
+    ----------
+    channels : int
+        1 for grayscale, 3 for RGB.
+    scale : int
+        How many times Y and X become finer: 2, 3, 4 or 8.
+    sizes : int
+        What else must be above 0.
+
+    Attributes
+    ----------
+    channels : int
+    scale : Scale
+    head, body, upsample, tail : torch.nn.Module
+        Set by the subclass; `upsample` has a convolution and more for each of its stages.
+    block : type of torch.nn.Module
+        What the body consists of: residual branches, whose convolutions start small.
+
+    Raises
+    ------
+    ValueError
+        If the scale is another, or a size is not positive.
+    """
+
+    head: nn.Module
+    body: nn.Sequential
+    upsample: nn.Sequential
+    tail: nn.Module
+    block: ClassVar[type[nn.Module]]
+
+    def __init__(self, channels: int, scale: int, *sizes: int) -> None:
+        super().__init__()
+        if scale not in STAGES:
+            raise ValueError(f"The scale must be one of {tuple(STAGES)}, not {scale}.")
+        if min(channels, *sizes) < 1:
+            raise ValueError("Channels, blocks and features must be positive.")
+        self.channels = channels
+        self.scale: Scale = (scale, scale)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Super-resolve.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            LR images in [0, 1], shape (N, C, Y, X).
+
+        Returns
+        -------
+        torch.Tensor
+            SR images, shape (N, C, sy * Y, sx * X), nominally in [0, 1].
+        """
+        x = self.head(x)
+        x = x + self.body(x)
+        return cast(torch.Tensor, self.tail(self.upsample(x)))
+
+    def fine_for_inference(self) -> nn.Module:
+        """Return what follows the body, rewritten to be fast; may take the modules over."""
+        return nn.Sequential(self.upsample, self.tail)
+
+    def fine_for_training(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute what follows the body with the generator's own weights, as fast as can be.
+
+        The last convolution is to be outside mixed precision, see `float32`; here all is.
+        """
+        with float32(x):
+            return cast(torch.Tensor, self.tail(self.upsample(x.to(next(self.parameters()).dtype))))
+
+    def interpolate_stage(self, convolution: nn.Conv2d, finer: int) -> None:
+        """Let the convolution of an up-sampling stage interpolate the first `channels` features."""
+        raise NotImplementedError
+
+    def initialise(self, how: str) -> None:
+        """Set the first weights of a training, in place.
+
+        Parameters
+        ----------
+        how : str
+            "torch": leave them as torch makes them; "he" or "interpolate": see these methods.
+        """
+        if how == "he":
+            self.he()
+        elif how == "interpolate":
+            self.interpolate()
+
+    @torch.no_grad()
+    def he(self) -> None:
+        """Draw weights as He et al. (arXiv 1502.01852), and before pixel shuffles as ICNR.
+
+        ICNR (Aitken et al., arXiv 1707.02937) gives the channels that become the sub-pixels of one
+        pixel the same weights, so that the untrained network repeats pixels and draws no
+        checkerboard. Residual branches without batch norm start at a tenth, as in ESRGAN (arXiv
+        1809.00219, section 3.1): at full size every block would double the variance of the signal.
+        """
+        blocks = [m for m in self.modules() if isinstance(m, self.block)]
+        branches = {c for block in blocks for c in convolutions(block)}
+        normalised = any(isinstance(m, nn.BatchNorm2d) for m in self.modules())
+        for convolution in convolutions(self):
+            nn.init.kaiming_normal_(convolution.weight)
+            if convolution in branches and not normalised:
+                convolution.weight *= 0.1
+            if convolution.bias is not None:
+                nn.init.zeros_(convolution.bias)
+        for stage in (m for m in self.modules() if isinstance(m, nn.Sequential)):
+            for layer, after in pairwise(stage):
+                if isinstance(layer, nn.Conv2d) and isinstance(after, nn.PixelShuffle):
+                    several = after.upscale_factor**2
+                    layer.weight.copy_(layer.weight[::several].repeat_interleave(several, dim=0))
+
+    @torch.no_grad()
+    def interpolate(self) -> None:
+        """Set weights so that the untrained network interpolates; the rest stays random.
+
+        The first feature channels carry the image itself: through the head as it is, untouched by
+        the body, through every up-sampling stage by interpolation (quadratic with pixel shuffles,
+        linear after repeated pixels), to the output. All other features keep their random weights
+        but do not reach the output yet; the tail's gradient for them is not zero, so they join from
+        the first step on. A short training then spends its steps on what interpolation cannot do,
+        where it would else still be learning to enlarge.
+        """
+        image = range(self.channels)
+        last = [m for m in self.body if isinstance(m, nn.Conv2d | nn.BatchNorm2d)][-1]
+        clear(last, image)
+        pass_on(convolutions(self.head)[0], image)
+        for stage, finer in zip(self.upsample, STAGES[self.scale[0]], strict=True):
+            self.interpolate_stage(convolutions(stage)[0], finer)
+        for convolution in convolutions(self.tail):
+            pass_on(convolution, image)
+
+
+def float32(x: torch.Tensor) -> torch.autocast:
+    """Leave mixed precision for the last convolution: 16 bits hold too few grey levels."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def convolutions(part: nn.Module) -> list[nn.Conv2d]:
+    """Return the convolutions of a part, in order."""
+    return [m for m in part.modules() if isinstance(m, nn.Conv2d)]
+
+
+def pass_on(layer: nn.Conv2d, channels: range) -> None:
+    """Let a convolution hand some channels on as they are."""
+    clear(layer, channels)
+    middle = layer.kernel_size[0] // 2
+    for c in channels:
+        layer.weight[c, c, middle, middle] = 1.0
+
+
+def clear(layer: nn.Conv2d | nn.BatchNorm2d, channels: range) -> None:
+    """Let a layer give zero in some channels."""
+    for parameter in layer.parameters():
+        parameter[channels.start : channels.stop] = 0.0
+
+
+def shuffle_stage_interpolates(convolution: nn.Conv2d, channels: int, finer: int) -> None:
+    """Let a 3x3 convolution before a pixel shuffle interpolate the first channels.
+
+    Quadratic (three-point Lagrange) interpolation at the places of the finer pixels, which lie at
+    t = (i + 1/2) / finer - 1/2 from the middle one: -1/4 and 1/4 for 2x.
+    """
+    at = [(i + 0.5) / finer - 0.5 for i in range(finer)]
+    taps = [torch.tensor([t * (t - 1) / 2, 1 - t * t, t * (t + 1) / 2]) for t in at]
+    clear(convolution, range(channels * finer**2))
+    for c in range(channels):
+        for phase in range(finer**2):
+            kernel = torch.outer(taps[phase // finer], taps[phase % finer])
+            convolution.weight[finer**2 * c + phase, c] = kernel
