@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
-from napari_srgan.engine.tiles import plan_tiles
-from napari_srgan.engine.tilesize import auto_tile
-from napari_srgan.engine.window import bytes_per_pixel
+from napari_srgan.engine.restore import plan_plane, restore_plane
+from napari_srgan.engine.tiles import auto_tile
+from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.measure.protocols import degraded_plane, score, summary
-from napari_srgan.models.architectures.build import Generator
-from napari_srgan.models.architectures.receptive_field import halo
-from napari_srgan.models.architectures.rewrite import for_inference
+from napari_srgan.models.architectures.generator import Generator
 from napari_srgan.models.vgg import VGGFeatures
 from training.pictures import Picture
 from training.recipe import Recipe
@@ -102,25 +99,14 @@ def _pair(
 def _restorer(
     network: Generator, device: torch.device
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    model = for_inference(network).to(device)
-    around, per_pixel, (sy, sx) = halo(model), bytes_per_pixel(model), network.scale
+    """Return what restores planes in [0, 1] as the engine does, in full float32."""
+    window = WindowNetwork(network, device)
 
     def restore(lr: NDArray[np.float32]) -> NDArray[np.float32]:
-        samples = torch.from_numpy(np.ascontiguousarray(lr.reshape(*lr.shape[:2], -1)))
-        image = samples.permute(2, 0, 1)[None]
         height, width = lr.shape[:2]
-        sr = torch.empty(image.shape[1], sy * height, sx * width)
-        side = auto_tile(device, per_pixel, around, height, width)
-        for tile in plan_tiles(height, width, side, around):
-            window = image[..., tile.ry0 : tile.ry1, tile.rx0 : tile.rx1].to(device)
-            (top, bottom), (left, right) = margins = tile.margins(height, width)
-            window = functional.pad(window, (left, right, top, bottom), mode="replicate")
-            with torch.inference_mode():
-                seen = model(window)[0].float().cpu()
-            rows, cols = tile.crop((sy, sx), margins)
-            inside = seen[:, rows, cols]
-            sr[:, sy * tile.y0 : sy * tile.y1, sx * tile.x0 : sx * tile.x1] = inside
-        return _plane(sr)
+        tile = auto_tile(device, window.bytes_per_pixel, window.halo, height, width)
+        plan = plan_plane(height, width, network.scale, window.halo, tile)
+        return restore_plane(lr, plan, window)
 
     return restore
 

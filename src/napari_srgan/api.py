@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_srgan.engine.run import Result, run
 from napari_srgan.engine.progress import Progress, drain
+from napari_srgan.engine.run import Result, run
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Region, Stack
 from napari_srgan.options import RestoreOptions

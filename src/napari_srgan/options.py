@@ -7,10 +7,11 @@ those of a training follow from `training.recipe.Recipe`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import MIN_SIDE
@@ -32,9 +33,10 @@ def option(
     *,
     choices: tuple[str, ...] = (),
     read: Callable[[str], Any] = str,
-    metavar: str = "",
+    metavar: str | tuple[str, ...] = "",
     noun: str = "",
     label: str = "",
+    flag: str = "",
 ) -> Any:
     """Declare an option as the field of a dataclass.
 
@@ -48,15 +50,18 @@ def option(
         All values that it may have.
     read : callable
         Makes the value of typed text; raises ValueError with the reason.
-    metavar : str
-        What stands for the value in ``--help``.
+    metavar : str or tuple of str
+        What stands for the value in ``--help``; a tuple for as many values.
     noun : str
         What a sentence about a wrong choice calls it; its name without.
     label : str
         Before the field of a form; its name without.
+    flag : str
+        On the command line; ``--name`` without.
     """
     described = {"help": help, "choices": choices, "read": read, "metavar": metavar}
-    return field(default=default, metadata={**described, "noun": noun, "label": label})
+    named = {"noun": noun, "label": label, "flag": flag}
+    return field(default=default, metadata={**described, **named})
 
 
 def read_tile(text: str) -> str | int:
@@ -266,6 +271,181 @@ class MapOptions:
             if kind not in MAP_KINDS:
                 raise InputError(f"There is no map '{kind}'; known are {', '.join(MAP_KINDS)}.")
         checked(self)
+
+
+def read_pixels(text: str) -> int:
+    """Read a number of pixels."""
+    if not text.isdecimal():
+        raise ValueError(f"'{text}' is not a number of pixels from 0")
+    return int(text)
+
+
+def read_slice(text: str) -> int:
+    """Read the number of a slice."""
+    if not text.isdecimal():
+        raise ValueError(f"'{text}' is not a number from 0")
+    return int(text)
+
+
+def read_above_zero(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"'{text}' is not a number above 0")
+    return value
+
+
+def read_threshold(text: str) -> Fraction:
+    """Read a number between 0 and 1, such as 1/7."""
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
+    if not 0 < value < 1:
+        raise ValueError(f"'{text}' is not a number between 0 and 1, as 1/7")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """How images are compared with a reference.
+
+    Attributes
+    ----------
+    mode : {"rgb", "y"}
+        See `measure.planes.Settings`.
+    border : int
+        Pixels of the reference.
+    data_range : float or None
+        None: by the reference.
+    frc : bool
+        Whether Fourier ring correlation is wanted.
+    frc_threshold : Fraction or None
+        Where the resolution is read; None: 1/2.
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have, or a threshold is given for rings that are
+        not wanted.
+    """
+
+    mode: Literal["rgb", "y"] = option(
+        "rgb",
+        "rgb: all samples of a colour image alike; y: MATLAB's Y channel, as published tables, for "
+        "8-bit RGB images",
+        choices=("rgb", "y"),
+    )
+    border: int = option(0, "reference pixels left out on each side", read=read_pixels, metavar="N")
+    data_range: float | None = option(
+        None,
+        "data range that PSNR and SSIM refer to (default: 255 for uint8, else the stored range of "
+        "the whole reference)",
+        read=read_above_zero,
+        metavar="X",
+        flag="--range",
+    )
+    frc: bool = option(False, "Fourier ring correlation with the reference in the middle slice")
+    frc_threshold: Fraction | None = option(
+        None,
+        "with --frc: 1/2 against a reference, 1/7 for two independent acquisitions (default: 1/2)",
+        read=read_threshold,
+        metavar="T",
+    )
+
+    def __post_init__(self) -> None:
+        checked(self)
+        if self.frc_threshold is not None and not self.frc:
+            raise InputError("--frc-threshold needs --frc beside it; add that or leave this out.")
+
+    @property
+    def rings(self) -> float | None:
+        """The threshold of the rings, None if they are not wanted."""
+        return float(self.frc_threshold or Fraction(1, 2)) if self.frc else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """How a model is measured on high-resolution images; None is what model or protocol ask for.
+
+    Attributes
+    ----------
+    model, device : str
+        As for a restoration.
+    protocol : {"data", "paper"}
+    degradation : str or None
+        A name of `degradation.NAMES`.
+    blur, speckle, noise : sequence of two float, or None
+        Ranges of `degradation.BlurNoise`.
+    intensity, transform : str or None
+    vgg_weights : Path or None
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have.
+    """
+
+    model: str = option("auto", "name or file of a model")
+    protocol: str = option(
+        "data",
+        "data: all pixels in the range of --intensity; paper: as published tables, with MATLAB's "
+        "bicubic and Y channel, 8-bit rounding and a border left out",
+        choices=("data", "paper"),
+    )
+    degradation: str | None = option(
+        None,
+        "bicubic, area, decimate or blur-noise (default: what the model was trained on)",
+        metavar="D",
+    )
+    blur: Sequence[float] | None = option(
+        None,
+        "standard deviation of the PSF of blur-noise, HR pixels, drawn between two values "
+        "(default: what the model was trained on)",
+        read=float,
+        metavar=("LO", "HI"),
+    )
+    speckle: Sequence[float] | None = option(
+        None,
+        "contrast of the speckle of blur-noise, drawn between two values (default: what the model "
+        "was trained on)",
+        read=float,
+        metavar=("LO", "HI"),
+    )
+    noise: Sequence[float] | None = option(
+        None,
+        "standard deviation of the noise of blur-noise, of range 1, drawn between two values "
+        "(default: what the model was trained on)",
+        read=float,
+        metavar=("LO", "HI"),
+    )
+    intensity: str | None = option(
+        None,
+        "auto, minmax, dtype, percentile:A,B or LO:HI, which becomes range 1 (default: auto)",
+        metavar="RANGE",
+    )
+    transform: str | None = option(
+        None, "none, log or power:P, before that (default: none)", metavar="T"
+    )
+    device: str = option("auto", "auto, cpu, cuda[:N] or mps; auto is the GPU if there is one")
+    vgg_weights: Path | None = option(
+        None,
+        "also measure distances of VGG19's features, by these weights (torchvision's)",
+        read=Path,
+        metavar="FILE",
+    )
+
+    def __post_init__(self) -> None:
+        checked(self)
+
+    @property
+    def ranges(self) -> dict[str, Sequence[float]]:
+        """The ranges that are given."""
+        given = {"blur": self.blur, "speckle": self.speckle, "noise": self.noise}
+        return {key: value for key, value in given.items() if value is not None}
 
 
 def declared(cls: type) -> list[Field[Any]]:

@@ -20,13 +20,18 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that answers a mistake with one sentence instead of the whole usage."""
 
     def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end with the exit code of a mistake."""
         sentence = message[:1].upper() + message[1:]
         say(f"{sentence}; see '{self.prog} --help'.")
         raise SystemExit(EXIT_INPUT)
 
 
 def add_options(
-    parser: argparse.ArgumentParser, cls: type, leave_out: Collection[str] = ()
+    parser: argparse.ArgumentParser,
+    cls: type,
+    *,
+    only: Collection[str] = (),
+    leave_out: Collection[str] = (),
 ) -> None:
     """Add a command-line option for every declared field of a dataclass.
 
@@ -35,28 +40,28 @@ def add_options(
     parser : argparse.ArgumentParser
     cls : type
         A dataclass with fields of `options.option`.
-    leave_out : collection of str
-        Fields that the command has no option for, and leaves at their default.
+    only, leave_out : collection of str
+        The fields that the command has options for, all by default, and those that it has none
+        for; these stay at their default.
     """
     for f in declared(cls):
-        if f.name in leave_out:
+        if f.name in leave_out or (only and f.name not in only):
             continue
         about = f.metadata
-        flag = f"--{f.name.replace('_', '-')}"
+        flag = about["flag"] or f"--{f.name.replace('_', '-')}"
         default = "" if f.default in (None, False) else f" (default: {f.default})"
         text = f"{about['help']}{default}".replace("%", "%%")
+        how: dict[str, Any] = {"dest": f.name, "help": text}
         if f.default is False:
-            parser.add_argument(flag, action="store_true", help=text)
+            how["action"] = "store_true"
         elif about["choices"]:
-            parser.add_argument(flag, default=f.default, choices=about["choices"], help=text)
+            how |= {"default": f.default, "choices": about["choices"]}
         else:
-            parser.add_argument(
-                flag,
-                default=f.default,
-                type=reader(about["read"]),
-                metavar=about["metavar"] or None,
-                help=text,
-            )
+            several = {"nargs": len(about["metavar"])} if type(about["metavar"]) is tuple else {}
+            metavar = about["metavar"] or None
+            how |= {"default": f.default, "type": reader(about["read"]), "metavar": metavar}
+            how |= several
+        parser.add_argument(flag, **how)
 
 
 def reader(read: Callable[[str], Any]) -> Callable[[str], Any]:

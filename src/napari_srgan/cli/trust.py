@@ -27,9 +27,7 @@ def add(commands: Any) -> None:
         "model) and spread (of mirrored inputs).",
     )
     parser.add_argument("input", type=Path, metavar="INPUT", help="the low-resolution image")
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="where the maps go"
-    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the maps go")
     add_options(parser, MapOptions)
     add_options(parser, RestoreOptions, leave_out=("back_project",))
     add_options(parser, PartOptions)
@@ -74,9 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _range_text(intensity: Intensity) -> str:
-    text = ", ".join(
-        f"{lo:g} to {hi:g}" for lo, hi in zip(intensity.lo, intensity.hi, strict=True)
-    )
+    text = ", ".join(f"{lo:g} to {hi:g}" for lo, hi in zip(intensity.lo, intensity.hi, strict=True))
     if intensity.transform == "none":
         return text
     return f"{text} after the transform {intensity.transform}"

@@ -71,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOptions) -> int:
     """Restore a batch; return how many files failed."""
     from napari_srgan.tasks.restore import FileOutcome, restore_files
+    from napari_srgan.tasks.steps import Progress, drain
 
     folder, sources = arguments.out_dir, arguments.paths
     try:
@@ -78,33 +79,33 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
     except FileExistsError:
         raise InputError(f"{folder} is a file: --out-dir needs a folder.") from None
     table = Summary(folder / SUMMARY, anew=arguments.overwrite)
+    bar = Bar("tile", quiet=arguments.json)
+
+    def show(step: Progress | FileOutcome) -> None:
+        if not isinstance(step, FileOutcome):
+            bar.show(step)
+            return
+        bar.close()
+        if step.summary is not None:
+            row = step.summary.to_dict()
+            table.add(row | {"status": "done"})
+            _tell(row, arguments.json)
+            return
+        assert step.error is not None
+        told = sentence(step.error)
+        say(told)
+        # What is kept must not hold a name that is hidden.
+        hidden = told.replace(step.source, step.label).replace(Path(step.source).name, step.label)
+        row = {"input": step.label, "error": hidden}
+        table.add(row | {"status": "failed"})
+        if arguments.json:
+            print(json.dumps(row), flush=True)
+
     steps = restore_files(sources, folder, options, part, overwrite=arguments.overwrite)
-    failed, bar = 0, Bar("tile", quiet=arguments.json)
     try:
-        for step in steps:
-            if not isinstance(step, FileOutcome):
-                bar.show(step)
-                continue
-            bar.close()
-            row: dict[str, Any] = {"input": step.label}
-            if step.summary is not None:
-                row = step.summary.to_dict()
-                table.add(row | {"status": "done"})
-                _tell(row, arguments.json)
-                continue
-            failed += 1
-            assert step.error is not None
-            told = sentence(step.error)
-            say(told)
-            # What is kept must not hold a name that is hidden.
-            hidden = told.replace(step.source, step.label)
-            row["error"] = hidden.replace(Path(step.source).name, step.label)
-            table.add(row | {"status": "failed"})
-            if arguments.json:
-                print(json.dumps(row), flush=True)
+        failed = drain(steps, show)
     finally:
         bar.close()
-        steps.close()
     if not arguments.json:
         print(f"{len(sources) - failed} of {len(sources)} files done; see {folder / SUMMARY}")
     return failed

@@ -1,7 +1,7 @@
 """Devices and number formats: what there is, what was asked for, what is safe to use.
 
 Nothing here knows of images. Which number format `auto` ends at is decided on a probe tile by
-`engine.work`; here is only whether the hardware would gain from it.
+`engine.run`; here is only whether the hardware would gain from it.
 """
 
 from __future__ import annotations

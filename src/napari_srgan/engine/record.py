@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -217,8 +217,8 @@ def methods_text(record: Record) -> str:
     """
     tool = " ".join(filter(None, (record.tool, record.tool_version)))
     text = (
-        f"The images were super-resolved {times_text(record.scale)} times laterally within each plane (Y and X) "
-        f"with {tool or 'napari-srgan'} and its model {record.model or '(not recorded)'}"
+        f"The images were super-resolved {times_text(record.scale)} times laterally "
+        f"within each plane (Y and X) with {tool or 'napari-srgan'} and its model {record.model or '(not recorded)'}"
     )
     if record.weights_sha256:
         text += f" (weights SHA-256 {record.weights_sha256[:16]})"

@@ -35,11 +35,9 @@ from napari_srgan.options import RestoreOptions
 from napari_srgan.trust.back_projection import ProjectionSums, back_project
 from napari_srgan.trust.meter import Meter
 from napari_srgan.trust.operators import operator_of
-from napari_srgan.trust.shrinking import Shrinking, shrinking
+from napari_srgan.trust.shrinking import shrinking
 
 if TYPE_CHECKING:
-    import torch
-
     from napari_srgan.engine.window import WindowNetwork
 
 _PROBE = 128  # side of the window that 16 bits are tried on, LR px

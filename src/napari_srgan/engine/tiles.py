@@ -1,4 +1,4 @@
-"""Tiles: which part of a plane is read, which part of the result is kept, and how large they may be.
+"""Tiles: which part of a plane is read, which of the result is kept, and how large they may be.
 
 Arithmetic on pixel indices, no images and no network. A tile's interior is widened by the
 network's halo to the window that is read; the window is clipped at the image border and there

@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_srgan.models.architectures.receptive_field import finer
+from napari_srgan.models.architectures.receptive_field import finer, halo
 from napari_srgan.models.architectures.rewrite import RowStrips, for_inference
 
 if TYPE_CHECKING:
-    from napari_srgan.models.architectures.build import Generator
+    from napari_srgan.models.architectures.generator import Generator
 
 _FRAME = 32
 """Smallest side of what a network is given, LR px.
@@ -50,6 +50,14 @@ class WindowNetwork:
     precision : str
         "float32", "bfloat16" or "float16"; the last convolution is float32 in any case, since
         16 bits hold too few grey levels.
+
+    Attributes
+    ----------
+    scale : (int, int)
+    halo : int
+        How far it looks, LR pixels.
+    bytes_per_pixel : int
+        Memory that it takes per LR pixel of a window.
     """
 
     def __init__(
@@ -59,6 +67,8 @@ class WindowNetwork:
         self.precision = precision
         self.scale = network.scale
         self._float32 = for_inference(network).to(device)
+        self.halo = halo(self._float32)
+        self.bytes_per_pixel = bytes_per_pixel(self._float32)
         self._network = self._float32
         if precision != "float32":
             self._network = _lowered(self._float32, getattr(torch, precision))

@@ -6,10 +6,12 @@ is still there and whole.
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from napari_srgan.errors import InputError, OutputExists
 
@@ -132,3 +134,32 @@ def spare_inputs(targets: Iterable[Path | None], inputs: Iterable[Path | None]) 
     for target in targets:
         if target is not None and target.exists() and any(target.samefile(p) for p in there):
             raise InputError(f"{target} is an input; name another output.")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows under the union of their columns, in the order of appearance.
+
+    Parameters
+    ----------
+    path : Path
+        The file appears when it is complete.
+    rows : sequence of mapping
+        Lists are written with spaces between their items, None as nothing.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    columns = dict.fromkeys(key for row in rows for key in row)
+    with (
+        whole_file(path) as partial,
+        # File names on Linux need not be UTF-8.
+        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
+        writer = csv.DictWriter(stream, list(columns), restval="")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(
+                {k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in row.items()}
+            )

@@ -18,8 +18,9 @@ from napari_srgan.engine.run import Result, Upscalers
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.atomic import THERE_FOR_COMMANDS
 from napari_srgan.io.open import image_name, open_stack
-from napari_srgan.io.sinks import FileSink, MemorySink, check_place
+from napari_srgan.io.sinks import FileSink, MemorySink, check_output
 from napari_srgan.models.catalogue import model_for
 from napari_srgan.options import OpenRange, PartOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
@@ -303,7 +304,7 @@ def _check_target(source: Path, target: Path, overwrite: bool) -> None:
     """Refuse an output before any work: the input itself, or a place that cannot be written."""
     if target.exists() and source.exists() and target.samefile(source):
         raise InputError(f"{target}: input and output are the same file; name another output.")
-    check_place(target, overwrite)
+    check_output(target, overwrite, THERE_FOR_COMMANDS)
 
 
 def _into(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import traceback
+from collections.abc import Generator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from napari_srgan.engine.progress import Progress, Work, drain
 from napari_srgan.errors import InputError
 
-__all__ = ["Progress", "Work", "drain", "sentence_for", "stage"]
+__all__ = ["Progress", "Work", "counted", "drain", "sentence_for", "stage"]
 
 Result = TypeVar("Result")
 
@@ -25,6 +26,22 @@ def stage(name: str, steps: Work[Result]) -> Work[Result]:
                 result: Result = end.value
                 return result
             yield replace(step, stage=name)
+    finally:
+        steps.close()
+
+
+def counted(steps: Generator[Any, None, Result], total: int, name: str = "") -> Work[Result]:
+    """Do work that yields something else after each of `total` steps, as a stage of this name."""
+    done = 0
+    try:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            done += 1
+            yield Progress(done, total, stage=name)
     finally:
         steps.close()
 

@@ -19,13 +19,13 @@ from napari_srgan import __version__
 from napari_srgan.engine.plan import Plan, plan
 from napari_srgan.engine.record import RESEARCH_USE, input_label
 from napari_srgan.engine.run import Upscalers
-from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale, factors, plain_scale, upscaled_placement
 from napari_srgan.image.intensity import Intensity
 from napari_srgan.image.stack import Region, Stack, check_region
+from napari_srgan.io.atomic import spare_inputs
 from napari_srgan.io.open import image_name, open_stack
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks import FileSink
+from napari_srgan.io.sinks import FileSink, check_outputs_in
 from napari_srgan.models.card import Card
 from napari_srgan.models.catalogue import model_for
 from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
@@ -146,9 +146,7 @@ class TrustMaps:
     def __init__(self, request: MapRequest) -> None:
         self.request = request
         unprojected = replace(request.restore, back_project=False)
-        self._plan = plan(
-            request.stack, request.restore if request.result is None else unprojected
-        )
+        self._plan = plan(request.stack, request.restore if request.result is None else unprojected)
         self._unprojected = unprojected
         self.card: Card = self._plan.card
         self.intensity: Intensity = self._plan.intensity
@@ -443,7 +441,7 @@ def write_trust_maps(
     label = input_label(str(source), restore.anonymise)
     kinds = options.maps or ()
     targets = {k: folder / f"{image_name(label)}_{card.name}_{k}.tif" for k in kinds}
-    check_places(targets.values(), folder, "--out", overwrite)
+    check_outputs_in(folder, targets.values(), overwrite, "--out")
     spare_inputs(targets.values(), [source])
     maps = TrustMaps(MapRequest(stack=stack, restore=restore, options=options))
     for warning in maps.warnings:

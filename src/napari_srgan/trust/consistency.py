@@ -187,7 +187,7 @@ def comparable(
 
 
 def six_digits(value: float) -> float:
-    """Round a figure for a record: sums in another order of tiles differ in the last digits only."""
+    """Round a figure for a record: in another order of tiles its last digits would differ."""
     return float(f"{value:.6g}")
 
 

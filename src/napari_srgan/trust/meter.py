@@ -1,8 +1,8 @@
 """The consistency of a whole run, gathered from its tiles in any order and in little memory.
 
-A is linear, so what every tile gives of the degraded plane is added. LR pixels that look at one tile
-only are measured at once; those near its borders wait as parts, which are summed when the plane ends,
-or when meters of several processes have been merged.
+A is linear, so what every tile gives of the degraded plane is added. LR pixels that look at one
+tile only are measured at once; those near its borders wait as parts, which are summed when the
+plane ends, or when meters of several processes have been merged.
 """
 
 from __future__ import annotations
@@ -191,9 +191,7 @@ def _overlap(touched: slice, start: int, size: int) -> tuple[slice, slice]:
     )
 
 
-def _alone(
-    touched: slice, inside: int, at: int, size: int, reach: int, length: int
-) -> slice:
+def _alone(touched: slice, inside: int, at: int, size: int, reach: int, length: int) -> slice:
     """Find the LR pixels of `touched` that look at no other tile along one axis.
 
     Those of the tile `at` .. `at + size` but for `reach` beside a border with another tile; the

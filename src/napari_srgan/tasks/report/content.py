@@ -1,6 +1,6 @@
 """All that a report states, measured and ready to be laid out.
 
-What belongs here: data. How it is measured is `gather`'s and `shown`'s, how it looks `page`'s.
+How it is measured is `gather`'s, how it looks `page`'s.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from napari_srgan.engine.record import Record
 from napari_srgan.measure.error_map import ErrorMap
 from napari_srgan.measure.frc import FRC
 from napari_srgan.measure.stacks import Comparison
@@ -51,7 +52,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownSlice:
     """The slice of the pictures.
 
     Attributes
@@ -125,15 +126,15 @@ class Content:
         That of the reference.
     card : Card
         Of the model.
-    record : mapping
-        Provenance of the result.
+    record : Record
+        Of the result.
     facts : tuple of (str, str)
         What input, result and reference are.
     warnings : tuple of str
         Sentences on input and model that a reader has to know.
     slices : tuple of str
         Labels of all slices that were measured, in their order.
-    shown : Shown
+    shown : ShownSlice
     residuals : Residuals or None
         None where the model's degradation is not known.
     comparison : Comparison or None
@@ -145,11 +146,11 @@ class Content:
     label: str
     reference: str | None
     card: Card
-    record: Mapping[str, Any]
+    record: Record
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     slices: tuple[str, ...]
-    shown: Shown
+    shown: ShownSlice
     residuals: Residuals | None
     comparison: Comparison | None
     figures: Mapping[str, Mapping[str, Mapping[str, float | None]]]

@@ -1,7 +1,7 @@
 """Curves as SVG that stands in the page: measures over slices, and ring correlation.
 
-What belongs here: drawing with matplotlib's Figure alone, without pyplot and its state, so that it
-may happen in any thread. Ink is `currentColor`, so that it follows the page into dark and print.
+Drawn with matplotlib's Figure alone, without pyplot and its state, so that it may happen in any
+thread. Ink is `currentColor`, so that it follows the page into dark and print.
 """
 
 from __future__ import annotations

@@ -1,27 +1,56 @@
-"""The page itself: what was measured, laid out by a template.
+"""The page itself: what was measured, laid out by a template, and where it is written.
 
-What belongs here: from `Content` to HTML. The page holds all that it shows: no address of another
-file or server is in it, so it opens without a network, wherever it is moved.
+The page holds all that it shows: no address of another file or server is in it, so it opens without
+a network, wherever it is moved.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from napari_srgan.engine.record import RESEARCH_USE, methods_text
+from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
+from napari_srgan.image.stack import Region, Stack
+from napari_srgan.io.atomic import check_place, spare_inputs, whole_file
+from napari_srgan.io.open import open_stack
 from napari_srgan.measure.frc import HALF_ANGLE
+from napari_srgan.measure.grid import middle_plane
+from napari_srgan.measure.planes import Settings
 from napari_srgan.measure.stacks import BICUBIC
 from napari_srgan.measure.table import MEASURES
+from napari_srgan.options import PartOptions, RestoreOptions
+from napari_srgan.tasks.compare import check_mode
 from napari_srgan.tasks.report import tables
 from napari_srgan.tasks.report.content import Content
 from napari_srgan.tasks.report.curves import Curve, Plot, gap, ring_plot, slice_plot
+from napari_srgan.tasks.report.gather import gather
 from napari_srgan.tasks.report.pictures import bar_uri, picture_uri
+from napari_srgan.tasks.report.prepare import ReportRequest
+from napari_srgan.tasks.restore import region_of
+from napari_srgan.tasks.steps import Work
+
+SUFFIXES = (".html", ".htm")
+
+
+def check_page_place(path: Path, overwrite: bool) -> None:
+    """Refuse a place where no page can be written, see `check_place`."""
+    advice = "a report is an HTML page; let its name end in .html."
+    check_place(path, overwrite, SUFFIXES, advice)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page; it appears at its place when it is complete."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
 
 OPTIMISTIC = 0.5
 """Below so many % of the range the input is the reference shrunk as in training, and its dtype's
@@ -64,7 +93,7 @@ def page(content: Content) -> str:
         slice_plots=_slice_plots(content),
         ring_plots=_ring_plots(content),
         svg=lambda plot: Markup(plot.svg),
-        date=str(content.record.get("date", "")).replace("T", " ").replace("+00:00", " UTC"),
+        date=content.record.date.replace("T", " ").replace("+00:00", " UTC"),
         validation=_validation(content),
         record=_record(content),
         optimistic=content.shown.reference_percent is not None
@@ -150,7 +179,7 @@ def _record(content: Content) -> list[tuple[str, str]]:
     """Spell the provenance record out, in its own order."""
     return [
         (key.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
-        for key, value in content.record.items()
+        for key, value in content.record.to_dict().items()
         if value is not None
     ]
 
@@ -182,3 +211,88 @@ def _measured_text(content: Content) -> str:
             f"{curve.threshold:g}: the detail to which image and reference agree. "
         )
     return text.strip()
+
+
+def report_file(
+    source: Path,
+    target: Path,
+    options: RestoreOptions,
+    part: PartOptions,
+    *,
+    reference: Path | None = None,
+    settings: Settings | None = None,
+    show: int | None = None,
+    overwrite: bool = False,
+) -> Work[Content]:
+    """Super-resolve a file and write the page on the result; the result itself is not kept.
+
+    Parameters
+    ----------
+    source, target : Path
+        The input, and the page.
+    options : RestoreOptions
+        Its region comes from `part`.
+    part : PartOptions
+    reference : Path, optional
+        The true high-resolution image.
+    settings : Settings, optional
+        How the result is compared with it.
+    show : int, optional
+        The slice of the pictures, of Z or else T; the middle one without.
+    overwrite : bool
+
+    Yields
+    ------
+    Progress
+        As `gather`.
+
+    Returns
+    -------
+    Content
+
+    Raises
+    ------
+    InputError
+        If input, reference, model or place cannot be used; nothing half-made is left.
+    """
+    check_page_place(target, overwrite)
+    spare_inputs([target], [source, reference])
+    settings = settings or Settings()
+    if reference is None and settings != Settings():
+        raise InputError(
+            "--mode and --border say how the result is compared with --reference; add that or "
+            "leave them out."
+        )
+    stack = open_stack(source, axes=part.axes)
+    check_mode(settings, stack)
+    region = region_of(stack, part)
+    content = yield from gather(
+        ReportRequest(
+            stack=stack,
+            options=replace(options, region=region),
+            reference=None if reference is None else open_stack(reference, axes=part.axes),
+            settings=settings,
+            shown=None if show is None else _plane_shown(stack, region, show),
+            scratch=target.parent,
+        )
+    )
+    write_page(target, page(content))
+    return content
+
+
+def _plane_shown(stack: Stack, region: Region | None, wanted: int) -> tuple[int, ...]:
+    """Find the plane that is asked for, along Z or else T; the others stand in their middle."""
+    axis = next((a for a in "ZT" if a in stack.plane_axes), None)
+    if axis is None:
+        raise InputError(
+            f"{stack.name} has no Z or T axis for --show to choose from (its axes are "
+            f"{stack.axes}); --axes says what the axes are."
+        )
+    start, stop = (region or {}).get(axis, (0, stack.sizes[axis]))
+    if not start <= wanted < stop:
+        raise InputError(
+            f"--show {wanted} is not among the slices of the report, which are {start} to "
+            f"{stop - 1} along {axis}."
+        )
+    middle = middle_plane(stack, region)
+    return tuple(wanted if a == axis else i for a, i in zip(stack.plane_axes, middle, strict=True))

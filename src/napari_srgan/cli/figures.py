@@ -1,18 +1,22 @@
-"""What `compare` tells: tables for people, JSON lines for machines, and rows of a CSV file."""
+"""How figures are told: as tables for people, lines of JSON for machines, and rows of CSV files."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from napari_srgan.cli.compare_maps import FittedPlane, RingRow
 from napari_srgan.cli.terminal import table
 from napari_srgan.image.geometry import as_scale, scale_text
 from napari_srgan.image.units import PIXEL, ome_symbol
 from napari_srgan.measure.frc import HALF_ANGLE
-from napari_srgan.measure.stacks import BICUBIC, Comparison, rows
-from napari_srgan.measure.table import MEASURES, PLANE_MEASURES
+from napari_srgan.measure.stacks import BICUBIC, rows
+from napari_srgan.measure.table import MEASURES, PLANE_MEASURES, Measure
+
+if TYPE_CHECKING:
+    from napari_srgan.measure.protocols import Score, Summary
+    from napari_srgan.tasks.compare import FilesCompared, RingRow
+    from napari_srgan.tasks.evaluate import FileScore
 
 Row = dict[str, Any]
 
@@ -21,23 +25,17 @@ _COLUMNS = (*PLANE_MEASURES, "rse", "rsp")  # as far as they were taken
 _NOT_DEFINED = "-"
 
 
-def all_rows(found: Comparison, fits: Sequence[FittedPlane], rings: Sequence[RingRow]) -> list[Row]:
+def comparison_rows(compared: FilesCompared) -> list[Row]:
     """Return the rows of a comparison with the figures of error maps and ring correlation.
-
-    Parameters
-    ----------
-    found : Comparison
-    fits : sequence of FittedPlane
-        Of all planes that were compared, or none.
-    rings : sequence of RingRow
 
     Returns
     -------
     list of dict
-        As `comparison.rows`; "rse", "rsp", "fit_gain", "fit_offset" and "fit_sigma" of planes, None
+        As `stacks.rows`; "rse", "rsp", "fit_gain", "fit_offset" and "fit_sigma" of planes, None
         where the reference is constant, the pooled "rse" and mean "rsp" of stacks, over the planes
         where they are defined, and their "frc_all", "frc_axial" and "frc_lateral" in "frc_unit".
     """
+    found, fits, rings = compared.comparison, compared.fits, compared.rings
     laid = rows(found)
     stack_rows, plane_rows = laid[: len(found.stack)], laid[len(found.stack) :]
     by_plane = {(f.candidate, f.index): f for f in fits}
@@ -60,24 +58,14 @@ def all_rows(found: Comparison, fits: Sequence[FittedPlane], rings: Sequence[Rin
     return laid
 
 
-def map_notes(fits: Sequence[FittedPlane]) -> tuple[str, ...]:
-    """Say where error maps are not defined, in the words of the comparison's own notes."""
-    planes = {f.index for f in fits}
-    without = {f.index for f in fits if f.rse is None}
-    if not without:
-        return ()
-    where = "everywhere" if without == planes else f"in {len(without)} of {len(planes)} slices"
-    return (f"RSE and RSP against a constant reference are not defined; left out {where}.",)
-
-
-def json_rows(found: Comparison, laid: Sequence[Row], rings: Sequence[RingRow]) -> list[Row]:
+def comparison_lines(compared: FilesCompared, laid: Sequence[Row]) -> list[Row]:
     """Return what is printed for machines: the rows, curves, and last the notes.
 
     Numbers that JSON lacks become null: an infinite PSNR, whose "mse" is 0, and what is not
     defined.
     """
     lines = [{key: _finite(value) for key, value in row.items()} for row in laid]
-    for ring in rings:
+    for ring in compared.rings:
         curve = ring.curve
         lines.append(
             {
@@ -93,11 +81,12 @@ def json_rows(found: Comparison, laid: Sequence[Row], rings: Sequence[RingRow]) 
                 "samples": curve.samples.tolist(),
             }
         )
-    return [*lines, {"notes": list(found.notes)}]
+    return [*lines, {"notes": list(compared.comparison.notes)}]
 
 
-def text(found: Comparison, laid: Sequence[Row], rings: Sequence[RingRow]) -> str:
-    """Return the head line, the tables and the notes for people."""
+def comparison_text(compared: FilesCompared, laid: Sequence[Row]) -> str:
+    """Return the head line, the tables and the notes of a comparison for people."""
+    found, rings = compared.comparison, compared.rings
     settings = found.settings
     slices = next(iter(found.stack.values())).planes
     head = (
@@ -113,6 +102,46 @@ def text(found: Comparison, laid: Sequence[Row], rings: Sequence[RingRow]) -> st
     if found.notes:
         parts.append("\n".join(found.notes))
     return "\n\n".join(parts)
+
+
+def evaluation_row(measured: FileScore, protocol: str) -> dict[str, Any]:
+    """Return the facts and figures of one file, for JSON and CSV."""
+    row: dict[str, Any] = {
+        "image": measured.name,
+        "protocol": protocol,
+        **measured.degradation,
+        "model": measured.model,
+        "intensity": measured.intensity.mode,
+        "intensity_lo": list(measured.intensity.lo),
+        "intensity_hi": list(measured.intensity.hi),
+        "transform": measured.intensity.transform,
+    }
+    return row | _figures(measured.summary, "planes")
+
+
+def evaluation_mean(overall: Summary, failed: int) -> dict[str, Any]:
+    """Return the means over files, for JSON."""
+    return {"mean": _figures(overall, "images"), "failed": failed}
+
+
+def evaluation_text(files: Sequence[FileScore], overall: Summary, protocol: str) -> str:
+    """Return the head line, the table of an evaluation, and what its mean is without."""
+    measures = _shown(overall.mean)
+    head = ["image"]
+    for measure in measures:
+        head += [measure.heading if measure.unit else measure.label, "bicubic"]
+        head += ["gain"] * (measure.name == "psnr")
+    rows = [head]
+    rows += [_cells(f.name, f.summary.mean, measures) for f in files]
+    if overall.mean is not None:
+        count = f"{overall.images} image{'s' * (overall.images != 1)}"
+        rows.append(_cells(f"mean of {count}", overall.mean, measures))
+    lines = [_head_line(files, protocol), "", table(rows)]
+    if overall.left_out:
+        lines.append(
+            f"\nLeft out of the mean, because constant or restored exactly: {overall.left_out}."
+        )
+    return "\n".join(lines)
 
 
 def _stack_table(stack_rows: Sequence[Row], slices: int) -> str:
@@ -202,3 +231,50 @@ def _right(lines: Sequence[Sequence[str]]) -> str:
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _figures(found: Summary, what: str) -> dict[str, Any]:
+    figures = found.mean.row() if found.mean is not None else {}
+    return {what: found.images, "left_out": found.left_out, **figures}
+
+
+def _shown(mean: Score | None) -> list[Measure]:
+    """Choose the columns: PSNR, SSIM, and the distances of feature maps that were taken."""
+    distances = () if mean is None else (n for n in mean.model if MEASURES[n].take is None)
+    return [MEASURES[name] for name in ("psnr", "ssim", *distances)]
+
+
+def _cells(name: str, mean: Score | None, measures: Sequence[Measure]) -> list[str]:
+    if mean is None:
+        return [f"{name} (left out)"] + [""] * (2 * len(measures) + 1)
+    cells = [name]
+    for measure in measures:
+        pair = mean.model[measure.name], mean.bicubic[measure.name]
+        cells += [measure.text(value) for value in pair]
+        if measure.name == "psnr":
+            cells.append(measure.difference(*pair))
+    return cells
+
+
+def _head_line(files: Sequence[FileScore], protocol: str) -> str:
+    models = dict.fromkeys(f.model for f in files)
+    degradations = dict.fromkeys(_described(f.degradation) for f in files)
+    if protocol == "paper":
+        how = "8 bits, range 255, RGB on its Y channel, a border of the scale's width cut"
+        made = "MATLAB's bicubic"
+    else:
+        transforms = dict.fromkeys(f.intensity.transform for f in files)
+        before = "".join(f" after {t}" for t in transforms if t != "none")
+        modes = ", ".join(dict.fromkeys(f.intensity.mode for f in files))
+        how = f"range 1 is the intensity {modes} of each file{before}"
+        made = " / ".join(degradations)
+    return f"protocol {protocol} ({how}); degradation {made}; model {', '.join(models)}"
+
+
+def _described(operator: Mapping[str, Any]) -> str:
+    ranges = ", ".join(
+        f"{key} {value[0]:g} to {value[1]:g}"
+        for key, value in operator.items()
+        if key != "degradation"
+    )
+    return f"{operator['degradation']} ({ranges})" if ranges else str(operator["degradation"])
