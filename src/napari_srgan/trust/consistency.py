@@ -1,7 +1,7 @@
 """What a result, degraded again as its model assumes, leaves unexplained of the measured input.
 
-What belongs here: the residual of one plane, its figure, and how they are named. The figure of a
-whole run is gathered by `meter` while the tiles are made.
+Of one plane: its residual, its figure, and how they are named. The figure of a whole run is
+gathered by `meter` while the tiles are made.
 """
 
 from __future__ import annotations
