@@ -133,12 +133,12 @@ class RRDBNet(Generator):
         with float32(x):
             return cast(torch.Tensor, last(x.to(last.weight)))
 
-    def interpolate_stage(self, convolution: nn.Conv2d, finer: int) -> None:
+    def interpolate_stage(self, convolution: nn.Conv2d, factor: int) -> None:
         """Interpolate linearly after every pixel was repeated: smooth over its neighbours.
 
-        The outermost of the repeated pixels lies 1/2 - 1/(2 finer) from the middle of the pixel.
+        The outermost of the repeated pixels lies 1/2 - 1/(2 factor) from the middle of the pixel.
         """
-        beside = 0.5 - 0.5 / finer
+        beside = 0.5 - 0.5 / factor
         kernel = torch.tensor([beside, 1 - 2 * beside, beside])
         for c in range(self.channels):
             clear(convolution, range(c, c + 1))

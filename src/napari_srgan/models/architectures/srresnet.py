@@ -144,9 +144,9 @@ class SRResNet(Generator):
             x = functional.conv2d(x.to(weight), weight, bias, padding=weight.shape[-1] // 2)
         return cast(torch.Tensor, shuffle(x))
 
-    def interpolate_stage(self, convolution: nn.Conv2d, finer: int) -> None:
+    def interpolate_stage(self, convolution: nn.Conv2d, factor: int) -> None:
         """Interpolate the image before the pixel shuffle."""
-        shuffle_stage_interpolates(convolution, self.channels, finer)
+        shuffle_stage_interpolates(convolution, self.channels, factor)
 
 
 def _norm(features: int, batch_norm: bool) -> list[nn.Module]:
