@@ -244,3 +244,26 @@ def test_the_digest_tells_whether_the_scans_are_the_same(scans):
     changed[0, 0] ^= 1
     tifffile.imwrite(scans / "eye0.tif", changed)
     assert load(Sources((scans,)), recipe, settle)[1].digest != first
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(1.0, 2.0), (1.5, 2.0), (1.0, 2.0)], (4.0, 8.0)),
+        ([(1.0, 2.0), (1.0, 2.0), None], None),
+        ([(1.0, 2.0), (2.5, 2.0), (1.0, 2.0)], None),
+    ],
+)
+def test_the_pixel_size_of_a_training_is_that_of_its_lr_images(tmp_path, sizes, expected):
+    for i, size in enumerate(sizes):
+        how = {} if size is None else {
+            "resolution": (1 / size[1], 1 / size[0]),
+            "metadata": {"unit": "um"},
+        }  # fmt: skip
+        tifffile.imwrite(tmp_path / f"{i}.tif", picture(i), imagej=True, **how)
+    (tmp_path / "val").mkdir()
+    tifffile.imwrite(tmp_path / "val" / "eye.tif", picture(9))
+    recipe, settle = asked()
+    files = tuple(tmp_path / f"{i}.tif" for i in range(len(sizes)))
+    data = load(Sources(files, (tmp_path / "val",)), recipe, settle)[1]
+    assert data.pixel_size == (expected if expected is None else pytest.approx(expected))

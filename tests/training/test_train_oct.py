@@ -92,8 +92,9 @@ def test_a_run_folder_holds_what_was_promised(scans, tmp_path):
     assert all(float(r["adversarial"]) > 0 and 0 <= float(r["fake"]) <= 1 for r in adversarial)
     card = load_model(out / "generator.safetensors").card
     assert (card.training["phase"], card.training["steps_done"]) == ("adversarial", 6)
-    assert "adversary" in card.limits
-    assert load_model(out / "generator-pretrained.safetensors").card.training["phase"] == "pixel"
+    assert "adversary" in card.limits and card.role == "perceptual" and card.pixel_size is None
+    before = load_model(out / "generator-pretrained.safetensors").card
+    assert (before.training["phase"], before.role) == ("pixel", "fidelity")
     assert any(
         not torch.equal(v, weights(out)[k])
         for k, v in weights(out, "generator-pretrained.safetensors").items()
@@ -339,7 +340,7 @@ def test_measured_pairs_are_trained_on(tmp_path, capsys):
                 tifffile.imwrite(folder / f"{seed}.tif", image)
     assert run(tmp_path / "pairs", tmp_path / "run", "--paired", "--pretrain-steps", 2) == 0
     card = load_model(tmp_path / "run/generator.safetensors").card
-    assert card.degradation == "measured"
+    assert (card.degradation, card.role) == ("measured", "restoration")
     assert "4x, measured" in capsys.readouterr().out
     assert run(tmp_path / "pairs", tmp_path / "r", "--paired", "--rotation", 2) == 2
     assert "measured pair" in capsys.readouterr().err

@@ -19,8 +19,7 @@ from napari_srgan.image.intensity import to_dtype
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.image.stack import Stack
 from napari_srgan.models.catalogue import load_model, save_model
-from napari_srgan.trust.back_projection import back_project
-from napari_srgan.trust.block_sums import with_block_sums
+from napari_srgan.trust.back_projection import back_project, with_block_sums
 from napari_srgan.trust.operators import Operator
 from napari_srgan.trust.shrinking import shrinking
 

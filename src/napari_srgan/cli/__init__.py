@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Any
 
 from napari_srgan import __version__
 from napari_srgan.cli import (
@@ -31,7 +32,7 @@ from napari_srgan.cli.terminal import say, sentence
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
-_COMMANDS = {
+_COMMANDS: dict[str, Any] = {
     "upscale": upscale,
     "evaluate": evaluate,
     "trust": trust,
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(with_negative_ranges(sys.argv[1:] if argv is None else argv))
     restore = _end_like_interrupt()
     try:
-        code = _COMMANDS[arguments.command].run(arguments)
+        code: int = _COMMANDS[arguments.command].run(arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as interrupt:

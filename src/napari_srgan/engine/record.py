@@ -218,7 +218,8 @@ def methods_text(record: Record) -> str:
     tool = " ".join(filter(None, (record.tool, record.tool_version)))
     text = (
         f"The images were super-resolved {times_text(record.scale)} times laterally "
-        f"within each plane (Y and X) with {tool or 'napari-srgan'} and its model {record.model or '(not recorded)'}"
+        f"within each plane (Y and X) with {tool or 'napari-srgan'} and its model "
+        f"{record.model or '(not recorded)'}"
     )
     if record.weights_sha256:
         text += f" (weights SHA-256 {record.weights_sha256[:16]})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,8 @@ class SelfTestResult:
         What the figures stand under.
     """
 
-    low: NDArray[np.generic]
-    target: NDArray[np.generic]
+    low: NDArray[Any]
+    target: NDArray[Any]
     moved: bool
     result: Result
     heading: str
@@ -139,7 +140,7 @@ def self_test(
 
 def _degraded(
     stack: Stack, region: Region, operator: Degradation, card: Card
-) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Degrade the planes, and give what a model should make of them, in the stack's dtype."""
     if stack.is_rgb != (card.channels == 3):
         kinds = ("RGB", "gray") if stack.is_rgb else ("gray", "RGB")
@@ -150,7 +151,8 @@ def _degraded(
     # The whole range, not percentiles: what is beyond would be cut from the LR image.
     intensity = measure(stack, "auto" if stack.dtype == np.uint8 else "minmax")
     whole = {a: region.get(a, (0, n)) for a, n in stack.sizes.items() if a not in "YXS"}
-    lows, targets = [], []
+    lows: list[NDArray[Any]] = []
+    targets: list[NDArray[Any]] = []
     for number, index in enumerate(stack.plane_indices(whole)):
         pixels = stack.read(index)
         refuse_invalid_plane(pixels, stack, index)

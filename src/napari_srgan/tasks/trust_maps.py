@@ -436,8 +436,8 @@ def write_trust_maps(
     card = model_for(restore.model, stack.is_rgb).card
     if options.maps is None:
         some = options.fidelity is not None or has_invention(card)
-        kinds = ("consistency", "invention", "spread") if some else ("consistency", "spread")
-        options = replace(options, maps=kinds)
+        fitting = ("consistency", "invention", "spread") if some else ("consistency", "spread")
+        options = replace(options, maps=fitting)
     label = input_label(str(source), restore.anonymise)
     kinds = options.maps or ()
     targets = {k: folder / f"{image_name(label)}_{card.name}_{k}.tif" for k in kinds}

@@ -1,8 +1,8 @@
 """Making a result reproduce the measured data: x + A+ (y - A x), within what its dtype holds.
 
-What belongs here: the projection of one assembled plane, so that no tile has a seam, and when it
-is refused. In the end the pixels are as near to the network's as the data allow (Ben-Israel and
-Greville, Generalized Inverses, chapter 3: A+ gives the smallest change).
+A plane is projected whole, so that no tile has a seam. In the end the pixels are as near to the
+network's as the data allow (Ben-Israel and Greville, Generalized Inverses, chapter 3: A+ gives the
+smallest change).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale
 from napari_srgan.image.intensity import Intensity, to_dtype
 from napari_srgan.image.stack import EXACT_INTEGER
-from napari_srgan.trust.block_sums import with_block_sums
 from napari_srgan.trust.consistency import excluded_pixels, six_digits
 from napari_srgan.trust.operators import Operator
 from napari_srgan.trust.shrinking import Shrinking
@@ -36,6 +36,7 @@ MOST_ITERATIONS = 150
 _PATIENCE = 20  # iterations in which the error must fall by 2 %; else no image fits the data
 _GAIN = 0.98
 _BAND = 2**22  # HR values that are worked on at once
+_BLOCK_BAND = 2**20  # the same where every block is to have a sum
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -282,3 +283,80 @@ def _residual(low: NDArray[Any], high: NDArray[Any], shrink: Shrinking) -> NDArr
 def _bands(image: NDArray[Any]) -> list[tuple[int, int]]:
     step = max(1, _BAND // (image.size // image.shape[0]))
     return [(k, min(k + step, image.shape[0])) for k in range(0, image.shape[0], step)]
+
+
+def with_block_sums(
+    low: NDArray[np.integer[Any]], high: NDArray[np.integer[Any]], scale: Scale
+) -> NDArray[Any]:
+    """Change an image so that the mean of every block is exactly the pixel of a smaller one.
+
+    Parameters
+    ----------
+    low : ndarray of integers, shape (y, x) or (y, x, S)
+        The means; within the dtype of `high`.
+    high : ndarray of integers, shape (sy * y, sx * x) or (sy * y, sx * x, S)
+    scale : Scale
+        Height and width of a block.
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `high`. Within a block all pixels are shifted by the same number t or
+        t + 1 and clipped to the dtype: the nearest solution but for the choice of the pixels
+        that get one more, which follows a fixed pattern.
+    """
+    result = np.empty_like(high)
+    step = max(1, _BLOCK_BAND // max(1, scale[0] * high[0].size))
+    for start in range(0, low.shape[0], step):
+        rows = slice(start, min(start + step, low.shape[0]))
+        fine = slice(scale[0] * rows.start, scale[0] * rows.stop)
+        result[fine] = _with_sums(low[rows], high[fine], scale)
+    return result
+
+
+def _with_sums(low: NDArray[Any], high: NDArray[Any], scale: Scale) -> NDArray[Any]:
+    (y, x), (sy, sx) = low.shape[:2], scale
+    samples = low.reshape(y, x, -1).shape[2]
+    split = high.reshape(y, sy, x, sx, samples)
+    blocks = split.transpose(0, 2, 4, 1, 3).reshape(-1, sy * sx).astype(np.int64)
+    targets = low.reshape(-1).astype(np.int64) * (sy * sx)
+    whole = np.iinfo(high.dtype)
+    lo, hi = max(int(whole.min), -EXACT_INTEGER), min(int(whole.max), EXACT_INTEGER)
+    shift = _shifts(blocks, targets, lo, hi)
+    filled = np.clip(blocks + shift[:, None], lo, hi)
+    missing = targets - filled.sum(axis=1)
+    # One level more for as many of the pixels that have room as are missing, in a fixed order
+    # that leaps through the block, so that they do not gather in a corner.
+    order = _leaps(scale)
+    room = np.clip(blocks + shift[:, None] + 1, lo, hi) > filled
+    rank = np.cumsum(room[:, order], axis=1)
+    filled[:, order] += room[:, order] & (rank <= missing[:, None])
+    result = filled.reshape(y, x, samples, sy, sx).transpose(0, 3, 1, 4, 2)
+    image: NDArray[Any] = result.reshape(high.shape).astype(high.dtype)
+    return image
+
+
+def _shifts(
+    blocks: NDArray[np.int64], targets: NDArray[np.int64], lo: int, hi: int
+) -> NDArray[np.int64]:
+    """Find for each block the largest t for which its clipped sum does not exceed the target."""
+    shift: NDArray[np.int64] = (targets - blocks.sum(axis=1)) // blocks.shape[1]
+    # Only where nothing is clipped is that the answer; the sum grows with t, so bisect elsewhere.
+    clipped = (blocks.min(axis=1) + shift < lo) | (blocks.max(axis=1) + shift + 1 > hi)
+    at = np.flatnonzero(clipped)
+    if at.size:
+        some, wanted = blocks[at], targets[at]
+        below, above = lo - some.max(axis=1), hi - some.min(axis=1) + 1
+        while (above - below > 1).any():
+            middle = (below + above) // 2
+            fits = np.clip(some + middle[:, None], lo, hi).sum(axis=1) <= wanted
+            below, above = np.where(fits, middle, below), np.where(fits, above, middle)
+        shift[at] = below
+    return shift
+
+
+def _leaps(scale: Scale) -> NDArray[np.intp]:
+    """Order the pixels of a block so that those that follow each other lie apart."""
+    y, x = np.divmod(np.arange(scale[0] * scale[1]), scale[1])
+    # The R2 sequence of Roberts (2018), a two-dimensional golden ratio, as an ordered dither.
+    return np.argsort((0.7548776662466927 * y + 0.5698402909980532 * x) % 1, kind="stable")

@@ -1,6 +1,6 @@
 """What a result, degraded again as its model assumes, leaves unexplained of the measured input.
 
-The residual of one plane, its figure, and how they are named; the figure of a whole run is
+Of one plane: its residual, its figure, and how they are named. The figure of a whole run is
 gathered by `meter` while the tiles are made.
 """
 

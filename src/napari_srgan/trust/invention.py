@@ -1,8 +1,8 @@
 """What a perceptual model adds to a fidelity model where the measurement cannot see it.
 
-What belongs here: (I - A+ A) of the difference of two results, and its local strength. A+ A is the
-projection on what the data determine, so the rest can be changed at will without any trace in the
-measured image: it rests on the training alone.
+That is (I - A+ A) of the difference of two results, and its local strength. A+ A is the projection
+on what the data determine, so the rest can be changed at will without any trace in the measured
+image: it rests on the training alone.
 """
 
 from __future__ import annotations

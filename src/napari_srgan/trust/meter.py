@@ -31,12 +31,15 @@ _Parts = list[tuple[NDArray[np.intp], NDArray[np.float64]]]
 
 
 class Interior(Protocol):
-    """A tile as far as the meter sees it: what is kept of it, LR pixels, half-open."""
+    """A tile as far as the meter sees it: where what is kept of it begins, LR pixels."""
 
-    y0: int
-    y1: int
-    x0: int
-    x1: int
+    @property
+    def y0(self) -> int:
+        """First row."""
+
+    @property
+    def x0(self) -> int:
+        """First column."""
 
 
 class Meter:
@@ -172,7 +175,7 @@ class Meter:
             places = np.concatenate([at for at, _ in parts])
             values = np.concatenate([v for _, v in parts])
             _, which = np.unique(places, return_inverse=True)
-            self._add(np.bincount(which, values))
+            self._add(np.bincount(which, values).astype(np.float64, copy=False))
 
     def _add(self, residuals: NDArray[np.float64]) -> None:
         if residuals.size:

@@ -1,8 +1,7 @@
 """A model's degradation: what it is, how far it looks, and its weights along one axis.
 
-What belongs here: from the name on a card to an operator whose weights are numbers. As a matrix on
-planes, and its inverse, it is in `shrinking`. LR pixel i has its centre at f i + (f - 1) / 2, the
-rule of `geometry`.
+As a matrix on planes, and its inverse, it is in `shrinking`. LR pixel i has its centre at
+f i + (f - 1) / 2, the rule of `geometry`.
 """
 
 from __future__ import annotations

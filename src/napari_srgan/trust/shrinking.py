@@ -1,7 +1,7 @@
 """An operator as separable matrices on planes of one size, with its exact pseudo-inverse.
 
-What belongs here: A (result -> what would have been measured) and A+ (its Moore-Penrose inverse).
-Both axes are shrunk by one sparse matrix each, so A = Ay (x) Ax and A+ = Ay+ (x) Ax+, where
+A leads from a result to what would have been measured, A+ is its Moore-Penrose inverse. Both axes
+are shrunk by one sparse matrix each, so A = Ay (x) Ax and A+ = Ay+ (x) Ax+, where
 Ay+ = Ay' (Ay Ay')^-1 needs no more than a banded Cholesky factor (Golub and Van Loan, Matrix
 Computations, sections 4.3 and 5.5).
 """

@@ -1,7 +1,7 @@
 """How much a result depends on the orientation of its input: the spread of a self-ensemble.
 
-What belongs here: the symmetries, which of them a model should respect, and the standard deviation
-over them. That the results are made by the engine, tile by tile, is `maps`' business.
+The symmetries, which of them a model should respect, and the standard deviation over them; the
+results are made by `tasks.maps`.
 """
 
 from __future__ import annotations

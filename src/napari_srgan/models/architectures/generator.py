@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import ClassVar, cast
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from napari_srgan.image.geometry import Scale
+from napari_srgan.models.architectures.receptive_field import finer
 
 STAGES = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
 """By how much each stage of up-sampling makes the grid finer, for every scale."""
@@ -89,7 +91,7 @@ class Generator(nn.Module):
         with float32(x):
             return cast(torch.Tensor, self.tail(self.upsample(x.to(next(self.parameters()).dtype))))
 
-    def interpolate_stage(self, convolution: nn.Conv2d, finer: int) -> None:
+    def interpolate_stage(self, convolution: nn.Conv2d, factor: int) -> None:
         """Let the convolution of an up-sampling stage interpolate the first `channels` features."""
         raise NotImplementedError
 
@@ -145,8 +147,9 @@ class Generator(nn.Module):
         last = [m for m in self.body if isinstance(m, nn.Conv2d | nn.BatchNorm2d)][-1]
         clear(last, image)
         pass_on(convolutions(self.head)[0], image)
-        for stage, finer in zip(self.upsample, STAGES[self.scale[0]], strict=True):
-            self.interpolate_stage(convolutions(stage)[0], finer)
+        for stage in self.upsample:
+            factor = math.prod(finer(layer)[0] for layer in stage.modules())
+            self.interpolate_stage(convolutions(stage)[0], factor)
         for convolution in convolutions(self.tail):
             pass_on(convolution, image)
 
@@ -175,16 +178,16 @@ def clear(layer: nn.Conv2d | nn.BatchNorm2d, channels: range) -> None:
         parameter[channels.start : channels.stop] = 0.0
 
 
-def shuffle_stage_interpolates(convolution: nn.Conv2d, channels: int, finer: int) -> None:
+def shuffle_stage_interpolates(convolution: nn.Conv2d, channels: int, factor: int) -> None:
     """Let a 3x3 convolution before a pixel shuffle interpolate the first channels.
 
     Quadratic (three-point Lagrange) interpolation at the places of the finer pixels, which lie at
-    t = (i + 1/2) / finer - 1/2 from the middle one: -1/4 and 1/4 for 2x.
+    t = (i + 1/2) / factor - 1/2 from the middle one: -1/4 and 1/4 for 2x.
     """
-    at = [(i + 0.5) / finer - 0.5 for i in range(finer)]
+    at = [(i + 0.5) / factor - 0.5 for i in range(factor)]
     taps = [torch.tensor([t * (t - 1) / 2, 1 - t * t, t * (t + 1) / 2]) for t in at]
-    clear(convolution, range(channels * finer**2))
+    clear(convolution, range(channels * factor**2))
     for c in range(channels):
-        for phase in range(finer**2):
-            kernel = torch.outer(taps[phase // finer], taps[phase % finer])
-            convolution.weight[finer**2 * c + phase, c] = kernel
+        for phase in range(factor**2):
+            kernel = torch.outer(taps[phase // factor], taps[phase % factor])
+            convolution.weight[factor**2 * c + phase, c] = kernel

@@ -70,4 +70,7 @@ def finer(module: nn.Module) -> Scale:
     return 1, 1
 
 
-_POINTWISE = (nn.PReLU, nn.ReLU, nn.LeakyReLU, nn.BatchNorm2d, nn.Identity, nn.Sequential)
+_POINTWISE = (
+    nn.PReLU, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Sigmoid, nn.Tanh,
+    nn.BatchNorm2d, nn.Identity, nn.Sequential,
+)  # fmt: skip

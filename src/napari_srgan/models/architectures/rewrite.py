@@ -20,6 +20,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_srgan.models.architectures.generator import Generator
 from napari_srgan.models.architectures.receptive_field import halo
 
+SMALLEST_STRIP = 32
+"""LR rows that a strip has at least: the side of the frame that the engine sets smaller windows in,
+within which it keeps track of whole windows only (`engine.window`)."""
+
 
 def for_inference(network: Generator) -> nn.Module:
     """Return a rewritten copy of a generator for inference; the original is left as it is.

@@ -8,11 +8,8 @@ import torch
 from torch import nn
 
 from napari_srgan.models.architectures.generator import STAGES, Generator, clear, float32
-from napari_srgan.models.architectures.rewrite import RowStrips
+from napari_srgan.models.architectures.rewrite import SMALLEST_STRIP, RowStrips
 
-# Rows of the LR grid whose up-sampling and tail are evaluated together. Not below the engine's
-# smallest frame of 32 px, within which it keeps track of whole windows only.
-_STRIP_ROWS = 32
 _SLOPE = 0.2
 _RESIDUAL_SCALE = 0.2
 _SMALLER_START = 0.1
@@ -126,7 +123,7 @@ class RRDBNet(Generator):
     def fine_for_inference(self) -> nn.Module:
         """Return up-sampling and tail, in strips of rows."""
         fine = nn.Sequential(*self.upsample, *self.tail)
-        return RowStrips(fine, _STRIP_ROWS, self.scale[0])
+        return RowStrips(fine, SMALLEST_STRIP, self.scale[0])
 
     def fine_for_training(self, x: torch.Tensor) -> torch.Tensor:
         """Compute up-sampling and tail as they are, the last convolution in float32."""
@@ -136,12 +133,12 @@ class RRDBNet(Generator):
         with float32(x):
             return cast(torch.Tensor, last(x.to(last.weight)))
 
-    def interpolate_stage(self, convolution: nn.Conv2d, finer: int) -> None:
+    def interpolate_stage(self, convolution: nn.Conv2d, factor: int) -> None:
         """Interpolate linearly after every pixel was repeated: smooth over its neighbours.
 
-        The outermost of the repeated pixels lies 1/2 - 1/(2 finer) from the middle of the pixel.
+        The outermost of the repeated pixels lies 1/2 - 1/(2 factor) from the middle of the pixel.
         """
-        beside = 0.5 - 0.5 / finer
+        beside = 0.5 - 0.5 / factor
         kernel = torch.tensor([beside, 1 - 2 * beside, beside])
         for c in range(self.channels):
             clear(convolution, range(c, c + 1))

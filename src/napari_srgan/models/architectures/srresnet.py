@@ -15,6 +15,7 @@ from napari_srgan.models.architectures.generator import (
     shuffle_stage_interpolates,
 )
 from napari_srgan.models.architectures.rewrite import (
+    SMALLEST_STRIP,
     RowStrips,
     early_slopes,
     early_weights,
@@ -121,7 +122,8 @@ class SRResNet(Generator):
             strips = nn.Sequential(convolution, commuted, early, shuffle)
         else:
             strips = nn.Sequential(*last, self.tail)
-        return nn.Sequential(*stages, RowStrips(strips, _STRIP_ROWS, finer))
+        rows = max(_STRIP_ROWS, SMALLEST_STRIP * self.scale[0] // finer)
+        return nn.Sequential(*stages, RowStrips(strips, rows, finer))
 
     def fine_for_training(self, x: torch.Tensor) -> torch.Tensor:
         """Compute the stages and the tail, the tail before the last pixel shuffle if that is 2x.
@@ -142,9 +144,9 @@ class SRResNet(Generator):
             x = functional.conv2d(x.to(weight), weight, bias, padding=weight.shape[-1] // 2)
         return cast(torch.Tensor, shuffle(x))
 
-    def interpolate_stage(self, convolution: nn.Conv2d, finer: int) -> None:
+    def interpolate_stage(self, convolution: nn.Conv2d, factor: int) -> None:
         """Interpolate the image before the pixel shuffle."""
-        shuffle_stage_interpolates(convolution, self.channels, finer)
+        shuffle_stage_interpolates(convolution, self.channels, factor)
 
 
 def _norm(features: int, batch_norm: bool) -> list[nn.Module]:

@@ -1,0 +1,186 @@
+"""Models of every scale through every face: Y and X may grow by different numbers."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import small_models
+import tifffile
+from torch import nn
+
+import napari_srgan
+from napari_srgan.cli import main
+from napari_srgan.engine.record import methods_text
+from napari_srgan.image.geometry import plain_scale, scale_text
+from napari_srgan.image.resampling import bicubic_shrink
+from napari_srgan.io.open import open_stack
+from napari_srgan.models import architectures
+from napari_srgan.models.architectures.generator import Generator
+from napari_srgan.models.card import Card
+from napari_srgan.models.catalogue import find_model, save_model
+
+SCALES = [(2, 2), (3, 3), (8, 8), (1, 3)]
+RNG = np.random.default_rng(5)
+
+
+class Uneven(Generator):
+    """A generator that makes X three times finer and leaves Y as it is."""
+
+    def __init__(self, channels=1):
+        nn.Module.__init__(self)
+        self.channels, self.scale = channels, (1, 3)
+        self.head = nn.Conv2d(channels, 4, 3, padding=1)
+        self.body = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1))
+        stage = nn.Upsample(scale_factor=(1, 3), mode="nearest"), nn.Conv2d(4, 4, 3, padding=1)
+        self.upsample = nn.Sequential(nn.Sequential(*stage))
+        self.tail = nn.Conv2d(4, channels, 3, padding=1)
+
+
+@pytest.fixture(params=SCALES, ids=scale_text)
+def scale(request, tmp_path, monkeypatch):
+    """Two models of a scale, a fidelity one and a perceptual one, in the user's own folder."""
+    folder = tmp_path / "models"
+    monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(folder))
+    monkeypatch.chdir(tmp_path)
+    sy, sx = request.param
+    perceptual = {"role": "perceptual"}
+    if sy == sx:
+        small_models.save(folder, "sure", 1, scale=sy, degradation="area")
+        small_models.save(folder, "sharp", 1, scale=sy, degradation="area", **perceptual)
+        return request.param
+    known = {**architectures.ARCHITECTURES, "uneven": architectures.Architecture("Uneven", "test")}
+    monkeypatch.setattr(architectures, "ARCHITECTURES", known)
+    monkeypatch.setattr("napari_srgan.models.file.ARCHITECTURES", known)
+    module = SimpleNamespace(Uneven=Uneven)
+    monkeypatch.setitem(sys.modules, "napari_srgan.models.architectures.uneven", module)
+    for name, said in (("sure", {}), ("sharp", perceptual)):
+        card = Card(
+            name=name,
+            architecture="uneven",
+            parameters={"channels": 1},
+            channels=1,
+            scale=request.param,
+            degradation="area",
+            **said,
+        )
+        save_model(folder / f"{name}.safetensors", Uneven(), card)
+    return request.param
+
+
+def run(capsys, *arguments):
+    assert main([str(a) for a in arguments]) == 0, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+def test_python_and_command_make_the_same_in_any_tiles(scale, tmp_path, capsys):
+    sy, sx = scale
+    data = RNG.integers(0, 256, (2, 41, 37)).astype(np.uint8)
+    result = napari_srgan.upscale(data, "sharp", device="cpu", precision="float32")
+    assert result.data.shape == (2, 41 * sy, 37 * sx)
+    assert result.scale == (1, 1 / sy, 1 / sx)
+    assert result.translate == (0, (1 / sy - 1) / 2, (1 / sx - 1) / 2)
+    assert result.metadata["napari_srgan"]["scale_factor"] == plain_scale(scale)
+    tiles = napari_srgan.upscale(data, "sharp", device="cpu", precision="float32", tile=16)
+    np.testing.assert_allclose(tiles.data.astype(int), result.data, atol=1)
+    tifffile.imwrite("scan.tif", data, metadata={"axes": "ZYX"})
+    told = json.loads(
+        run(capsys, "upscale", "scan.tif", "--out-dir", "out", "--model", "sharp",
+            "--device", "cpu", "--precision", "float32", "--roi", "5:30,4:20", "--json")
+    )  # fmt: skip
+    made = open_stack(f"out/scan_sharp_{scale_text(scale)}.tif")
+    assert told["factor"] == plain_scale(scale)
+    np.testing.assert_array_equal(made.data[:], result.data[:, 5 * sy : 30 * sy, 4 * sx : 20 * sx])
+    assert pytest.approx(made.translate[1] - made.scale[1] / 2) == (5 - 0.5)
+    assert pytest.approx(made.translate[2] - made.scale[2] / 2) == (4 - 0.5)
+    record = result.metadata["napari_srgan"]
+    times = f"{sy} times" if sy == sx else f"{sy} and {sx} times"
+    assert f"super-resolved {times} laterally" in methods_text(record)
+
+
+def test_back_projection_meets_the_data(scale):
+    sy, sx = scale
+    data = RNG.integers(0, 256, (20, 24)).astype(np.uint8)
+    result = napari_srgan.upscale(data, "sharp", device="cpu", back_project=True)
+    sums = result.data.reshape(20, sy, 24, sx).sum(axis=(1, 3), dtype=int)
+    np.testing.assert_array_equal(sums, sy * sx * data.astype(int))
+    assert result.metadata["napari_srgan"]["back_projection"]["max_residual"] < 1e-12
+
+
+def test_nan_keeps_its_place(scale):
+    sy, sx = scale
+    data = RNG.random((20, 24)).astype(np.float32)
+    data[3, 5] = np.nan
+    run_job = ["upscale", "holes.npy", "whole.npy", "--nan", "fill", "--model", "sharp"]
+    np.save("holes.npy", data)
+    assert main([*run_job, "--device", "cpu"]) == 0
+    found = np.isnan(np.load("whole.npy"))
+    assert found.sum() == sy * sx and found[3 * sy, 5 * sx] and found[4 * sy - 1, 6 * sx - 1]
+
+
+def test_trust_maps_have_their_sizes_and_agree_with_the_record(scale, capsys):
+    sy, sx = scale
+    tifffile.imwrite("eye.tif", RNG.integers(0, 256, (24, 28)).astype(np.uint8))
+    run(capsys, "trust", "eye.tif", "--model", "sharp", "--out", "maps", "--device", "cpu")
+    for kind, size in (("consistency", (1, 1)), ("invention", scale), ("spread", scale)):
+        stack = open_stack(f"maps/eye_sharp_{kind}.tif")
+        assert stack.shape == (24 * size[0], 28 * size[1])
+        assert stack.scale == pytest.approx((1 / size[0], 1 / size[1]))
+        if kind == "invention":
+            assert stack.metadata["trust_map"]["models"] == ["sharp", "sure"]
+    result = napari_srgan.upscale(open_stack("eye.tif"), "sharp", device="cpu")
+    means = result.data.reshape(24, sy, 28, sx).mean(axis=(1, 3))
+    low = open_stack("maps/eye_sharp_consistency.tif").data[:]
+    np.testing.assert_allclose(low, open_stack("eye.tif").data[:] - means, atol=1e-3)
+
+
+def test_compare_evaluate_and_report_take_the_smaller_image(scale, tmp_path, capsys):
+    sy, sx = scale
+    blocks = RNG.integers(0, 256, (4, 5)).astype(np.uint8)
+    truth = np.kron(blocks, np.ones((4 * sy, 4 * sx), np.uint8))
+    low = np.rint(bicubic_shrink(truth, scale)).clip(0, 255).astype(np.uint8)
+    for name, image in (("truth", truth), ("low", low)):
+        tifffile.imwrite(f"{name}.tif", image)
+    run(capsys, "upscale", "low.tif", "made.tif", "--model", "sharp", "--device", "cpu")
+    compare = ("compare", "truth.tif", "made.tif", "--low", "low.tif")
+    rows = [json.loads(line) for line in run(capsys, *compare, "--json").splitlines()]
+    enlarged = {r["candidate"]: r["enlarged"] for r in rows if r.get("slice") == "all"}
+    assert enlarged == {"made.tif": 1, "bicubic": plain_scale(scale)}
+    assert f"enlarged {scale_text(scale)} by bicubic" in run(capsys, *compare)
+    (tmp_path / "hr").mkdir()
+    tifffile.imwrite("hr/truth.tif", np.tile(truth, (3, 3)))
+    assert "psnr" in run(capsys, "evaluate", "hr", "--model", "sharp", "--device", "cpu", "--json")
+    run(
+        capsys, "report", "low.tif", "--reference", "truth.tif", "--model", "sharp",
+        "--device", "cpu", "-o", "page.html",
+    )  # fmt: skip
+    assert f"sharp, {scale_text(scale)}," in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_self_test_places_its_layers(scale):
+    pytest.importorskip("napari")
+    from napari.components import ViewerModel
+
+    from napari_srgan._gui.compare.self_test import Trial, run_trial, show_trial
+    from napari_srgan._gui.worker import Engines
+
+    sy, sx = scale
+    viewer = ViewerModel()
+    layer = viewer.add_image(RNG.integers(0, 256, (16 * sy, 20 * sx)).astype(np.uint8), name="eye")
+    trial = Trial(layer, {}, find_model("sharp"), None)
+    steps = run_trial(trial, Engines())
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            tried = done.value
+            break
+    reference, made, low = show_trial(viewer, trial, tried)
+    assert low.data.shape == (16, 20) and made.data.shape == layer.data.shape
+    assert low.name == f"eye [LR {scale_text(scale)}]"
+    assert made.name == f"eye [sharp {scale_text(scale)}]"
+    for other in (made, low):
+        np.testing.assert_allclose(other.extent.world[0] - 0.5 * other.scale, [-0.5, -0.5])
+    assert reference is layer
+    np.testing.assert_allclose(made.scale, layer.scale)
