@@ -64,16 +64,17 @@ def measure(folder: Path, slices: int, side: int, model: str) -> tuple[float, fl
 
     import napari_srgan.engine.window  # the whole program, as a window has it loaded before a job
     from napari_srgan import open_stack
-    from napari_srgan.engine.upscaler import Job, run_job
+    from napari_srgan.engine.run import restore_stack
     from napari_srgan.io.sinks import FileSink
+    from napari_srgan.options import RestoreOptions
 
     path = model_or_random(model, folder)
     loaded = memory_mb("VmRSS")
     assert napari_srgan.engine.window
     started = time.perf_counter()
     target = folder / "result.tif"
-    job = Job(model=path, device="cpu")
-    for _ in run_job(open_stack(source), job, FileSink(target)):
+    job = RestoreOptions(model=path, device="cpu")
+    for _ in restore_stack(open_stack(source), job, FileSink(target)):
         pass
     seconds = time.perf_counter() - started
     peak = memory_mb("VmHWM")

@@ -43,7 +43,9 @@ _DATE_WIDE = re.compile(
     )
 )
 _UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_CONSISTENCY = re.compile(rb'((?:rmse|max)_percent&?#?\w*;?"?: )(\d+\.\d{7,})(e-\d+)?')
+_CONSISTENCY = re.compile(
+    rb'(\w*(?:rmse|max|back_projected)_percent|max_residual)((?:&#34;|")?: )(-?[0-9.]+(?:e-?\d+)?)'
+)
 
 
 def inputs(folder: Path) -> None:
@@ -175,9 +177,7 @@ def _essence(path: Path) -> str:
     for pattern in (*_MASKED, _DATE_WIDE, _UUID):
         content = pattern.sub(b"(masked)", content)
     content = content.replace(str(path.parents[0]).encode(), b"(folder)")
-    content = _CONSISTENCY.sub(
-        lambda m: m[1] + b"%.5g" % float(m[2] + (m[3] or b"")), content
-    )  # fmt: skip
+    content = _CONSISTENCY.sub(lambda m: m[1] + m[2] + b"%.5g" % float(m[3]), content)
     return hashlib.sha256(content).hexdigest()
 
 

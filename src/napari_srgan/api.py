@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_srgan.engine.progress import Progress, drain
-from napari_srgan.engine.run import Result, run
+from napari_srgan.engine.run import Result, restore_stack
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Region, Stack
 from napari_srgan.options import RestoreOptions
@@ -94,7 +94,7 @@ def upscale(
         anonymise=anonymise,
         region=region,
     )
-    return drain(run(_as_stack(image, axes), options), progress)
+    return drain(restore_stack(_as_stack(image, axes), options), progress)
 
 
 def _as_stack(image: Any, axes: str | None) -> Stack:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from napari_srgan.cli.compare_maps import map_paths, write_error_maps
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from napari_srgan.cli import main
-from napari_srgan.cli.compare_maps import map_paths, write_error_maps
 from napari_srgan.io.open import open_stack
 
 

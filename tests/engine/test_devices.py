@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from napari_srgan.engine import devices
-from napari_srgan.engine.tilesize import auto_tile, checked_tile
+from napari_srgan.engine.tiles import auto_tile
 from napari_srgan.errors import InputError
+from napari_srgan.options import checked_tile
 
 GIB = 2**30
 
@@ -89,21 +90,21 @@ def test_a_real_failure_of_the_cpu_allocator_is_recognised():
 
 def test_the_tile_is_the_whole_plane_if_that_fits_and_bounded_if_not(monkeypatch):
     cpu = torch.device("cpu")
-    monkeypatch.setattr("napari_srgan.engine.tilesize.free_memory", lambda device: 16 * GIB)
+    monkeypatch.setattr("napari_srgan.engine.tiles.free_memory", lambda device: 16 * GIB)
     assert auto_tile(cpu, 3072, 40, 256, 200) == 256
     large = auto_tile(cpu, 3072, 40, 20_000, 20_000)
     assert 256 <= large <= 512, "a tile must be quick enough to cancel"
     assert auto_tile(cpu, 3072, 40, 20_000, 20_000, {"Y": (0, 90), "X": (5, 50)}) == 90
-    monkeypatch.setattr("napari_srgan.engine.tilesize.free_memory", lambda device: GIB // 4)
+    monkeypatch.setattr("napari_srgan.engine.tiles.free_memory", lambda device: GIB // 4)
     assert auto_tile(cpu, 3072, 40, 20_000, 20_000) < 100
-    monkeypatch.setattr("napari_srgan.engine.tilesize.free_memory", lambda device: 0)
+    monkeypatch.setattr("napari_srgan.engine.tiles.free_memory", lambda device: 0)
     assert auto_tile(cpu, 3072, 40, 20_000, 20_000) == 16
 
 
 def test_the_memory_of_a_tile_stays_within_the_share(monkeypatch):
     gpu = torch.device("cuda:0")
     for free in (GIB // 2, 2 * GIB, 6 * GIB):
-        monkeypatch.setattr("napari_srgan.engine.tilesize.free_memory", lambda device, f=free: f)
+        monkeypatch.setattr("napari_srgan.engine.tiles.free_memory", lambda device, f=free: f)
         side = auto_tile(gpu, 3072, 40, 5000, 5000)
         assert (side + 80) ** 2 * 3072 <= 0.6 * free
 

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_srgan.engine import window as window_module
-from napari_srgan.engine.tiles import BORDER, plan_tiles
-from napari_srgan.engine.tilesize import auto_tile, needs
-from napari_srgan.engine.upscaler import Job, Upscaler, finish, plan, run_job
+from napari_srgan.engine.plan import footprint, plan
+from napari_srgan.engine.progress import drain
+from napari_srgan.engine.run import Upscaler, restore_stack
+from napari_srgan.engine.tiles import BORDER, auto_tile, plan_tiles
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
 from napari_srgan.image.intensity import measure
@@ -22,6 +23,7 @@ from napari_srgan.io.sinks import FileSink, MemorySink
 from napari_srgan.models.architectures import build
 from napari_srgan.models.architectures.rewrite import for_inference
 from napari_srgan.models.catalogue import Card, load_model, save_model
+from napari_srgan.options import RestoreOptions
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def texture(shape, dtype=np.uint16, seed=0, top=4095):
 
 
 def run(stack, model, sink=None, **job):
-    return finish(run_job(stack, Job(model=model, **{"device": "cpu", **job}), sink))
+    return drain(restore_stack(stack, RestoreOptions(model=model, **{"device": "cpu", **job}), sink))
 
 
 class RecordingSink(MemorySink):
@@ -95,7 +97,7 @@ def full_size(tmp_path_factory):
     found = []
     for channels in (1, 3):
         path = small_models.save(folder, f"full{channels}", channels, blocks=16, features=64)
-        network = WindowNetwork(load_model(path), torch.device("cpu"))
+        network = WindowNetwork(load_model(path).network, torch.device("cpu"))
         found.append(network)
     return found
 
@@ -126,7 +128,7 @@ def test_tiles_of_the_16x64_networks_equal_the_untiled_plane_bit_for_bit(full_si
 @pytest.mark.parametrize(("height", "width"), [(97, 8), (97, 32), (145, 12)])
 def test_tall_planes_leave_no_thin_strip_to_another_algorithm(tmp_path, height, width):
     path = small_models.save(tmp_path, "wide", 1, blocks=1, features=64)
-    network = WindowNetwork(load_model(path), torch.device("cpu"))
+    network = WindowNetwork(load_model(path).network, torch.device("cpu"))
     unit = np.random.default_rng(height).random((height, width), np.float32)
     whole, _ = network(unit)
     for tile in plan_tiles(height, width, 30, 10):
@@ -141,7 +143,7 @@ def test_a_window_gives_what_the_network_alone_gives(gray, height, width):
     unit = np.random.default_rng(0).random((height, width), np.float32)
     with torch.inference_mode():
         alone = for_inference(model.network)(torch.from_numpy(unit)[None, None])[0, 0].numpy()
-    got, _ = WindowNetwork(model, torch.device("cpu"))(unit)
+    got, _ = WindowNetwork(model.network, torch.device("cpu"))(unit)
     if min(height, width) < 32:  # another algorithm of torch: equal up to rounding
         np.testing.assert_allclose(got, alone, atol=1e-6)
     else:
@@ -176,20 +178,21 @@ def test_a_window_gives_what_the_rrdb_network_alone_gives(tmp_path, scale, heigh
     unit = np.random.default_rng(0).random((height, width), np.float32)
     with torch.inference_mode():
         alone = model.network(torch.from_numpy(unit)[None, None])[0, 0].numpy()
-    got, _ = WindowNetwork(model, torch.device("cpu"))(unit)
+    got, _ = WindowNetwork(model.network, torch.device("cpu"))(unit)
     np.testing.assert_allclose(got, alone, rtol=0, atol=1e-6)
 
 
 def test_the_memory_of_rrdb_counts_what_its_dense_blocks_take_in(rrdb):
     features, growth, bytes_each = 8, 4, 4
-    assert needs(load_model(rrdb)) == (19, 4 * bytes_each * (features + 4 * growth))
+    needs = footprint(load_model(rrdb).card)
+    assert (needs.halo, needs.bytes_per_pixel) == (19, 4 * bytes_each * (features + 4 * growth))
 
 
 def test_tiles_of_a_network_that_looks_far_are_not_nearly_all_halo(monkeypatch):
     cpu, gib = torch.device("cpu"), 2**30
-    monkeypatch.setattr("napari_srgan.engine.tilesize.free_memory", lambda device: 64 * gib)
+    monkeypatch.setattr("napari_srgan.engine.tiles.free_memory", lambda device: 64 * gib)
     assert auto_tile(cpu, 3072, 349, 5000, 5000) == 2 * 349
-    monkeypatch.setattr("napari_srgan.engine.tilesize.free_memory", lambda device: 8 * gib)
+    monkeypatch.setattr("napari_srgan.engine.tiles.free_memory", lambda device: 8 * gib)
     side = auto_tile(cpu, 3072, 349, 5000, 5000)
     assert 100 < side < 349 and (side + 2 * 349) ** 2 * 3072 <= 2 * gib
 
@@ -283,9 +286,9 @@ def test_rgb_goes_to_the_rgb_model_and_alpha_is_bicubic(rgb):
 
 def test_the_kind_of_image_must_fit_the_model(gray, rgb):
     with pytest.raises(InputError, match=r"RGB.*models that fit"):
-        plan(Stack(texture((20, 20, 3), np.uint8, top=255)), Job(model=gray))
+        plan(Stack(texture((20, 20, 3), np.uint8, top=255)), RestoreOptions(model=gray))
     with pytest.raises(InputError, match=r"grayscale.*models that fit"):
-        plan(Stack(texture((20, 20))), Job(model=rgb))
+        plan(Stack(texture((20, 20))), RestoreOptions(model=rgb))
 
 
 def test_axes_may_come_in_any_order(gray):
@@ -308,7 +311,7 @@ def holed():
 
 def test_nan_is_refused_before_work_with_slice_and_count(gray):
     with pytest.raises(InputError, match=r"3 NaN or infinite values in slice Z=1;.*--nan fill"):
-        plan(Stack(holed()), Job(model=gray))
+        plan(Stack(holed()), RestoreOptions(model=gray))
 
 
 def test_nan_that_is_only_met_on_the_way_is_refused_and_the_sink_aborted(gray, monkeypatch):
@@ -346,8 +349,8 @@ def test_a_plane_of_nan_comes_back_as_it_was(gray):
 
 def test_progress_counts_every_tile(gray):
     stack = Stack(texture((2, 40, 40)))
-    planned = plan(stack, Job(model=gray, device="cpu", tile=20))
-    steps = list(Upscaler(planned.model, "cpu").run(planned))
+    planned = plan(stack, RestoreOptions(model=gray, device="cpu", tile=20))
+    steps = list(Upscaler(load_model(planned.model_path), "cpu").run(planned))
     assert [s.done for s in steps] == list(range(1, 9)) and planned.n_tiles == 8
     assert {s.total for s in steps} == {8}
     assert all(s.eta is not None and s.eta >= 0 for s in steps) and steps[-1].eta == 0
@@ -355,7 +358,7 @@ def test_progress_counts_every_tile(gray):
 
 def test_closing_the_generator_aborts_the_sink(gray):
     sink = RecordingSink()
-    steps = run_job(Stack(texture((40, 40))), Job(model=gray, device="cpu", tile=20), sink)
+    steps = restore_stack(Stack(texture((40, 40))), RestoreOptions(model=gray, device="cpu", tile=20), sink)
     next(steps)
     assert sink.ended == ""
     steps.close()
@@ -402,7 +405,7 @@ def test_planes_are_read_one_by_one_and_only_those_asked_for(gray):
 
 def test_a_plan_says_what_will_come_out(gray):
     stack = Stack(texture((5, 30, 40)), name="scan", units=("um",) * 3, scale=(4, 2, 2))
-    planned = plan(stack, Job(model=gray, device="cpu"))
+    planned = plan(stack, RestoreOptions(model=gray, device="cpu"))
     assert planned.output.shape == (5, 120, 160) and planned.output.dtype == np.uint16
     assert planned.output.nbytes == 5 * 120 * 160 * 2
     assert planned.output.name == "scan [gray 4x]" and planned.output.units == ("um",) * 3
@@ -412,19 +415,19 @@ def test_a_plan_says_what_will_come_out(gray):
 
 def test_anonymised_results_do_not_name_their_input(gray):
     stack = Stack(texture((20, 20)), name="Jane Doe.tif", metadata={"file": "Jane Doe.tif"})
-    planned = plan(stack, Job(model=gray, device="cpu", anonymise=True))
-    out = finish(Upscaler(planned.model, "cpu").run(planned))
+    planned = plan(stack, RestoreOptions(model=gray, device="cpu", anonymise=True))
+    out = drain(Upscaler(load_model(planned.model_path), "cpu").run(planned))
     assert "Jane" not in str(out.metadata) + planned.output.name
     assert out.metadata["napari_srgan"]["input"].startswith("scan-")
 
 
 def test_a_result_that_is_upscaled_again_and_linear_data_warn(gray):
     stack = Stack(texture((20, 20)), metadata={"napari_srgan": {"model": "gray"}})
-    (warning,) = plan(stack, Job(model=gray)).warnings
+    (warning,) = plan(stack, RestoreOptions(model=gray)).warnings
     assert "already a super-resolved result of gray" in warning
     dark = Stack((10 ** (np.random.default_rng(0).random((40, 40)) ** 4 * 5)).astype("f4"))
-    assert any("linear" in w for w in plan(dark, Job(model=gray)).warnings)
-    assert not any("linear" in w for w in plan(dark, Job(model=gray, transform="log")).warnings)
+    assert any("linear" in w for w in plan(dark, RestoreOptions(model=gray)).warnings)
+    assert not any("linear" in w for w in plan(dark, RestoreOptions(model=gray, transform="log")).warnings)
 
 
 @pytest.mark.parametrize(
@@ -442,7 +445,7 @@ def test_a_result_that_is_upscaled_again_and_linear_data_warn(gray):
 )
 def test_what_cannot_be_done_is_refused_before_work(gray, job, word):
     with pytest.raises(InputError, match=word):
-        plan(Stack(texture((20, 20))), Job(model=gray, **job))
+        plan(Stack(texture((20, 20))), RestoreOptions(model=gray, **job))
 
 
 # --- memory and precision --------------------------------------------------------------------
@@ -475,8 +478,8 @@ def test_tiles_that_do_not_fit_are_split_and_the_result_is_the_same(gray, monkey
     expected = run(stack, gray).data
     seen = out_of_memory_above(monkeypatch, 4500, error)
     notes = []
-    steps = run_job(stack, Job(model=gray, device="cpu"))
-    out = finish(steps, lambda step: notes.append((step.done, step.total, step.note)))
+    steps = restore_stack(stack, RestoreOptions(model=gray, device="cpu"))
+    out = drain(steps, lambda step: notes.append((step.done, step.total, step.note)))
     assert np.array_equal(out.data, expected)
     assert sum(n > 4500 for n in seen) <= 2, "later tiles are smaller from the start"
     assert next(n for *_, n in notes if n).startswith("Memory of cpu ran out")
@@ -510,11 +513,11 @@ def test_a_device_too_small_for_any_tile_hands_over_to_the_cpu(gray, monkeypatch
         return honest(self, unit)
 
     monkeypatch.setattr(WindowNetwork, "__call__", call)
-    planned = plan(stack, Job(model=gray, device="cpu"))
-    upscaler = Upscaler(planned.model, "cpu", "float32")
+    planned = plan(stack, RestoreOptions(model=gray, device="cpu"))
+    upscaler = Upscaler(load_model(planned.model_path), "cpu", "float32")
     upscaler.device = torch.device("meta")
     notes = []
-    out = finish(upscaler.run(planned), lambda step: notes.append(step.note))
+    out = drain(upscaler.run(planned), lambda step: notes.append(step.note))
     assert np.array_equal(out.data, expected)
     assert any("going on with the CPU" in note for note in notes)
     assert out.metadata["napari_srgan"]["device"] == "cpu"
@@ -537,15 +540,15 @@ def test_an_overflow_in_16_bits_is_repeated_in_float32(gray):
     data[10, 10] = 1e7  # beyond float16
     stack = Stack(data)
     notes = []
-    steps = run_job(stack, Job(model=gray, device="cpu", precision="float16", intensity="0:1"))
-    out = finish(steps, lambda step: notes.append(step.note)).data
+    steps = restore_stack(stack, RestoreOptions(model=gray, device="cpu", precision="float16", intensity="0:1"))
+    out = drain(steps, lambda step: notes.append(step.note)).data
     assert any("overflowed" in note for note in notes)
     assert np.array_equal(out, run(stack, gray, intensity="0:1").data)
 
 
 @pytest.mark.parametrize(("close", "used"), [(True, "bfloat16"), (False, "float32")])
 def test_auto_precision_is_16_bit_only_where_the_probe_is_close(gray, monkeypatch, close, used):
-    monkeypatch.setattr("napari_srgan.engine.work.native_low_precision", lambda device: "bfloat16")
+    monkeypatch.setattr("napari_srgan.engine.run.native_low_precision", lambda device: "bfloat16")
     if not close:
         monkeypatch.setattr(window_module, "_CLOSE_ANYWHERE", 0.0)
     else:
@@ -566,18 +569,18 @@ def test_cuda_agrees_with_the_cpu(gray):
 
 def test_jobs_are_frozen(gray):
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Job().model = "other"
+        RestoreOptions().model = "other"
 
 
 def test_a_progress_that_fails_leaves_nothing_half_made(gray, tmp_path):
     def fail(step):
         raise RuntimeError("the caller's own")
 
-    steps = run_job(
-        Stack(texture((2, 20, 20))), Job(model=gray, device="cpu"), FileSink(tmp_path / "out.tif")
+    steps = restore_stack(
+        Stack(texture((2, 20, 20))), RestoreOptions(model=gray, device="cpu"), FileSink(tmp_path / "out.tif")
     )
     with pytest.raises(RuntimeError, match="own"):
-        finish(steps, fail)
+        drain(steps, fail)
     with pytest.raises(StopIteration):
         next(steps)
     assert list(tmp_path.glob("out.tif*")) == []

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari_srgan.engine.upscaler import Result
 
 from napari_srgan.cli.demo import Demo, Measured
-from napari_srgan.engine.upscaler import Result
 from napari_srgan.image.stack import Stack
 from napari_srgan.synthetic.samples import sample
 

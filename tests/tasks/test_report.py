@@ -10,6 +10,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import tifffile
+from napari_srgan.tasks.report.frames import BYTES, LARGEST_SIDE, busiest, central_part
+from napari_srgan.tasks.report.request import ReportRequest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -18,17 +20,15 @@ from small_models import GRAY, PERCEPTUAL, RGB, save_both
 from napari_srgan.api import upscale
 from napari_srgan.cli import main
 from napari_srgan.cli import report as command
-from napari_srgan.engine.upscaler import Job
 from napari_srgan.errors import InputError
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.image.stack import Stack
 from napari_srgan.models import catalogue as models
 from napari_srgan.models.architectures.srresnet import SRResNet
+from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.report import gather as gathering
-from napari_srgan.tasks.report.frames import BYTES, LARGEST_SIDE, busiest, central_part
 from napari_srgan.tasks.report.gather import gather
 from napari_srgan.tasks.report.page import page
-from napari_srgan.tasks.report.request import ReportRequest
 
 VOID = {"meta", "br", "img", "input", "link", "hr"}
 
@@ -362,10 +362,11 @@ def test_a_part_of_the_plane_is_compared_with_that_part(files):
     """A result of a region, as the window has it: the reference is that of the whole input."""
     low, truth = files["low"], files["truth"]
     region = {"Z": (1, 3), "Y": (4, 20), "X": (8, 28)}
-    job = Job(model=GRAY, device="cpu", region=region)
-    from napari_srgan.engine.upscaler import finish, run_job
+    job = RestoreOptions(model=GRAY, device="cpu", region=region)
+    from napari_srgan.engine.progress import drain
+    from napari_srgan.engine.run import restore_stack
 
-    made = finish(run_job(Stack(low, "ZYX", "low"), job))
+    made = drain(restore_stack(Stack(low, "ZYX", "low"), job))
     request = ReportRequest(
         stack=Stack(low, "ZYX", "low"),
         job=job,
@@ -375,7 +376,7 @@ def test_a_part_of_the_plane_is_compared_with_that_part(files):
         record=made.metadata["napari_srgan"],
         shown=(2,),
     )
-    content = finish(gather(request))
+    content = drain(gather(request))
     part = truth[1:3, 16:80, 32:112]
     whole = content.comparison.stack
     expected = peak_signal_noise_ratio(part, made.data, data_range=255)
@@ -450,7 +451,7 @@ def test_closing_the_work_removes_the_result(files, monkeypatch, tmp_path):
     steps = gather(
         ReportRequest(
             stack=Stack(files["low"], "ZYX", "low"),
-            job=Job(model=GRAY, device="cpu"),
+            job=RestoreOptions(model=GRAY, device="cpu"),
             scratch=scratch,
         )
     )
@@ -530,14 +531,15 @@ def test_the_details_are_where_the_images_differ():
 
 
 def test_a_stale_result_has_no_invention_map(files):
-    from napari_srgan.engine.upscaler import finish, run_job
+    from napari_srgan.engine.progress import drain
+    from napari_srgan.engine.run import restore_stack
 
-    stack, job = Stack(files["low"], "ZYX", "low"), Job(model="srgan-tiny", device="cpu")
-    made = finish(run_job(stack, job))
+    stack, job = Stack(files["low"], "ZYX", "low"), RestoreOptions(model="srgan-tiny", device="cpu")
+    made = drain(restore_stack(stack, job))
     record = made.metadata["napari_srgan"] | {"weights_sha256": "0" * 64}
     request = ReportRequest(stack=stack, job=job, result=Stack(made.data, "ZYX"), record=record)
-    content = finish(gather(request))
+    content = drain(gather(request))
     assert [p.name for p in content.shown.maps] == ["consistency"]
     assert "trained anew" in content.shown.notes[0]
     with pytest.raises(InputError, match="not among those"):
-        finish(gather(ReportRequest(stack=stack, job=job, shown=(5,))))
+        drain(gather(ReportRequest(stack=stack, job=job, shown=(5,))))

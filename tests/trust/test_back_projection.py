@@ -13,12 +13,15 @@ from scipy.ndimage import gaussian_filter
 
 from napari_srgan import open_stack
 from napari_srgan.cli import main
-from napari_srgan.engine.upscaler import Job, finish, plan, run_job
+from napari_srgan.engine.plan import plan
+from napari_srgan.engine.progress import drain
+from napari_srgan.engine.run import restore_stack
 from napari_srgan.errors import InputError
 from napari_srgan.image.intensity import to_dtype
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.image.stack import Stack
 from napari_srgan.models.catalogue import load_model, save_model
+from napari_srgan.options import RestoreOptions
 from napari_srgan.trust.back_projection import back_project, with_block_sums
 from napari_srgan.trust.operators import Operator
 from napari_srgan.trust.shrinking import shrinking
@@ -39,7 +42,7 @@ def models(tmp_path_factory):
 
 
 def run(data, axes, model, **job):
-    return finish(run_job(Stack(data, axes), Job(model=model, device="cpu", **job)))
+    return drain(restore_stack(Stack(data, axes), RestoreOptions(model=model, device="cpu", **job)))
 
 
 def blocks(data):
@@ -192,7 +195,7 @@ def test_models_of_other_degradations_are_refused(models, name):
 
 def test_transforms_are_refused_and_memory_is_counted(models):
     stack = Stack(np.ones((16, 16), np.uint16), "YX")
-    job = Job(model=models["area", "gray"], device="cpu", back_project=True)
+    job = RestoreOptions(model=models["area", "gray"], device="cpu", back_project=True)
     with pytest.raises(InputError, match="leave one of the two out"):
         plan(stack, dataclasses.replace(job, transform="log"))
     more = (
@@ -212,8 +215,8 @@ def test_a_cancelled_projection_leaves_nothing(models):
             super().abort()
 
     data = pictures(np.uint8)
-    job = Job(model=models["bicubic", "gray"], device="cpu", back_project=True)
-    steps = run_job(Stack(data, "ZYX"), job, Sink())
+    job = RestoreOptions(model=models["bicubic", "gray"], device="cpu", back_project=True)
+    steps = restore_stack(Stack(data, "ZYX"), job, Sink())
     first = next(steps)
     assert first.done == 0  # in the middle of a projection, before its plane is done
     steps.close()

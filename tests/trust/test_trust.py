@@ -11,8 +11,9 @@ from scipy.ndimage import gaussian_filter
 
 from napari_srgan import open_stack, upscale
 from napari_srgan.cli import main
+from napari_srgan.engine.progress import drain
 from napari_srgan.engine.record import methods_text
-from napari_srgan.engine.upscaler import Job, Upscaler, finish, run_job
+from napari_srgan.engine.run import Upscaler, restore_stack
 from napari_srgan.errors import InputError
 from napari_srgan.image.degradation import BlurNoise
 from napari_srgan.image.intensity import Intensity, to_dtype
@@ -22,9 +23,9 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io import open as files
 from napari_srgan.io.sinks import FileSink
 from napari_srgan.models.catalogue import load_model, save_model
-from napari_srgan.tasks.map_request import MapPlane, MapRequest
-from napari_srgan.tasks.maps import Maps
-from napari_srgan.trust.consistency import LEGEND, comparable, consistency, percent, sentence
+from napari_srgan.options import RestoreOptions
+from napari_srgan.tasks.trust_maps import MapPlane, MapRequest
+from napari_srgan.trust.consistency import LEGEND, comparable, consistency, percent
 from napari_srgan.trust.invention import fidelity_model, invention
 from napari_srgan.trust.operators import Operator, operator_of
 from napari_srgan.trust.shrinking import shrinking
@@ -205,7 +206,7 @@ def run(models):
 
     def call(stack, model, sink=None, **job):
         path = models / f"{model}.safetensors"
-        return finish(run_job(stack, Job(model=path, device="cpu", **job), sink))
+        return drain(restore_stack(stack, RestoreOptions(model=path, device="cpu", **job), sink))
 
     return call
 
@@ -396,7 +397,7 @@ def test_the_spread_is_the_deviation_of_results_of_mirrored_inputs(models, run):
     data = noise(3, 24, 36, dtype=np.uint16)
     stack = Stack(data, "ZYX")
     region = {"Z": (1, 2), "Y": (3, 20), "X": (5, 36)}
-    job = Job(model=models / "gray.safetensors", device="cpu", region=region)
+    job = RestoreOptions(model=models / "gray.safetensors", device="cpu", region=region)
     maps, (plane,) = planes_of(MapRequest(kinds=("spread",), stack=stack, job=job))
     floats = data[1].astype(np.float32)
     intensity = maps.intensity
@@ -414,7 +415,7 @@ def test_maps_of_a_given_result_and_of_one_made_anew_are_the_same(models, run):
     data = noise(3, 40, 36)
     stack = Stack(data, "ZYX")
     region = {"Z": (1, 3), "Y": (2, 30), "X": (0, 30)}
-    job = Job(model=models / "srgan-tiny.safetensors", device="cpu", region=region)
+    job = RestoreOptions(model=models / "srgan-tiny.safetensors", device="cpu", region=region)
     fidelity = models / "srresnet-tiny.safetensors"
     kinds = ("consistency", "invention")
     base = MapRequest(kinds=kinds, stack=stack, job=job, fidelity_model=fidelity)

@@ -168,7 +168,7 @@ class Upscalers:
         return self._kept[key]
 
 
-def run(
+def restore_stack(
     stack: Stack, options: RestoreOptions, sink: Sink | None = None
 ) -> Generator[Progress, None, Result]:
     """Plan and carry out; see `plan.plan` and `Upscaler.run`."""
