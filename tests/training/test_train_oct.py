@@ -21,6 +21,7 @@ from training import checkpoint
 from training.train_oct import main
 
 ROOT = Path(__file__).parents[2]
+PYTHONPATH = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
 ADVERSARY = ["--pretrain-steps", "3", "--adversarial-steps", "3"]
 
 
