@@ -21,6 +21,7 @@ from training import checkpoint
 from training.train_oct import main
 
 ROOT = Path(__file__).parents[2]
+PYTHONPATH = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
 ADVERSARY = ["--pretrain-steps", "3", "--adversarial-steps", "3"]
 
 
@@ -41,7 +42,11 @@ def process(*arguments, **how):
     """Start the command as a user does."""
     return subprocess.Popen(
         [sys.executable, "-m", "training.train_oct", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+            "OMP_NUM_THREADS": "1",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -430,7 +435,11 @@ def test_two_processes_with_half_the_batch_each_are_one_process(scans, tmp_path)
     ]  # fmt: skip
     done = subprocess.run(
         [*map(str, command), *options],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+            "OMP_NUM_THREADS": "1",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -545,6 +554,7 @@ def test_too_little_memory_is_one_sentence(scans, tmp_path, capsys, monkeypatch)
 
 
 def test_validation_in_tiles_is_validation_of_the_whole(tmp_path, monkeypatch):
+    from napari_srgan.models.architectures import build
     from training import validation
     from training.recipe import Recipe
     from training.scans import decode, scan_set
@@ -553,7 +563,7 @@ def test_validation_in_tiles_is_validation_of_the_whole(tmp_path, monkeypatch):
     sets = [scan_set("x", [decode(tmp_path / "x.tif")], channels=1, min_side=32)]
     recipe = Recipe(channels=1, blocks=1, features=4)
     torch.manual_seed(0)
-    network = validation.Generator.__args__[0](**recipe.network_parameters)
+    network = build(recipe.generator, recipe.network_parameters)
     whole, _ = validation.validate(network, sets, recipe, torch.device("cpu"))
     monkeypatch.setattr(validation, "auto_tile", lambda *_: 16)
     tiled, _ = validation.validate(network, sets, recipe, torch.device("cpu"))
