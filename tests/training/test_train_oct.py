@@ -472,14 +472,25 @@ def test_a_gpu_trains_with_workers_and_mixed_precision(scans, tmp_path, capsys):
 
 
 def test_bfloat16_learns_as_much_as_float32(scans, tmp_path):
-    """On a CPU without it bfloat16 is emulated: slow, but with the same numbers."""
-    options = ["--pretrain-steps", 60, "--learning-rate", "3e-3"]
-    for precision in ("float32", "bfloat16"):
-        chosen = [*options, "--precision", precision]
-        assert run(scans, tmp_path / precision, *chosen) == 0
-    one, other = (float(log(tmp_path / p)[-1]["psnr"]) for p in ("float32", "bfloat16"))
-    assert other == pytest.approx(one, abs=0.05)
-    assert other != one
+    """On a CPU without it bfloat16 is emulated: slow, and with nearly the same numbers.
+
+    Measured over 4 seeds, with AVX-512 BF16 and as emulated for AVX2: bfloat16 ends 0.03 +- 0.06
+    dB below float32 (mean and standard deviation), both 1.2 dB above interpolation (38.34 dB),
+    where they begin.
+    """
+    options = [*TINY, "--blocks", 2, "--features", 16, "--pretrain-steps", 300]
+    options += ["--learning-rate", 5e-4, "--data", scans]
+    ends = {"float32": [], "bfloat16": []}
+    for precision, found in ends.items():
+        for seed in (0, 1):
+            out = tmp_path / f"{precision}-{seed}"
+            how = ["--out", out, "--precision", precision, "--seed", seed]
+            assert main([*map(str, [*options, *how])]) == 0
+            found.append(float(log(out)[-1]["psnr"]))
+    assert ends["bfloat16"] != ends["float32"], "bfloat16 was not used"
+    one, other = (np.mean(found) for found in ends.values())
+    assert one > 38.34 + 0.8, "float32 learns nothing here to which bfloat16 could be compared"
+    assert other > one - 0.2
 
 
 def test_a_run_is_resumed_in_its_precision(scans, tmp_path):
