@@ -9,7 +9,7 @@ from torch import nn
 
 from napari_srgan.models.architectures.build import build
 from training.discriminator import Discriminator
-from training.hardware import Hardware, start
+from training.hardware import Hardware, settled, start
 from training.losses import (
     adversarial_loss,
     content_loss,
@@ -200,6 +200,15 @@ def test_a_gradient_in_bfloat16_points_where_that_in_float32_does(generator):
     assert not torch.equal(one, other), "bfloat16 was not used"
     assert torch.cosine_similarity(one, other, dim=0).item() > 0.99
     assert other.norm().item() == pytest.approx(one.norm().item(), rel=0.05)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_precision_is_bfloat16_where_it_is_native(monkeypatch, native):
+    monkeypatch.setattr("napari_srgan.engine.devices._cpu_has_bfloat16", lambda: native)
+    assert settled(start(Hardware("cpu", "auto"))) == {
+        "device": "cpu",
+        "precision": "bfloat16" if native else "float32",
+    }
 
 
 def test_steps_without_a_finite_loss_change_nothing(fabric):
