@@ -50,7 +50,8 @@ def pytest_collection_modifyitems(items):
     """Mark every test that opens a window or needs Qt, by its fixtures, and run those last.
 
     Mesa's software OpenGL loads LLVM, and triton, which torch.optim imports, brings its own:
-    importing triton after a window was drawn ends the process with a segmentation fault.
+    importing triton after a window was drawn ends the process with a segmentation fault. xdist
+    keeps this order within each worker while it distributes by "load", its default.
     """
     for item in items:
         if {"make_napari_viewer", "qtbot", "qapp"} & set(getattr(item, "fixturenames", ())):

@@ -57,6 +57,13 @@ def trained(trained_once, tmp_path):
     return shutil.copytree(trained_once, tmp_path / "run")
 
 
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Draw no curves and previews, which take most of the time of a short training."""
+    for drawn in ("draw_curves", "draw_previews"):
+        monkeypatch.setattr(f"training.outputs.{drawn}", lambda *_, **__: None)
+
+
 def process(*arguments, **how):
     """Start the command as a user does."""
     return subprocess.Popen(
@@ -69,6 +76,7 @@ def process(*arguments, **how):
     )
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_training_lowers_the_loss_and_writes_a_model_that_restores(scans, tmp_path, capsys):
     out = tmp_path / "run"
     options = "--pretrain-steps 150 --learning-rate 3e-3 --schedule constant --name blobs"
@@ -151,6 +159,7 @@ def cut(out, at, begin):
         main(["--resume", str(out)] if resumed else [*map(str, begin)])
 
 
+@pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize(
     ("at", "kind"),
     [
@@ -189,6 +198,7 @@ def test_a_run_that_is_cut_and_resumed_equals_one_that_was_not(scans, tmp_path, 
     assert steps == sorted(set(steps), key=int)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_run_that_is_killed_can_be_resumed(scans, tmp_path):
     """SIGKILL from outside, at a moment that nobody chose."""
     out = tmp_path / "run"
@@ -203,6 +213,7 @@ def test_a_run_that_is_killed_can_be_resumed(scans, tmp_path):
     assert steps == list(range(1, 201))
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(scans, tmp_path):
     out = tmp_path / "run"
     assert run(scans, out, "--pretrain-steps", 4) == 0
@@ -222,6 +233,7 @@ def wait_for(condition, alive, seconds=120):
         time.sleep(0.1)
 
 
+@pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path, number, code):
     out = tmp_path / "run"
@@ -280,6 +292,7 @@ def test_a_run_of_infinite_losses_stops_with_a_sentence(scans, tmp_path, capsys)
     assert "--learning-rate" in error
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_scans_that_changed_are_not_resumed_on(scans, tmp_path, capsys):
     out = tmp_path / "run"
     assert run(scans, out, "--pretrain-steps", 2) == 0
@@ -305,6 +318,7 @@ def test_resuming_takes_no_other_recipe(trained, tmp_path, capsys, options, mess
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_equal_seeds_give_equal_weights(scans, tmp_path):
     for out, seed in (("one", 3), ("two", 3), ("other", 4)):
         assert run(scans, tmp_path / out, "--pretrain-steps", 3, "--seed", seed) == 0
@@ -341,6 +355,7 @@ def test_the_quick_preset_trains_on_two_files(tmp_path, capsys):
     assert load_model(out / "generator.safetensors").card.scale == 4
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_measured_pairs_are_trained_on(tmp_path, capsys):
     for part, seeds in (("train", (0, 1)), ("val", (2,))):
         for seed in seeds:
@@ -366,6 +381,7 @@ def test_rgb_scans_train_an_rgb_model(tmp_path):
     assert load_model(tmp_path / "run/generator.safetensors").card.channels == 3
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_progress_for_a_program_is_one_object_a_line(scans, tmp_path, capsys):
     options = ["--pretrain-steps", 4, "--log-every", 2, "--json-progress"]
     assert run(scans, tmp_path / "run", *options) == 0
@@ -412,6 +428,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(scans, tmp_path, capsys, o
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_model_is_used_at_once_and_listed(scans, tmp_path, monkeypatch, capsys):
     from napari_srgan.cli import main as srgan
 
@@ -428,6 +445,7 @@ def test_the_model_is_used_at_once_and_listed(scans, tmp_path, monkeypatch, caps
     assert "mine" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_two_processes_with_half_the_batch_each_are_one_process(scans, tmp_path):
     """Gloo on this CPU; a generator without batch norm, whose gradients are means over crops."""
     options = [
@@ -453,6 +471,7 @@ def test_two_processes_with_half_the_batch_each_are_one_process(scans, tmp_path)
         torch.testing.assert_close(one, two[key], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_content_loss_that_drowns_the_adversary_is_told(scans, tmp_path, capsys):
     """Weights that were made for pixels up to 255 give very large features."""
     torch.manual_seed(0)
@@ -483,6 +502,7 @@ def test_a_gpu_trains_with_workers_and_mixed_precision(scans, tmp_path, capsys):
     assert gpu == pytest.approx(cpu, abs=0.2)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_bfloat16_learns_as_much_as_float32(scans, tmp_path):
     """On a CPU without it bfloat16 is emulated: slow, and with nearly the same numbers.
 
@@ -505,6 +525,7 @@ def test_bfloat16_learns_as_much_as_float32(scans, tmp_path):
     assert other > one - 0.2
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_run_is_resumed_in_its_precision(scans, tmp_path):
     options = ["--pretrain-steps", 8, "--checkpoint-every", 4, "--precision", "bfloat16"]
     assert run(scans, tmp_path / "whole", *options) == 0
@@ -548,6 +569,7 @@ def test_a_garbled_log_is_put_right(scans, tmp_path):
     assert [r["step"] for r in log(out) if r["set"]] == ["4"]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_run_in_the_folder_of_its_scans_is_resumed_and_not_trained_on(scans, capsys):
     assert run(scans, scans / "run", "--pretrain-steps", 1) == 0
     assert main(["--resume", str(scans / "run")]) == 0
