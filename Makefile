@@ -37,8 +37,11 @@ $(READY): pyproject.toml
 demo: $(READY)
 	@sh scripts/demo.sh $(BIN)
 
+# Two tests at a time, each on one thread. Many start processes, which without bytecode would
+# compile torch and napari anew. TESTS="-n 0 ..." runs a few without workers.
 test: $(READY)
-	@sh scripts/with_screen.sh $(BIN)/python -m pytest $(TESTS)
+	@sh scripts/with_screen.sh env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 \
+	  $(BIN)/python -m pytest -n 2 $(TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ started for the session; without Xvfb they fail and say what to install. A skip 
 like success.
 """
 
+import gc
 import os
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ NO_SCREEN = (
 
 _settings = None
 _screen = None
+_frozen_for = None
 
 
 def pytest_configure(config):
@@ -48,7 +50,8 @@ def pytest_collection_modifyitems(items):
     """Mark every test that opens a window or needs Qt, by its fixtures, and run those last.
 
     Mesa's software OpenGL loads LLVM, and triton, which torch.optim imports, brings its own:
-    importing triton after a window was drawn ends the process with a segmentation fault.
+    importing triton after a window was drawn ends the process with a segmentation fault. xdist
+    keeps this order within each worker while it distributes by "load", its default.
     """
     for item in items:
         if {"make_napari_viewer", "qtbot", "qapp"} & set(getattr(item, "fixturenames", ())):
@@ -59,12 +62,28 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """See that there is a screen before the first window test; Qt aborts the process otherwise."""
-    if item.get_closest_marker("window") is None or not sys.platform.startswith("linux"):
+    if item.get_closest_marker("window") is None:
+        return
+    _freeze(item.path)
+    if not sys.platform.startswith("linux"):
         return
     if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
         return
     if _start_screen() is None:
         pytest.fail(NO_SCREEN, pytrace=False)
+
+
+def _freeze(path):
+    """Take what is loaded out of the garbage collector's sight before each file's first window.
+
+    napari collects garbage two or three times a viewer, and a look at all of torch, scipy and
+    napari takes longer than most tests.
+    """
+    global _frozen_for
+    if path != _frozen_for:
+        gc.collect()
+        gc.freeze()
+        _frozen_for = path
 
 
 def _start_screen():
@@ -88,6 +107,21 @@ def _start_screen():
     os.environ["DISPLAY"] = f":{number}"
     os.environ.pop("QT_QPA_PLATFORM", None)  # "offscreen" would give napari no OpenGL
     return _screen
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cpu_without_bfloat16():
+    """Let `auto` mean float32 on every CPU, and yield the function that really looks.
+
+    On a CPU with native bfloat16 tests would else take another path than on one without. Those
+    of that path ask for it.
+    """
+    from napari_srgan.engine import devices
+
+    real = devices._cpu_has_bfloat16
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "_cpu_has_bfloat16", lambda: False)
+        yield real
 
 
 @pytest.fixture(scope="session")

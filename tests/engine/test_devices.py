@@ -46,7 +46,8 @@ def test_an_absent_device_is_refused_and_those_present_are_listed(machine, name)
         devices.resolve_device(name)
 
 
-def test_only_native_16_bit_formats_count(monkeypatch):
+def test_only_native_16_bit_formats_count(monkeypatch, cpu_without_bfloat16):
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", cpu_without_bfloat16)
     cpu, gpu = torch.device("cpu"), torch.device("cuda:0")
     for capabilities, expected in (
         ({"avx512_f": True}, None),

@@ -560,6 +560,14 @@ def test_auto_precision_is_16_bit_only_where_the_probe_is_close(gray, monkeypatc
     assert sixteen.metadata["napari_srgan"]["precision"] == "float32", "only uint8 may be 16-bit"
 
 
+def test_auto_precision_is_float32_where_16_bits_are_not_native(gray, monkeypatch):
+    monkeypatch.setattr("napari_srgan.engine.work.native_low_precision", lambda device: None)
+    monkeypatch.setattr(window_module, "_CLOSE_ANYWHERE", 1.0)
+    monkeypatch.setattr(window_module, "_CLOSE_IN_THE_MEAN", 1.0)
+    out = run(Stack(texture((30, 40), np.uint8, top=255)), gray)
+    assert out.metadata["napari_srgan"]["precision"] == "float32"
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_agrees_with_the_cpu(gray):
     stack = Stack(texture((2, 60, 70)))

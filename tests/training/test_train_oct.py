@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +39,32 @@ def log(out):
         return list(csv.DictReader(file))
 
 
+@pytest.fixture(scope="module")
+def four_scans(tmp_path_factory):
+    """Scans that no test may change."""
+    return write_scans(tmp_path_factory.mktemp("data") / "scans")
+
+
+@pytest.fixture(scope="module")
+def trained_once(four_scans, tmp_path_factory):
+    out = tmp_path_factory.mktemp("once") / "run"
+    assert run(four_scans, out, "--pretrain-steps", 1) == 0
+    return out
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """A finished run of one step, which a test may spoil and resume."""
+    return shutil.copytree(trained_once, tmp_path / "run")
+
+
+@pytest.fixture
+def without_pictures(monkeypatch):
+    """Draw no curves and previews, which take most of the time of a short training."""
+    for drawn in ("draw_curves", "draw_previews"):
+        monkeypatch.setattr(f"training.outputs.{drawn}", lambda *_, **__: None)
+
+
 def process(*arguments, **how):
     """Start the command as a user does."""
     return subprocess.Popen(
@@ -54,6 +81,7 @@ def process(*arguments, **how):
     )
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_training_lowers_the_loss_and_writes_a_model_that_restores(scans, tmp_path, capsys):
     out = tmp_path / "run"
     options = "--pretrain-steps 150 --learning-rate 3e-3 --schedule constant --name blobs"
@@ -137,17 +165,18 @@ def cut(out, at, begin):
         main(["--resume", str(out)] if resumed else [*map(str, begin)])
 
 
+@pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize(
     ("at", "kind"),
     [
-        (26, ["--generator", "srresnet", "--batch-norm", "--generator-steps", "2", "--ema", "0"]),
-        (25, ["--generator", "rrdb", "--growth", "2", "--adversarial", "relativistic"]),
-        (7, ["--crop", "32", "64"]),
+        (14, ["--generator", "srresnet", "--batch-norm", "--generator-steps", "2", "--ema", "0"]),
+        (13, ["--generator", "rrdb", "--growth", "2", "--adversarial", "relativistic"]),
+        (4, ["--crop", "32", "64"]),
     ],
 )
 def test_a_run_that_is_cut_and_resumed_equals_one_that_was_not(scans, tmp_path, at, kind):
-    """40 steps at once, and 20 steps, a kill in between checkpoints, and the rest."""
-    steps = ["--pretrain-steps", "24", "--adversarial-steps", "16", "--checkpoint-every", "10"]
+    """20 steps at once, and the same with two kills in between checkpoints."""
+    steps = ["--pretrain-steps", "12", "--adversarial-steps", "8", "--checkpoint-every", "5"]
     augmented = [
         "--rotation",
         "3",
@@ -163,7 +192,7 @@ def test_a_run_that_is_cut_and_resumed_equals_one_that_was_not(scans, tmp_path, 
 
     begin = ["--data", scans, "--out", tmp_path / "cut", *TINY, *options]
     cut(tmp_path / "cut", at, begin)
-    cut(tmp_path / "cut", 33, begin)
+    cut(tmp_path / "cut", 17, begin)
     assert main(["--resume", str(tmp_path / "cut")]) == 0
     for name in ("generator.safetensors", "generator-pretrained.safetensors"):
         whole, resumed = (weights(tmp_path / out, name) for out in ("whole", "cut"))
@@ -175,19 +204,22 @@ def test_a_run_that_is_cut_and_resumed_equals_one_that_was_not(scans, tmp_path, 
     assert steps == sorted(set(steps), key=int)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_run_that_is_killed_can_be_resumed(scans, tmp_path):
     """SIGKILL from outside, at a moment that nobody chose."""
     out = tmp_path / "run"
-    options = [*TINY, "--pretrain-steps", 400, "--checkpoint-every", 5, "--log-every", 1]
+    options = [*TINY, "--pretrain-steps", 200, "--checkpoint-every", 5, "--log-every", 1]
     with process("--data", scans, "--out", out, *options) as killed:
         wait_for(lambda: (out / "metrics.csv").exists() and len(log(out)) > 20, killed)
         killed.kill()
+    assert killed.returncode == -signal.SIGKILL, "it ended by itself before"
     assert main(["--resume", str(out)]) == 0
-    assert load_model(out / "generator.safetensors").card.training["steps_done"] == 400
+    assert load_model(out / "generator.safetensors").card.training["steps_done"] == 200
     steps = [int(r["step"]) for r in log(out) if not r["set"]]
-    assert steps == list(range(1, 401))
+    assert steps == list(range(1, 201))
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(scans, tmp_path):
     out = tmp_path / "run"
     assert run(scans, out, "--pretrain-steps", 4) == 0
@@ -207,6 +239,7 @@ def wait_for(condition, alive, seconds=120):
         time.sleep(0.1)
 
 
+@pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path, number, code):
     out = tmp_path / "run"
@@ -265,6 +298,7 @@ def test_a_run_of_infinite_losses_stops_with_a_sentence(scans, tmp_path, capsys)
     assert "--learning-rate" in error
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_scans_that_changed_are_not_resumed_on(scans, tmp_path, capsys):
     out = tmp_path / "run"
     assert run(scans, out, "--pretrain-steps", 2) == 0
@@ -283,22 +317,14 @@ def test_scans_that_changed_are_not_resumed_on(scans, tmp_path, capsys):
         ([], "--data DIR"),
     ],
 )
-def test_resuming_takes_no_other_recipe(scans, tmp_path, capsys, options, message):
-    assert run(scans, tmp_path / "run", "--pretrain-steps", 1) == 0
+def test_resuming_takes_no_other_recipe(trained, tmp_path, capsys, options, message):
     write_scans(tmp_path / "other", 3)
-    places = {"run": tmp_path / "run", "absent": tmp_path / "absent"}
+    places = {"run": trained, "absent": tmp_path / "absent"}
     assert main([o.format(**places) for o in options]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_a_damaged_checkpoint_is_refused(scans, tmp_path, capsys):
-    out = tmp_path / "run"
-    assert run(scans, out, "--pretrain-steps", 1) == 0
-    (out / "checkpoint.pt").write_bytes(b"PK\x03\x04 not really")
-    assert main(["--resume", str(out)]) == 2
-    assert "damaged" in capsys.readouterr().err
-
-
+@pytest.mark.usefixtures("without_pictures")
 def test_equal_seeds_give_equal_weights(scans, tmp_path):
     for out, seed in (("one", 3), ("two", 3), ("other", 4)):
         assert run(scans, tmp_path / out, "--pretrain-steps", 3, "--seed", seed) == 0
@@ -335,6 +361,7 @@ def test_the_quick_preset_trains_on_two_files(tmp_path, capsys):
     assert load_model(out / "generator.safetensors").card.scale == (4, 4)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_measured_pairs_are_trained_on(tmp_path, capsys):
     for part, seeds in (("train", (0, 1)), ("val", (2,))):
         for seed in seeds:
@@ -360,6 +387,7 @@ def test_rgb_scans_train_an_rgb_model(tmp_path):
     assert load_model(tmp_path / "run/generator.safetensors").card.channels == 3
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_progress_for_a_program_is_one_object_a_line(scans, tmp_path, capsys):
     options = ["--pretrain-steps", 4, "--log-every", 2, "--json-progress"]
     assert run(scans, tmp_path / "run", *options) == 0
@@ -406,6 +434,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(scans, tmp_path, capsys, o
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_model_is_used_at_once_and_listed(scans, tmp_path, monkeypatch, capsys):
     from napari_srgan.cli import main as srgan
 
@@ -422,6 +451,7 @@ def test_the_model_is_used_at_once_and_listed(scans, tmp_path, monkeypatch, caps
     assert "mine" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_two_processes_with_half_the_batch_each_are_one_process(scans, tmp_path):
     """Gloo on this CPU; a generator without batch norm, whose gradients are means over crops."""
     options = [
@@ -451,6 +481,7 @@ def test_two_processes_with_half_the_batch_each_are_one_process(scans, tmp_path)
         torch.testing.assert_close(one, two[key], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_content_loss_that_drowns_the_adversary_is_told(scans, tmp_path, capsys):
     """Weights that were made for pixels up to 255 give very large features."""
     torch.manual_seed(0)
@@ -481,17 +512,30 @@ def test_a_gpu_trains_with_workers_and_mixed_precision(scans, tmp_path, capsys):
     assert gpu == pytest.approx(cpu, abs=0.2)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_bfloat16_learns_as_much_as_float32(scans, tmp_path):
-    """On a CPU without it bfloat16 is emulated: slow, but with the same numbers."""
-    options = ["--pretrain-steps", 60, "--learning-rate", "3e-3"]
-    for precision in ("float32", "bfloat16"):
-        chosen = [*options, "--precision", precision]
-        assert run(scans, tmp_path / precision, *chosen) == 0
-    one, other = (float(log(tmp_path / p)[-1]["psnr"]) for p in ("float32", "bfloat16"))
-    assert other == pytest.approx(one, abs=0.05)
-    assert other != one
+    """On a CPU without it bfloat16 is emulated: slow, and with nearly the same numbers.
+
+    Measured over 4 seeds, with AVX-512 BF16 and as emulated for AVX2: bfloat16 ends 0.03 +- 0.06
+    dB below float32 (mean and standard deviation), both 1.2 dB above interpolation (38.34 dB),
+    where they begin.
+    """
+    options = [*TINY, "--blocks", 2, "--features", 16, "--pretrain-steps", 300]
+    options += ["--learning-rate", 5e-4, "--data", scans]
+    ends = {"float32": [], "bfloat16": []}
+    for precision, found in ends.items():
+        for seed in (0, 1):
+            out = tmp_path / f"{precision}-{seed}"
+            how = ["--out", out, "--precision", precision, "--seed", seed]
+            assert main([*map(str, [*options, *how])]) == 0
+            found.append(float(log(out)[-1]["psnr"]))
+    assert ends["bfloat16"] != ends["float32"], "bfloat16 was not used"
+    one, other = (np.mean(found) for found in ends.values())
+    assert one > 38.34 + 0.8, "float32 learns nothing here to which bfloat16 could be compared"
+    assert other > one - 0.2
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_run_is_resumed_in_its_precision(scans, tmp_path):
     options = ["--pretrain-steps", 8, "--checkpoint-every", 4, "--precision", "bfloat16"]
     assert run(scans, tmp_path / "whole", *options) == 0
@@ -507,17 +551,16 @@ def test_a_run_is_resumed_in_its_precision(scans, tmp_path):
         ("recipe.json", lambda b: b"{}", "damaged"),
         ("recipe.json", lambda b: b.replace(b'"ema": 0.999', b'"ema": 0.5'), "not the one"),
         ("run.json", lambda b: b.replace(b"vgg_weights", b"vgg_wights"), "damaged"),
+        ("checkpoint.pt", lambda b: b"PK\x03\x04 not really", "damaged"),
         ("checkpoint.pt", lambda b: b[:-100], "damaged"),
         ("checkpoint.pt", lambda b: flipped_in_the_middle(b), "damaged"),
     ],
 )
-def test_a_damaged_run_is_not_resumed(scans, tmp_path, capsys, name, spoil, message):
-    out = tmp_path / "run"
-    assert run(scans, out, "--pretrain-steps", 1) == 0
-    before = (out / name).read_bytes()
-    (out / name).write_bytes(spoil(before))
-    assert (out / name).read_bytes() != before
-    assert main(["--resume", str(out)]) == 2
+def test_a_damaged_run_is_not_resumed(trained, capsys, name, spoil, message):
+    before = (trained / name).read_bytes()
+    (trained / name).write_bytes(spoil(before))
+    assert (trained / name).read_bytes() != before
+    assert main(["--resume", str(trained)]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -536,6 +579,7 @@ def test_a_garbled_log_is_put_right(scans, tmp_path):
     assert [r["step"] for r in log(out) if r["set"]] == ["4"]
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_run_in_the_folder_of_its_scans_is_resumed_and_not_trained_on(scans, capsys):
     assert run(scans, scans / "run", "--pretrain-steps", 1) == 0
     assert main(["--resume", str(scans / "run")]) == 0
