@@ -115,7 +115,7 @@ def test_the_filter_works_on_the_active_layer(make_napari_viewer, tiny_models, q
 def test_the_filter_without_an_image_says_so(make_napari_viewer):
     from napari.utils.notifications import notification_manager
 
-    from napari_srgan._gui.super_resolve.filter_action import super_resolve_active_layer
+    from napari_srgan._gui.super_resolve.panel import super_resolve_active_layer
 
     viewer = make_napari_viewer()
     super_resolve_active_layer(viewer)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_srgan._gui import sample_data as _sample_data
+from napari_srgan._gui import files as _sample_data
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.io.open import open_stack
@@ -262,6 +262,6 @@ def test_the_manifest_offers_every_sample():
     functions = {c.id: c.python_name for c in contributions.commands}
     offered = {s.key: (s.display_name, functions[s.command]) for s in contributions.sample_data}
     assert offered == {
-        entry.name: (entry.title, f"napari_srgan._gui.sample_data:{entry.name}")
+        entry.name: (entry.title, f"napari_srgan._gui.files:{entry.name}")
         for entry in SAMPLES
     }

@@ -1,164 +1,190 @@
-"""From a result to a napari layer: where it lies, what it is called, how it is shown.
+"""What a layer's metadata says of it, written and read in this one place.
 
-What belongs here: the arguments of `viewer.add_image`, as plain functions, and the one function
-that adds the layer. Layers are touched on the GUI thread only.
+`napari_srgan` holds the record of how a result was made, `trust_map` what a trust map shows; both
+are written by the engine and the tasks, into files as well. The other keys are the window's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from napari_srgan._gui.layers import INPUT_KEY, layer_axes, spacing_source
 from napari_srgan.engine.record import input_label
-from napari_srgan.image.geometry import factors, placed_translate
 
 if TYPE_CHECKING:
-    import napari
     from napari.layers import Image
 
-LINKED = ("contrast_limits", "gamma", "colormap")
+_RECORD, _TRUST_MAP, _SPACING = "napari_srgan", "trust_map", "spacing_source"
+_INPUT, _PREVIEW = "napari_srgan_input", "napari_srgan_preview"
+_FINDING, _CURTAIN = "napari_srgan_map", "napari_srgan_curtain"
+_SELF_TEST, _TARGET = "napari_srgan_self_test", "napari_srgan_target"
+PLACING = "napari_layer"
+"""Key in a file for what TIFF has no place for (rotation, shear, affine)."""
+
+Region = Mapping[str, tuple[int, int]]
 
 
-def unique_name(wanted: str, taken: Iterable[str]) -> str:
-    """Return the name, with " [2]", " [3]" ... added if it is taken."""
-    known = set(taken)
-    name, n = wanted, 2
-    while name in known:
-        name, n = f"{wanted} [{n}]", n + 1
-    return name
+def _get(layer: Any, key: str) -> Any:
+    """What stands under a key; None for layers and things without metadata."""
+    return getattr(layer, "metadata", {}).get(key)
 
 
-def result_name(input_name: str, model: str, factor: int, *, preview: bool = False) -> str:
-    """Name a result: "eye1 [srresnet-gray 4x]"."""
-    # The list of layers cuts long names in the middle: what tells them apart stands at the end.
-    return f"{input_name} [{model} {factor}x{' preview' if preview else ''}]"
+def kept_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what means something in this session only: it is neither passed on nor saved."""
+    return {k: v for k, v in metadata.items() if k not in (_INPUT, _PREVIEW)}
 
 
-def linear_matrix(layer: Image) -> np.ndarray:
-    """Matrix (n, n) from data to physical coordinates: rotate @ shear @ diag(scale)."""
-    from napari.utils.transforms import Affine
-
-    return np.asarray(
-        Affine(rotate=layer.rotate, scale=layer.scale, shear=layer.shear).linear_matrix
-    )
+# --- results ------------------------------------------------------------------------------------
 
 
-def placement(
-    layer: Image, region: Mapping[str, tuple[int, int]], factor: int
-) -> dict[str, np.ndarray | list[str] | Any]:
-    """Give the spatial arguments of the layer of an enlarged region.
+def record_of(layer: Any) -> dict[str, Any] | None:
+    """The provenance record that a layer carries, if it is a result."""
+    record = _get(layer, _RECORD)
+    return record if isinstance(record, dict) else None
 
-    Parameters
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """What a result layer was made from.
+
+    Attributes
     ----------
-    layer : Image
-        The input.
+    id : str
+        `unique_id` of the input layer.
     region : mapping of axis letter to (start, stop)
-        Part that was restored; axes left out are whole.
+        The part of it; axes left out are whole.
     factor : int
         Enlargement of Y and X.
-
-    Returns
-    -------
-    dict
-        scale, translate, rotate, shear, affine, units and axis_labels, so that the outer corners
-        of the result coincide with those of the region in world coordinates.
     """
-    axes = layer_axes(layer).replace("S", "")
-    growth = factors(axes, factor)
-    offset = [region.get(a, (0, 0))[0] for a in axes]
-    return {
-        "scale": np.asarray(layer.scale) / growth,
-        "translate": placed_translate(linear_matrix(layer), layer.translate, offset, growth),
-        "rotate": layer.rotate,
-        "shear": layer.shear,
-        "affine": layer.affine.affine_matrix,
-        "units": layer.units,
-        "axis_labels": layer.axis_labels,
-    }
+
+    id: str
+    region: Region
+    factor: int
 
 
-def in_layer_order(data: Any, axes: str, wanted: str) -> Any:
-    """Return the data with its axes in the layer's order; a view, nothing is read."""
-    if axes == wanted:
-        return data
-    if sorted(axes) != sorted(wanted):
-        raise ValueError(f"a result with axes {axes} cannot stand beside a layer with {wanted}")
-    return np.transpose(data, [axes.index(a) for a in wanted])
+def input_tag(layer: Image, region: Region, factor: int) -> dict[str, Any]:
+    """Metadata of a result: the layer that it is made from, the region and the factor."""
+    return {_INPUT: {"id": str(layer.unique_id), "region": dict(region), "factor": factor}}
 
 
-def layer_arguments(
-    layer: Image,
-    region: Mapping[str, tuple[int, int]],
-    factor: int,
-    name: str,
-    metadata: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Give all arguments of `viewer.add_image` for a result, but its data.
-
-    It is shown as the input is: colormap, contrast limits and gamma are copied, never guessed
-    anew, because a different grey scale would pass for an effect of the model.
-    """
-    arguments = placement(layer, region, factor) | {
-        "name": name,
-        "rgb": layer.rgb,
-        "opacity": layer.opacity,
-        "interpolation2d": layer.interpolation2d,
-        "metadata": {
-            **metadata,
-            "spacing_source": spacing_source(layer),
-            INPUT_KEY: {"id": str(layer.unique_id), "region": dict(region), "factor": factor},
-        },
-    }
-    if not layer.rgb:
-        arguments |= {
-            "colormap": layer.colormap,
-            "contrast_limits": tuple(layer.contrast_limits),
-            "gamma": layer.gamma,
-        }
-    return arguments
+def made_from(layer: Any) -> MadeFrom | None:
+    """What a layer was made from in this session, if it is a result."""
+    known = _get(layer, _INPUT)
+    return MadeFrom(**known) if known else None
 
 
-def add_result(
-    viewer: napari.Viewer,
-    layer: Image,
-    data: Any,
-    arguments: Mapping[str, Any],
-) -> Image:
-    """Add a result right above its input, linked to it; the name is made unique first.
-
-    An input that was deleted while the work went on leaves its result on top, with no link.
-    """
-    named = dict(arguments)
-    named["name"] = unique_name(named["name"], (known.name for known in viewer.layers))
-    there = layer in viewer.layers
-    at = viewer.layers.index(layer) + 1 if there else len(viewer.layers)
-    made = viewer.add_image(data, multiscale=False, **named)
-    place = viewer.layers.index(made)
-    if place != at:
-        viewer.layers.move(place, at)
-    if not layer.rgb:
-        # The slider must reach what the input's slider reaches, or linked limits would be cut.
-        made.contrast_limits_range = tuple(layer.contrast_limits_range)
-        if there:
-            viewer.layers.link_layers([layer, made], LINKED)
-    viewer.layers.selection.active = made
-    return made
+def is_made_from(layer: Any, source: Image) -> bool:
+    """Whether a layer was made from this one in this session."""
+    made = made_from(layer)
+    return made is not None and made.id == str(source.unique_id)
 
 
 def input_of(result: Image, layers: Iterable[Any]) -> Image | None:
     """Find the layer that a result was made from, by its id, else by the name in its record."""
-    known = result.metadata.get(INPUT_KEY) or {}
-    candidates = [layer for layer in layers if layer is not result]
-    for layer in candidates:
-        if str(layer.unique_id) == known.get("id"):
+    others = [layer for layer in layers if layer is not result]
+    for layer in others:
+        if is_made_from(result, layer):
             return layer
-    label = (result.metadata.get("napari_srgan") or {}).get("input")
+    label = (record_of(result) or {}).get("input")
     if not label:
         return None
-    hidden = label.startswith("scan-")
+    hidden = is_hidden(label)
     return next(
-        (c for c in candidates if label == (input_label(c.name, True) if hidden else c.name)), None
+        (c for c in others if label == (input_label(c.name, True) if hidden else c.name)), None
     )
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name stands for one that may be a patient's."""
+    return name.startswith("scan-")
+
+
+def preview_tag() -> dict[str, Any]:
+    """Metadata of a preview: previews replace each other, results never."""
+    return {_PREVIEW: True}
+
+
+def is_preview(layer: Any) -> bool:
+    """Whether a layer is a preview."""
+    return bool(_get(layer, _PREVIEW))
+
+
+# --- pixel size ---------------------------------------------------------------------------------
+
+
+def spacing_tag(source: str) -> dict[str, Any]:
+    """Metadata that say where a pixel size comes from: "file", "user", "default" or "unknown"."""
+    return {_SPACING: source}
+
+
+def noted_spacing(layer: Any) -> str | None:
+    """Where the metadata say that the pixel size comes from, if they do."""
+    known = _get(layer, _SPACING)
+    return known if known in ("file", "user", "default") else None
+
+
+def without_spacing(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out where the pixel size comes from: of a saved one it is the file."""
+    return {k: v for k, v in metadata.items() if k != _SPACING}
+
+
+# --- what shows others --------------------------------------------------------------------------
+
+
+def finding_tag(key: Any = True) -> dict[str, Any]:
+    """Metadata of what shows a finding about others: a difference, an error, bicubic.
+
+    `key`, if given, tells by what it was made, so that it can be found again.
+    """
+    return {_FINDING: key}
+
+
+def finding_key(layer: Any) -> Any:
+    """The key of a layer that shows a finding about others, None of any other."""
+    return _get(layer, _FINDING)
+
+
+def is_trust_map(layer: Any) -> bool:
+    """Whether a layer is a trust map, which is no image to restore."""
+    return _TRUST_MAP in getattr(layer, "metadata", {})
+
+
+def curtain_tag() -> dict[str, Any]:
+    """Metadata of the curtain's layer."""
+    return {_CURTAIN: True}
+
+
+def is_candidate(layer: Any) -> bool:
+    """Whether a layer is an image of its own, and no map of others and no part of the curtain."""
+    from napari.layers import Image
+
+    shows_others = _get(layer, _CURTAIN) or finding_key(layer) or is_trust_map(layer)
+    return isinstance(layer, Image) and not shows_others
+
+
+# --- self-test ----------------------------------------------------------------------------------
+
+
+def self_test_tag(heading: str) -> dict[str, Any]:
+    """Metadata of a result of a self-test: the heading that its figures stand under."""
+    return {_SELF_TEST: heading}
+
+
+def self_test_heading(layer: Any) -> str | None:
+    """The heading of a result of a self-test, None of any other layer."""
+    return _get(layer, _SELF_TEST)
+
+
+def target_tag(original: Image) -> dict[str, Any]:
+    """Metadata of the reference that a self-test made: the layer that was tested."""
+    return {_TARGET: str(original.unique_id)}
+
+
+def original_of(layer: Any, layers: Iterable[Any]) -> Any:
+    """The layer that a self-test made this reference from, if it is there, else the layer itself.
+
+    A second test has to start from the original: a target is resampled already.
+    """
+    key = _get(layer, _TARGET)
+    return next((la for la in layers if str(la.unique_id) == key), layer)

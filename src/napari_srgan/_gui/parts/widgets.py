@@ -1,34 +1,201 @@
-"""Small Qt parts that the panels share: a layer chooser, a fold, a message line, a form.
+"""Qt parts that the panels share, without any knowledge of super-resolution.
 
-What belongs here: widgets without any knowledge of super-resolution.
+A panel and its parts follow the viewer's events and say what has happened; a panel that closes lets
+go of all of them here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QComboBox,
+    QFileDialog,
     QFormLayout,
     QFrame,
+    QHBoxLayout,
     QLabel,
+    QLayout,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
-from napari_srgan._gui.parts.connections import Connections
+from napari_srgan._gui.runner import Runner, RunnerBar
+from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
 
+_BURST = 40  # ms
 
-class Choice(QComboBox):
+
+class Connections:
+    """The event connections of one panel."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[Any, Callable[..., Any]]] = []
+
+    def connect(self, emitter: Any, callback: Callable[..., Any]) -> None:
+        """Connect a callback to a napari event and remember it."""
+        emitter.connect(callback)
+        self._made.append((emitter, callback))
+
+    def disconnect_from(self, *emitters: Any) -> None:
+        """Disconnect everything, or only what hangs on the given events."""
+        kept = []
+        for emitter, callback in self._made:
+            if emitters and not any(emitter is given for given in emitters):
+                kept.append((emitter, callback))
+                continue
+            # The layer or the viewer may have gone first.
+            with suppress(ValueError, TypeError, RuntimeError):
+                emitter.disconnect(callback)
+        self._made = kept
+
+
+class Part(QWidget):
+    """A part of a panel that says what has come of it.
+
+    Signals
+    -------
+    said(str, bool)
+        A sentence, empty where the one before no longer counts, and whether it reports an error.
+    """
+
+    said = Signal(str, bool)
+
+    def say(self, text: str = "", error: bool = False) -> None:
+        """Let the panel show a sentence."""
+        self.said.emit(text, error)
+
+
+class Panel(QWidget):
+    """A dock widget that follows a viewer, and lets go of it when it is closed.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self._connections = Connections()
+        # Many events come at once (a layer brings its dims, its name, its selection): one refresh
+        # after the burst is enough, and the slider stays smooth.
+        self._pending = timer(self, _BURST, self.refresh)
+
+    def refresh(self) -> None:
+        """Take the choices and the viewer as they are now."""
+
+    def refresh_soon(self, event: Any = None) -> None:
+        """Refresh after a burst of events."""
+        self._pending.start()
+
+    def fill(self, *content: QWidget | QLayout) -> None:
+        """Lay the content out from top to bottom, in a scroll area."""
+        inner = QWidget()
+        column(inner, *content, spacing=6, margin=6).addStretch(1)
+        column(self, Scrolling(inner))
+
+    def let_go(self) -> None:
+        """Give up all work and hear of the viewer no more."""
+        self._pending.stop()
+        for kind in (RunnerBar, Runner):
+            for runner in self.findChildren(kind):
+                runner.stop()
+        self._connections.disconnect_from()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Let go when the dock is closed for good: napari then takes the parent."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange and self.parentWidget() is None:
+            self.let_go()
+
+    def closeEvent(self, event: Any) -> None:
+        """Let go when the window is closed."""
+        self.let_go()
+        super().closeEvent(event)
+
+
+def timer(parent: QObject, interval: int, act: Callable[[], None]) -> QTimer:
+    """A timer that acts once, `interval` ms after it was started last.
+
+    Not superqt's debouncer: it does not tell whether something is pending.
+    """
+    made = QTimer(parent)
+    made.setSingleShot(True)
+    made.setInterval(interval)
+    made.timeout.connect(act)
+    return made
+
+
+def column(
+    parent: QWidget, *content: QWidget | QLayout, spacing: int = 4, margin: int = 0
+) -> QVBoxLayout:
+    """Lay widgets and layouts out below each other in a widget."""
+    return _filled(QVBoxLayout(parent), content, spacing, margin)
+
+
+def row(*content: QWidget | QLayout, stretch: int = 1, spacing: int = 4) -> QHBoxLayout:
+    """Lay widgets out beside each other, all as wide; with a stretch of 0 as wide as they need."""
+    return _filled(QHBoxLayout(), content, spacing, 0, stretch)
+
+
+def button(text: str, tip: str, checkable: bool = False) -> QPushButton:
+    """A button that says in a tip what it does."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    made.setCheckable(checkable)
+    return made
+
+
+def asked_path(parent: QWidget, title: str, proposal: str, kinds: str, ending: str) -> Path | None:
+    """Ask for a file to write; a name typed without an ending gets one.
+
+    Returns
+    -------
+    Path or None
+        None if the dialog was left.
+
+    Raises
+    ------
+    InputError
+        If the completed name is taken, which the dialog has not asked about.
+    """
+    path, _ = QFileDialog.getSaveFileName(parent, title, proposal, kinds)
+    whole = Path(path)
+    if path and not whole.suffix:
+        whole = whole.with_name(whole.name + ending)
+        if whole.exists():
+            raise InputError(f"{whole} is already there; choose another name.")
+    return whole if path else None
+
+
+def _filled(
+    layout: Any, content: Sequence[QWidget | QLayout], spacing: int, margin: int, stretch: int = 0
+) -> Any:
+    layout.setContentsMargins(margin, margin, margin, margin)
+    layout.setSpacing(spacing)
+    for part in content:
+        if isinstance(part, QLayout):
+            layout.addLayout(part, stretch)
+        else:
+            layout.addWidget(part, stretch)
+    return layout
+
+
+class DropDown(QComboBox):
     """A drop-down that never makes the panel wider than the dock, however long its entries."""
 
     def __init__(self, *entries: tuple[str, Any], tip: str = "") -> None:
@@ -53,7 +220,7 @@ class Choice(QComboBox):
         return False
 
 
-class LayerChoice(Choice):
+class LayerPicker(DropDown):
     """A drop-down of the viewer's layers of one kind, which follows the layer list.
 
     Parameters
@@ -94,14 +261,14 @@ class LayerChoice(Choice):
 
     def refresh(self, event: Any = None) -> None:
         """List the layers anew; the chosen one stays chosen while it is there."""
-        chosen, blocked = self.value(), self.blockSignals(True)
-        self.clear()
-        if self._none is not None:
-            self.addItem(self._none, None)
-        for layer in self.layers():
-            self.addItem(layer.name, layer)
-        kept = self.choose(chosen)
-        self.blockSignals(blocked)
+        chosen = self.value()
+        with signals_blocked(self):
+            self.clear()
+            if self._none is not None:
+                self.addItem(self._none, None)
+            for layer in self.layers():
+                self.addItem(layer.name, layer)
+            kept = self.choose(chosen)
         self.setToolTip(self.currentText())
         if not kept or chosen is not self.value():
             self.changed.emit()
@@ -121,7 +288,11 @@ class LayerChoice(Choice):
 
 
 class Fold(QWidget):
-    """A heading that folds what is under it away."""
+    """A heading that folds what is under it away.
+
+    Not superqt's QCollapsible: it fixes the height when it opens, so that what grows in it later (a
+    plot, a progress bar) is cut, and its animation redraws the window.
+    """
 
     def __init__(self, title: str, body: QWidget) -> None:
         super().__init__()
@@ -134,11 +305,7 @@ class Fold(QWidget):
         self.body = body
         body.setVisible(False)
         self.button.toggled.connect(self._toggled)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.button)
-        layout.addWidget(body)
+        column(self, self.button, body, spacing=2)
 
     def _toggled(self, on: bool) -> None:
         self.button.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
@@ -169,24 +336,33 @@ class Message(QLabel):
 
 
 class Form(QFormLayout):
-    """A two-column form that fits a narrow dock; the fields of several forms line up."""
+    """A two-column form that fits a narrow dock; the fields of several forms line up.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Whose layout it becomes.
+    fields : mapping of label to QWidget, optional
+        Its rows.
+    """
+
+    def __init__(
+        self, parent: QWidget | None = None, fields: Mapping[str, QWidget] | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setContentsMargins(0, 0, 0, 0)
+        self.setHorizontalSpacing(8)
+        self.setVerticalSpacing(4)
+        self.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        for text, field in (fields or {}).items():
+            self.add(text, field)
 
     def add(self, text: str, field: QWidget) -> None:
         """Add a row."""
         label = QLabel(text)
         label.setMinimumWidth(label.fontMetrics().horizontalAdvance("Pixel size  "))
         self.addRow(label, field)
-
-
-def form() -> Form:
-    """Make a form without margins."""
-    layout = Form()
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setHorizontalSpacing(8)
-    layout.setVerticalSpacing(4)
-    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    return layout
 
 
 class Scrolling(QScrollArea):

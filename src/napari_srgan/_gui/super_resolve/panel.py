@@ -1,38 +1,53 @@
 """The dock widget Super-resolve: a layer and a model in, a 4x layer beside it out.
 
-What belongs here: following the viewer, starting the work and taking its end. The controls are
-in controls.py, what they do is in their own files.
+The controls in their order from the input to the result; following the viewer; starting the work
+and showing what comes of it. What a control does by itself is in its own file.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QTimer
+import numpy as np
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox
 
-from napari_srgan._gui import remembered
 from napari_srgan._gui.layers import view_of
-from napari_srgan._gui.super_resolve.controls import Controls
-from napari_srgan._gui.super_resolve.estimate import Speeds
-from napari_srgan._gui.super_resolve.exports import record_of
-from napari_srgan._gui.super_resolve.order import Order, full_order, preview_orders, requests_for
-from napari_srgan._gui.super_resolve.pixel_size import set_pixel_size
-from napari_srgan._gui.super_resolve.show import show_outcome
-from napari_srgan._gui.super_resolve.trust_maps import is_map
-from napari_srgan._gui.super_resolve.warm_up import WarmUp
-from napari_srgan._gui.worker import FAILED, Outcome
+from napari_srgan._gui.parts.widgets import Fold, Form, LayerPicker, Message, Panel, button, row
+from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
+from napari_srgan._gui.super_resolve.advanced import Advanced
+from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
+from napari_srgan._gui.super_resolve.order import (
+    Engines,
+    Order,
+    Restored,
+    Speeds,
+    full_order,
+    preview_orders,
+    restore,
+)
+from napari_srgan._gui.super_resolve.pixel_size import PixelSize, set_pixel_size
+from napari_srgan._gui.super_resolve.region_picker import RegionPicker
+from napari_srgan._gui.super_resolve.report import ReportButton
+from napari_srgan._gui.super_resolve.results import Exports, show_results
+from napari_srgan._gui.super_resolve.trust_maps import TrustMaps
+from napari_srgan._gui.tags import is_trust_map, record_of
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
+DOCK = "Super-resolve (SRGAN upscale)"
+"""Name that napari gives the dock when it is opened from the Plugins menu: one dock, not two."""
 _log = logging.getLogger(__name__)
 
 
-class SuperResolve(Controls):
+class SuperResolve(Panel):
     """Super-resolve an image layer.
 
     Parameters
@@ -42,17 +57,56 @@ class SuperResolve(Controls):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__(napari_viewer)
-        self._speeds = Speeds()
-        self._devices: list[str] = []
-        self._orders: tuple[Order, ...] = ()
-        self._warm = WarmUp(self)
-        self._error_about: str | None = None
-        self._closed = False
-        self._started = 0.0
+        from napari.layers import Image
 
+        viewer = napari_viewer
+        super().__init__(viewer)
+        self._speeds, self._engines = Speeds(), Engines()
+        self._devices: list[str] = []
+        self._error_about: str | None = None
+        self.layer = LayerPicker(viewer, Image, self._connections)
+        self.model = ModelPicker()
+        self.region = RegionPicker(viewer, self._connections)
+        self.pixel_size = PixelSize()
+        self.advanced = Advanced()
+        self.fold = Fold("Advanced", self.advanced)
+        self.grid = QCheckBox("Show side by side in the grid")
+        self.grid.setChecked(grid_wanted())
+        self.summary = Message()
+        self.preview = PreviewButton()
+        self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
+        self.runner = RunnerBar()
+        self.message = Message()
+        self.exports = Exports(viewer)
+        settings = self.advanced.job
+        self.trust = TrustMaps(viewer, self.runner, self._engines, settings)
+        self.report = ReportButton(viewer, self._connections, settings, self.runner, self._engines)
+        # torch is loaded once the panel is on the screen: it takes seconds.
+        self._loading = Runner(self)
+        self._loading_soon = QTimer(self)
+        self._lay_out()
         self._connect()
         self.refresh()
+
+    def _lay_out(self) -> None:
+        top = Form(fields={"Image": self.layer, "Model": self.model})
+        top.addRow(self.model.purpose)
+        buttons = row(self.preview, self.run, spacing=6)
+        buttons.setStretch(0, 0)
+        self.fill(
+            top,
+            self.region,
+            Form(fields={"Pixel size": self.pixel_size}),
+            self.fold,
+            self.grid,
+            self.summary,
+            buttons,
+            self.runner,
+            self.message,
+            self.trust,
+            self.exports,
+            self.report,
+        )
 
     def choose_layer(self, layer: Image) -> bool:
         """Choose the image layer; False if the viewer does not hold it."""
@@ -61,7 +115,7 @@ class SuperResolve(Controls):
     def set_defaults(self) -> None:
         """Put what, model and Advanced back to their defaults."""
         self.model.box.choose("auto")
-        self.what.set_defaults()
+        self.region.set_defaults()
         self.advanced.set_defaults()
 
     def start(self) -> None:
@@ -84,53 +138,47 @@ class SuperResolve(Controls):
     # --- following the viewer ---------------------------------------------------------------
 
     def _connect(self) -> None:
-        # Many events come at once (a layer brings its dims, its name, its selection): one refresh
-        # after the burst is enough, and the slider stays smooth.
-        self._pending = QTimer(self)
-        self._pending.setSingleShot(True)
-        self._pending.setInterval(40)
-        self._pending.timeout.connect(self.refresh)
-        self._warm.ready.connect(self._on_devices)
+        self._loading_soon.setSingleShot(True)
+        self._loading_soon.setInterval(100)
+        self._loading_soon.timeout.connect(lambda: self._loading.start(load_torch))
+        self._loading.ended.connect(self._on_devices)
         for signal in (
             self.layer.changed,
             self.model.changed,
-            self.what.changed,
+            self.region.changed,
             self.advanced.changed,
         ):
-            signal.connect(self._pending.start)
+            signal.connect(self.refresh_soon)
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
-            self._connections.connect(emitter, self._on_viewer)
+            self._connections.connect(emitter, self.refresh_soon)
         self._connections.connect(layers.selection.events.active, self._on_active)
-        self._connections.connect(layers.events.inserted, self._on_viewer)
+        self._connections.connect(layers.events.inserted, self.refresh_soon)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
-        self.runner.ended.connect(self._on_ended)
+        self.runner.ended.connect(lambda _end: self.refresh())
         self.exports.said.connect(self.say)
         for part in (self.trust, self.report):
             part.said.connect(self._on_finding)
         self.pixel_size.given.connect(self._on_pixel_size)
-        self.grid.toggled.connect(remembered.remember_side_by_side)
-
-    def _on_viewer(self, event: Any = None) -> None:
-        self._pending.start()
+        self.grid.toggled.connect(remember_grid_wanted)
 
     def _on_active(self, event: Any = None) -> None:
         """Take a selected result as the one to save, any other image as the one to restore."""
         active = self.viewer.layers.selection.active
         if active is not None and not self.runner.running:
             if record_of(active) is not None:
-                self._show_result(active)
-            elif not is_map(active):
+                self._offer(active)
+            elif not is_trust_map(active):
                 self.layer.choose(active)
-        self._pending.start()
+        self.refresh_soon()
 
     def refresh(self) -> None:
         """Say anew what will come out, or what is in the way."""
         layer = self.layer.value()
         if self.exports.layer is not None and self.exports.layer not in self.viewer.layers:
-            self._show_result(None)
-        self.what.show_layer(layer)
+            self._offer(None)
+        self.region.show_layer(layer)
         self._pending.stop()  # showing the layer's choices is no change of them
         ready = layer is not None and not self.runner.running
         self.run.setEnabled(ready)
@@ -165,7 +213,7 @@ class SuperResolve(Controls):
         return full_order(
             layer,
             view,
-            self.what.region(layer, view),
+            self.region.region(layer, view),
             self.model.info(layer.rgb),
             self.advanced.job(),
             place=self.advanced.place.value(),
@@ -178,63 +226,38 @@ class SuperResolve(Controls):
         layer = self.layer.value()
         if self.runner.running:
             return
-        if layer is None:
-            self.say("There is no image layer to restore; open an image first.", error=True)
-            return
         self.message.say("")
-        try:
-            if preview:
-                names = self.preview.ticked() or [self.model.value()]
-                self._orders = preview_orders(
-                    layer,
-                    view_of(layer, self.viewer.dims),
-                    names,
-                    self.advanced.job(),
-                    self._speeds,
-                    self._devices,
-                )
-            else:
-                self._orders = (self._full_order(layer),)
-            self._started = time.perf_counter()
-            self.runner.start(requests_for(self._orders))
-        except InputError as error:
-            self.say(str(error), error=True)
+        with errors_said(self.say):
+            if layer is None:
+                raise InputError("There is no image layer to restore; open an image first.")
+            orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
+            started = time.perf_counter()
+            self.runner.start(
+                lambda: restore(orders, self._engines),
+                lambda restored: self._show(orders, restored, started),
+                self.say,
+            )
         self.refresh()
 
-    def _on_ended(self, outcome: Outcome) -> None:
-        orders, self._orders = self._orders, ()
-        if self._closed:
-            return
-        for part in (self.trust, self.report):
-            if part.running:
-                part.finish(outcome)
-                return
-        if outcome.error:
-            self.say(outcome.error, error=True)
-        elif outcome.cancelled:
-            self.say("Cancelled; nothing was kept.")
-        else:
-            try:
-                self._show(orders, outcome)
-            except Exception:  # napari would show the traceback
-                _log.exception("the result could not be shown")
-                self.say(FAILED, error=True)
-        self.refresh()
+    def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
+        view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
+        names = names or [self.model.value()]
+        return preview_orders(layer, view, names, self.advanced.job(), self._speeds, self._devices)
 
-    def _show(self, orders: tuple[Order, ...], outcome: Outcome) -> None:
-        self._speeds.note_all(orders, outcome)
-        shown = show_outcome(
+    def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
+        self._speeds.note_all(orders, restored)
+        layers, text = show_results(
             self.viewer,
             orders,
-            outcome,
-            seconds=time.perf_counter() - self._started,
+            restored,
+            seconds=time.perf_counter() - started,
             grid=self.grid.isChecked(),
-            drawn=self.what.area.value(),
+            drawn=self.region.area.value(),
         )
-        self._show_result(shown.layers[-1])
-        self.say(shown.text)
+        self._offer(layers[-1])
+        self.say(text)
 
-    def _show_result(self, layer: Image | None) -> None:
+    def _offer(self, layer: Image | None) -> None:
         """Offer what can be done with a result."""
         for part in (self.exports, self.trust, self.report):
             part.show_layer(layer)
@@ -247,34 +270,102 @@ class SuperResolve(Controls):
         layer = self.layer.value()
         if layer is not None:
             set_pixel_size(layer, size, self.viewer.layers)
-            self._pending.start()
+            self.refresh_soon()
 
     # --- opening and closing ----------------------------------------------------------------
 
     def showEvent(self, event: Any) -> None:
-        """Import torch once the panel is on the screen, in a thread: it takes seconds."""
+        """Begin to load torch when what is on its way to the screen has been drawn."""
         super().showEvent(event)
-        self._warm.begin_soon()
+        if not (self._devices or self._loading.running):
+            self._loading_soon.start()
 
-    def _on_devices(self, devices: list[str]) -> None:
-        self._devices = devices
-        self.advanced.offer_devices(devices)
-        self._pending.start()
+    def let_go(self) -> None:
+        """Give up all work and hear of the viewer no more."""
+        self._loading_soon.stop()
+        super().let_go()
 
-    def changeEvent(self, event: QEvent) -> None:
-        """Let go of the viewer when the dock is closed for good: napari then takes the parent."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ParentChange and self.parentWidget() is None:
-            self._close_down()
+    def _on_devices(self, end: End) -> None:
+        self._devices = end.result or []  # a broken installation is named when work is asked for
+        if self._devices:
+            self.advanced.offer_devices(self._devices)
+            self.refresh_soon()
 
-    def closeEvent(self, event: Any) -> None:
-        """Stop the work when the window is closed."""
-        self.runner.cancel()
-        super().closeEvent(event)
 
-    def _close_down(self) -> None:
-        self._closed = True
-        self.runner.cancel()
-        self._pending.stop()
-        self._warm.stop()
-        self._connections.disconnect_from()
+def load_torch() -> Generator[None, None, list[str]]:
+    """Import all that a run needs and the first click would else import; return the devices.
+
+    By planning a run of nothing, which also loads the default model: a list of modules would
+    soon be out of date.
+    """
+    yield
+    import napari_srgan.engine.window  # noqa: F401  # what a plan does not need but a run does
+    from napari_srgan.engine.devices import available_devices
+    from napari_srgan.engine.upscaler import Job, plan
+    from napari_srgan.image.stack import Stack
+
+    # A broken default model is named when work is asked for; the devices are there all the same.
+    with suppress(InputError):
+        plan(Stack(np.zeros((8, 8), np.uint8)), Job(device="cpu"))
+    return available_devices()
+
+
+# --- what is remembered from one session to the next -------------------------------------------
+
+
+def _viewing() -> Any:
+    """The settings that the manifest declares, as napari's Preferences show them."""
+    from napari.settings import get_plugin_settings
+
+    return get_plugin_settings("napari-srgan").viewing
+
+
+def grid_wanted() -> bool:
+    """Whether results are shown beside their input in the grid; True unless turned off."""
+    try:
+        return bool(_viewing().side_by_side)
+    except Exception:  # broken settings must never keep the panel from opening
+        _log.debug("the plugin's settings cannot be read", exc_info=True)
+        return True
+
+
+def remember_grid_wanted(on: bool) -> None:
+    """Keep the choice for the next session."""
+    try:
+        _viewing().side_by_side = bool(on)
+    except Exception:
+        _log.warning("the choice of the grid view could not be kept", exc_info=True)
+
+
+# --- Layers > Filter > Super-resolve 4x --------------------------------------------------------
+
+
+def open_panel(viewer: napari.Viewer) -> SuperResolve:
+    """Return the panel Super-resolve of this window, opened and in front."""
+    window = viewer.window
+    panel = window.dock_widgets.get(DOCK)
+    if panel is None:
+        panel = SuperResolve(viewer)
+        window.add_dock_widget(panel, name=DOCK)
+    dock = panel.parentWidget()
+    dock.show()
+    dock.raise_()
+    return panel
+
+
+def super_resolve_active_layer(viewer: napari.Viewer) -> None:
+    """Super-resolve the active image layer, whole, with the default settings."""
+    from napari.layers import Image
+    from napari.utils.notifications import show_error
+
+    active = viewer.layers.selection.active
+    if not isinstance(active, Image):
+        show_error("Select an image layer first; super-resolution works on image layers.")
+        return
+    panel = open_panel(viewer)
+    if panel.runner.running:
+        panel.say("One job is running already; wait for it or cancel it.", error=True)
+        return
+    panel.set_defaults()
+    panel.choose_layer(active)
+    panel.start()

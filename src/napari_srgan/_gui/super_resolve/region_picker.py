@@ -1,27 +1,32 @@
-"""The controls for what to restore: which slices, and the whole frame or a drawn rectangle.
+"""What to restore: which slices, and the whole frame or a drawn rectangle.
 
-What belongs here: these controls and their values; the ranges are made in choice.py.
+The controls, and their values as the region that the engine takes: half-open ranges per axis.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSpinBox, QWidget
+from superqt.utils import signals_blocked
 
-from napari_srgan._gui.layers import View, data_shape, layer_axes
-from napari_srgan._gui.parts.connections import Connections
-from napari_srgan._gui.parts.parts import Choice, LayerChoice, form
-from napari_srgan._gui.super_resolve.choice import rectangle, region_for, slice_axis
+from napari_srgan._gui.layers import View, drawn_in_pixels, layer_axes, layer_sizes, slice_axis
+from napari_srgan._gui.parts.widgets import Connections, DropDown, Form, LayerPicker, column, row
 from napari_srgan.errors import InputError
+from napari_srgan.image.axes import MIN_SIDE
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Image
+    from napari.layers import Image, Shapes
+
+Slices = Literal["view", "range", "all"]
+Range = tuple[int, int]
 
 
-class What(QWidget):
+class RegionPicker(QWidget):
     """Slices and area; each is shown only where there is something to choose."""
 
     changed = Signal()
@@ -33,28 +38,19 @@ class What(QWidget):
         self._axis: str | None = None
         self._connections = connections
         self._watched: list[object] = []
-        self.slices = Choice(
+        self.slices = DropDown(
             ("Whole stack", "all"), ("Slice in view", "view"), ("Slice range", "range")
         )
         self.first, self.last = _spin(), _spin()
         self._span = QWidget()
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
         self._axis_text = QLabel()
-        row.addWidget(self._axis_text)
-        row.addWidget(self.first, 1)
-        row.addWidget(QLabel("to"))
-        row.addWidget(self.last, 1)
-        column = QVBoxLayout(self._span)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addLayout(row)
-        self.area = LayerChoice(viewer, Shapes, connections, none="Whole frame")
-        self._layout = form()
-        self.setLayout(self._layout)
-        self._layout.add("Restore", self.slices)
-        self._layout.add("Slices", self._span)
-        self._layout.add("Area", self.area)
+        ends = row(self._axis_text, self.first, QLabel("to"), self.last)
+        ends.setStretch(0, 0)
+        ends.setStretch(2, 0)
+        column(self._span, ends)
+        self.area = LayerPicker(viewer, Shapes, connections, none="Whole frame")
+        fields = {"Restore": self.slices, "Slices": self._span, "Area": self.area}
+        self._layout = Form(self, fields)
         self.slices.currentIndexChanged.connect(lambda _i: self._on_change())
         self.first.valueChanged.connect(lambda _v: self.changed.emit())
         self.last.valueChanged.connect(lambda _v: self.changed.emit())
@@ -70,9 +66,8 @@ class What(QWidget):
             last = sizes[axis] - 1
             other = (self._axis, self.last.maximum()) != (axis, last)
             for spin in (self.first, self.last):
-                blocked = spin.blockSignals(True)
-                spin.setRange(0, last)
-                spin.blockSignals(blocked)
+                with signals_blocked(spin):
+                    spin.setRange(0, last)
             if other:
                 self.first.setValue(0)
                 self.last.setValue(last)
@@ -132,6 +127,107 @@ def _spin() -> QSpinBox:
 def _sizes(layer: Image) -> dict[str, int]:
     """Lengths of the layer's axes; empty for a layer whose axes have no names (too many)."""
     try:
-        return dict(zip(layer_axes(layer), data_shape(layer), strict=True))
+        return layer_sizes(layer)
     except InputError:
         return {}
+
+
+def region_for(
+    sizes: dict[str, int],
+    view: View,
+    slices: Slices,
+    span: Range | None = None,
+    area: tuple[Range, Range] | None = None,
+) -> dict[str, Range]:
+    """Put the choices together.
+
+    Parameters
+    ----------
+    sizes : dict of letter to int
+        Lengths of the layer's axes.
+    view : View
+        What the viewer shows.
+    slices : {"view", "range", "all"}
+        Which planes: the one in view, a range along `slice_axis`, or all of them.
+    span : (int, int), optional
+        First and last slice of the range, both included, counted from 0 as napari's slider does.
+    area : ((int, int), (int, int)), optional
+        Rows and columns, half-open; the whole frame by default.
+
+    Returns
+    -------
+    dict
+        Half-open ranges; axes that are taken whole are left out.
+
+    Raises
+    ------
+    InputError
+        If the range of slices is empty or outside.
+    """
+    region: dict[str, Range] = {}
+    axis = slice_axis(sizes)
+    if slices == "view":
+        region |= {a: (i, i + 1) for a, i in view.index.items()}
+    elif slices == "range" and axis is not None:
+        first, last = span or (0, sizes[axis] - 1)
+        if not 0 <= first <= last < sizes[axis]:
+            raise InputError(
+                f"The slices {first} to {last} are no range along {axis}, which goes from 0 to "
+                f"{sizes[axis] - 1}; set the first at or below the last."
+            )
+        region[axis] = (first, last + 1)
+    if area is not None:
+        region["Y"], region["X"] = area
+    return region
+
+
+def rectangle(shapes: Shapes, image: Image) -> tuple[Range, Range]:
+    """Rows and columns of the image that a drawn rectangle covers.
+
+    The selected shape counts, else the one drawn last; of anything but an upright rectangle its
+    bounding box. Layers may differ in scale, position, rotation and (convertible) units.
+
+    Raises
+    ------
+    InputError
+        If nothing is drawn, or it covers less than 8 x 8 px of the image.
+    """
+    if not len(shapes.data):
+        raise InputError(f"Nothing is drawn in {shapes.name}; draw a rectangle over the image.")
+    chosen = max(shapes.selected_data, default=len(shapes.data) - 1)
+    corners = np.asarray(shapes.data[chosen], dtype=float)
+    inside = drawn_in_pixels(corners, shapes, image)
+    axes, sizes = layer_axes(image), layer_sizes(image)
+    found: dict[str, Range] = {}
+    for letter in "YX":
+        along, size = inside[:, axes.index(letter)], sizes[letter]
+        # Pixels whose centre is covered; the margin is for rounding in the transforms.
+        lo, hi = math.ceil(along.min() - 1e-6), math.floor(along.max() + 1e-6) + 1
+        found[letter] = (max(lo, 0), min(hi, size))
+    height, width = (hi - lo for lo, hi in (found["Y"], found["X"]))
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"The shape in {shapes.name} covers {max(height, 0)} x {max(width, 0)} px (Y x X) of "
+            f"{image.name}, but at least {MIN_SIDE} px are needed on each side; draw it larger."
+        )
+    return found["Y"], found["X"]
+
+
+def preview_area(view: View, most: int) -> tuple[Range, Range]:
+    """The part of what is in view that a preview restores: all of it, or its middle.
+
+    Parameters
+    ----------
+    view : View
+        What the viewer shows.
+    most : int
+        Number of pixels that can be restored in the time at hand.
+    """
+    (y0, y1), (x0, x1) = view.rows, view.cols
+    height, width = y1 - y0, x1 - x0
+    shrink = min(1.0, math.sqrt(most / max(height * width, 1)))
+    # Keep the proportions, save where that would fall below what a model can use.
+    h = min(height, max(MIN_SIDE, round(height * shrink)))
+    w = min(width, max(MIN_SIDE, round(width * shrink)))
+    top, left = y0 + (height - h) // 2, x0 + (width - w) // 2
+    return (top, top + h), (left, left + w)

@@ -1,40 +1,37 @@
-"""The report of a result in one click: a reference if there is one, and the button.
+"""The report of a result in one click.
 
-What belongs here: the button, where to save, and the offer to open the page. What is made from
-which layers is report_work.py's.
+A reference if there is one, and the button; from layers and their records to a request of the task;
+where to save, and the offer to open the page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QUrl, Signal
+from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_srgan._gui.compare.candidate_list import is_candidate
-from napari_srgan._gui.parts.parts import LayerChoice
-from napari_srgan._gui.parts.report_work import (
-    ReportOrder,
-    ReportOutcome,
-    make_report,
-    report_order,
-)
-from napari_srgan._gui.runner import Runner
+from napari_srgan._gui.layers import layer_stack, view_of
+from napari_srgan._gui.parts.widgets import LayerPicker, Part, asked_path, button, column, row
+from napari_srgan._gui.runner import End, RunnerBar, Step, errors_said
+from napari_srgan._gui.super_resolve.order import Engines
+from napari_srgan._gui.super_resolve.trust_maps import map_order
+from napari_srgan._gui.tags import is_candidate, is_hidden, record_of
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-    from napari_srgan._gui.parts.connections import Connections
+    from napari_srgan._gui.parts.widgets import Connections
+    from napari_srgan.tasks.report.request import ReportRequest
 
-FILTER = "HTML (*.html)"
 
-
-class ReportButton(QWidget):
+class ReportButton(Part):
     """A choice of the reference, and "Report"; hidden while there is no result.
 
     Parameters
@@ -44,65 +41,47 @@ class ReportButton(QWidget):
         Of the panel.
     settings : callable
         Gives device, precision and tile, as `Advanced.job` does.
-    runner : Runner, optional
-        That of the panel, which then hands what it ends with to `finish` while `running`; without,
-        the button has a bar of its own.
+    runner : RunnerBar, optional
+        That of the panel; without, the button has a bar of its own.
+    engines : Engines, optional
+        Those of the panel.
     reference : callable, optional
         Gives the reference layer or None, where the panel has a choice of its own.
-
-    Signals
-    -------
-    said(str, bool)
-        A sentence, and whether it is an error.
     """
-
-    said = Signal(str, bool)
 
     def __init__(
         self,
         viewer: napari.Viewer,
         connections: Connections,
         settings: Callable[[], dict[str, Any]],
-        runner: Runner | None = None,
+        runner: RunnerBar | None = None,
+        engines: Engines | None = None,
         reference: Callable[[], Image | None] | None = None,
     ) -> None:
         super().__init__()
         from napari.layers import Image
 
-        self._viewer, self._settings = viewer, settings
+        self._viewer, self._settings, self._engines = viewer, settings, engines or Engines()
         self._layer: Image | None = None
-        self._order: ReportOrder | None = None
+        self.running = False
+        """Whether a report is being made."""
         self._written: Path | None = None
-        self.button = QPushButton("Report")
-        self.open_button = QPushButton("Open report")
-        self.open_button.setToolTip("Show the page that was written in the browser")
+        self.button = button("Report", "")
+        self.open_button = button("Open report", "Show the page that was written in the browser")
         self.open_button.setVisible(False)
-        row, column = QHBoxLayout(), QVBoxLayout(self)
-        self.reference: LayerChoice | None = None
+        buttons = row(self.button, self.open_button, stretch=0)
         if reference is None:
-            self.reference = LayerChoice(
+            self.reference = LayerPicker(
                 viewer, Image, connections, none="no reference", fits=is_candidate
             )
-            row.addWidget(self.reference, 1)
-        self._reference = reference or self._chosen
-        row.addWidget(self.button)
-        row.addWidget(self.open_button)
-        for layout in (column, row):
-            layout.setContentsMargins(0, 0, 0, 0)
-            layout.setSpacing(4)
-        column.addLayout(row)
-        self.runner = Runner() if runner is None else runner
-        if runner is None:
-            column.addWidget(self.runner)
-            self.runner.ended.connect(self.finish)
+            buttons.insertWidget(0, self.reference, 1)
+        self._reference = reference or self.reference.value
+        self.runner = RunnerBar() if runner is None else runner
+        self.runner.ended.connect(self._on_ended)
+        column(self, buttons, *([self.runner] if runner is None else []))
         self.button.clicked.connect(self._on_report)
         self.open_button.clicked.connect(self.open_page)
         self.show_layer(None)
-
-    @property
-    def running(self) -> bool:
-        """Whether a report is being made."""
-        return self._order is not None
 
     def show_layer(self, layer: Image | None) -> None:
         """Report on this result from now on."""
@@ -117,52 +96,40 @@ class ReportButton(QWidget):
         """Let the button be pressed, or not while something else runs."""
         self.button.setEnabled(on)
 
-    def stop(self) -> None:
-        """Cancel; for a panel that closes."""
-        if self.running:
-            self.runner.cancel()
-
     def report_to(self, path: str | Path) -> None:
         """Write the report, or say why not; a page that is there is replaced."""
         if self._layer is None or self.runner.running:
             return
-        try:
-            order = report_order(
+        with errors_said(self.say):
+            request = report_request(
                 self._viewer, self._layer, self._reference(), self._settings(), Path(path)
             )
-            self.runner.start(order, make_report)
-        except InputError as error:
-            self.said.emit(str(error), True)
-            return
-        self._order = order
-        self.enable(False)
-        self.open_button.setVisible(False)
-        self.said.emit("", False)
+            self.runner.start(
+                lambda: make_report(request, Path(path), self._engines),
+                self._show,
+                self.say,
+                cancelled="Cancelled; no report was written.",
+            )
+            self.running = True
+            self.enable(False)
+            self.open_button.setVisible(False)
+            self.say()
 
-    def finish(self, outcome: Any) -> None:
-        """Say how it ended; takes what the runner ends with."""
-        self._order = None
+    def _show(self, path: Path) -> None:
+        self._written = path
+        self.open_button.setVisible(True)
+        self.say(f"Wrote {path}.")
+
+    def _on_ended(self, end: End) -> None:
+        self.running = False
         self.enable(True)
-        if outcome.error:
-            self.said.emit(outcome.error, True)
-        elif outcome.cancelled or not isinstance(outcome, ReportOutcome):
-            self.said.emit("Cancelled; no report was written.", False)
-        else:
-            self._written = outcome.path
-            self.open_button.setVisible(True)
-            self.said.emit(f"Wrote {outcome.path}.", False)
 
     def open_page(self) -> None:
         """Show the page in the browser."""
         if self._written is None or not self._written.exists():
-            self.said.emit("The report is no longer where it was written.", True)
+            self.say("The report is no longer where it was written.", error=True)
         elif not QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._written.resolve()))):
-            self.said.emit(f"No browser could be started; open {self._written} yourself.", True)
-
-    def _chosen(self) -> Image | None:
-        assert self.reference is not None
-        layer: Image | None = self.reference.value()
-        return layer
+            self.say(f"No browser could be started; open {self._written} yourself.", error=True)
 
     def _on_report(self) -> None:
         if self._layer is None:
@@ -170,16 +137,79 @@ class ReportButton(QWidget):
         from napari_srgan.io.open import image_name
 
         # The name in the record, which is hidden where it may be a patient's.
-        record = self._layer.metadata.get("napari_srgan") or {}
+        record = record_of(self._layer) or {}
         proposal = f"{image_name(str(record.get('input') or 'result'))}_report.html"
-        path, _ = QFileDialog.getSaveFileName(self, "Save the report", proposal, FILTER)
-        if not path:
-            return
-        whole = Path(path)
-        if not whole.suffix:
-            # The dialog has asked about the name as it was typed only.
-            whole = whole.with_name(whole.name + ".html")
-            if whole.exists():
-                self.said.emit(f"{whole} is already there; choose another name.", True)
-                return
-        self.report_to(whole)
+        with errors_said(self.say):
+            path = asked_path(self, "Save the report", proposal, "HTML (*.html)", ".html")
+            if path is not None:
+                self.report_to(path)
+
+
+def report_request(
+    viewer: napari.Viewer,
+    result: Image,
+    reference: Image | None,
+    settings: dict[str, Any],
+    path: Path,
+) -> ReportRequest:
+    """Ask for the report of a result layer; its pictures are of the slice in view.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    result : Image
+        With its record; its input has to be open.
+    reference : Image or None
+        As large as a result of the whole input.
+    settings : dict
+        device, precision and tile, for the fidelity model.
+    path : Path
+
+    Raises
+    ------
+    InputError
+        If the input is not open, or a layer or the place cannot be used.
+    """
+    # Late: the engine is not needed to open the panel, which has to be quick.
+    from napari_srgan.tasks.report.place import check_page_place
+    from napari_srgan.tasks.report.request import ReportRequest
+
+    check_page_place(path, overwrite=True)
+    if reference is result:
+        raise InputError(f"{result.name} is the result itself; choose another reference.")
+    order = map_order("consistency", viewer, result, settings, whole=True)
+    stack, region = order.request.stack, order.region
+    at = view_of(order.source, viewer.dims).index
+    inside = all(region[a][0] <= at[a] < region[a][1] for a in stack.plane_axes)
+    hidden = is_hidden(str(order.record.get("input", "")))
+    return ReportRequest(
+        stack=stack,
+        job=replace(order.request.job, anonymise=hidden),
+        reference=None if reference is None else layer_stack(reference),
+        result=order.request.result,
+        result_region=order.request.result_region,
+        record=order.record,
+        shown=tuple(at[a] for a in stack.plane_axes) if inside else None,
+    )
+
+
+def make_report(
+    request: ReportRequest, path: Path, engines: Engines
+) -> Generator[Step, None, Path]:
+    """Measure, write the page and return its path; for a thread."""
+    yield Step(note="Preparing the report")
+    from napari_srgan.tasks.report.gather import gather
+    from napari_srgan.tasks.report.page import page
+    from napari_srgan.tasks.report.place import write_page
+
+    with closing(gather(request, engines.get)) as steps:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                content = end.value
+                break
+            yield Step(step.done, step.total, step.eta, step.note or step.stage)
+    yield Step(note="Writing the page")
+    write_page(path, page(content))
+    return path

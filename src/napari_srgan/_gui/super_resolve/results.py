@@ -1,36 +1,115 @@
-"""What is done with a result: save it, save a figure of the view, copy the methods text.
+"""A result in the viewer, and what is done with it: save it, save a figure, copy the methods text.
 
-What belongs here: the three buttons. The record behind the text is provenance.py's, the file
-formats are _writer.py's.
+The record behind the text is the engine's, the file formats are those of files.py.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QApplication
 
-from napari_srgan._gui.layers import SESSION_KEYS, spacing_source
+from napari_srgan._gui.layers import (
+    add_result,
+    in_layer_order,
+    layer_arguments,
+    layer_axes,
+    result_name,
+    spacing_source,
+)
+from napari_srgan._gui.parts.grid import side_by_side
+from napari_srgan._gui.parts.widgets import Part, asked_path, button, row
+from napari_srgan._gui.runner import End, Runner, Step, errors_said
+from napari_srgan._gui.sentences import plane_text, time_text
 from napari_srgan._gui.super_resolve.advanced import FILTERS
+from napari_srgan._gui.tags import is_preview, kept_metadata, preview_tag, record_of
 from napari_srgan.engine.record import methods_text
 from napari_srgan.errors import InputError
+from napari_srgan.trust.consistency import sentence
 
 if TYPE_CHECKING:
     import napari
-    from napari.layers import Image
+    from napari.layers import Image, Shapes
+
+    from napari_srgan._gui.super_resolve.order import Order, Restored
 
 FIGURES = (".png", ".jpg", ".tif", ".tiff")
-_log = logging.getLogger(__name__)
 
 
-def record_of(layer: Any) -> dict[str, Any] | None:
-    """The provenance record that a layer carries, if it is a result."""
-    record = getattr(layer, "metadata", {}).get("napari_srgan")
-    return record if isinstance(record, dict) else None
+def show_results(
+    viewer: napari.Viewer,
+    orders: Sequence[Order],
+    restored: Sequence[Restored],
+    *,
+    seconds: float,
+    grid: bool,
+    drawn: Shapes | None = None,
+) -> tuple[list[Image], str]:
+    """Add the results above their inputs and, with `grid`, show them side by side.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    orders, restored
+        What was asked for, and what came of it.
+    seconds : float
+        From the click to the result, as the user lived it.
+    grid : bool
+    drawn : Shapes, optional
+        The layer with the drawn area; it is hidden in the grid, where it would get a cell.
+
+    Returns
+    -------
+    list of Image, str
+        The new layers, and what the panel says about them.
+    """
+    if orders[0].preview:
+        # They are looks, not results.
+        for layer in [la for la in viewer.layers if is_preview(la)]:
+            viewer.layers.remove(layer)
+    pairs = list(zip(orders, restored, strict=True))
+    # Each goes right above the input, so the last is added first.
+    made = [_add(viewer, order, one) for order, one in reversed(pairs)][::-1]
+    note = ""
+    if grid:
+        if drawn is not None and drawn.visible:
+            drawn.visible = False
+            note = f"{drawn.name} is hidden, to leave its room in the grid."
+        side_by_side(viewer, orders[0].layer, made)
+    last, sizes = orders[-1], orders[-1].stack.sizes
+    if last.preview:
+        (y0, y1), (x0, x1) = last.region["Y"], last.region["X"]
+        whole = (y0, y1) == last.view.rows and (x0, x1) == last.view.cols
+        part = "what is in view" if whole else "the middle of the view"
+        if not whole and viewer.dims.ndisplay == 2:
+            viewer.fit_to_view(layers=made)
+        plane = plane_text(last.view.index, sizes)
+        text = f"Preview of {part}, {y1 - y0} x {x1 - x0} px of {plane}, in {time_text(seconds)}."
+    else:
+        text = f"Done in {time_text(seconds)}: {made[-1].name}."
+        if last.path is not None:
+            text += f" Written to {last.path}."
+    text = f"{text} {sentence(record_of(restored[-1].result))}".rstrip()
+    warnings = dict.fromkeys(w for one in restored for w in one.plan.warnings)
+    return made, " ".join([text, *warnings, note]).rstrip()
+
+
+def _add(viewer: napari.Viewer, order: Order, one: Restored) -> Image:
+    layer, model = order.layer, order.model.card.name
+    # The recorded name, not the layer's: it is hidden where it may be a patient's.
+    recorded = str(record_of(one.result)["input"])
+    metadata = dict(one.result.metadata) | (preview_tag() if order.preview else {})
+    arguments = layer_arguments(
+        layer,
+        order.region,
+        order.factor,
+        result_name(recorded, model, order.factor, preview=order.preview),
+        metadata,
+    )
+    data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
+    return add_result(viewer, layer, data, arguments)
 
 
 def calibrated(viewer: napari.Viewer) -> bool:
@@ -64,55 +143,46 @@ def save_figure(viewer: napari.Viewer, path: str | Path) -> bool:
     return drawn
 
 
-def save_layer(path: str, data: Any, attributes: dict[str, Any]) -> str:
-    """Write a result with its provenance, in a thread; return an error's sentence or nothing."""
-    from napari_srgan._gui.writer import write_image
+def save_layer(path: Path, data: Any, attributes: dict[str, Any]) -> Generator[Step, None, str]:
+    """Write a result with its provenance, and return the name of the file; for a thread.
 
-    try:
-        write_image(path, data, attributes)
-    except InputError as error:
-        return str(error)
-    except OSError as error:
-        _log.exception("saving failed")
-        return f"{Path(path).name} could not be written: {error.strerror or error}."
-    except Exception:
-        _log.exception("saving failed")
-        return f"{Path(path).name} could not be written; the details are in the log."
-    return ""
-
-
-class Exports(QWidget):
-    """Save result, save figure, copy methods text; enabled when there is a result.
-
-    Signals
-    -------
-    said(str, bool)
-        A sentence for the panel, and whether it reports an error.
+    Raises
+    ------
+    InputError
+        If it cannot be written.
     """
+    from napari_srgan._gui.files import write_image
 
-    said = Signal(str, bool)
+    yield Step(note="Saving")
+    try:
+        write_image(str(path), data, attributes)
+    except OSError as error:
+        raise InputError(f"{path.name} could not be written: {error.strerror or error}.") from error
+    return path.name
+
+
+class Exports(Part):
+    """Save result, save figure, copy methods text; enabled when there is a result."""
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
         self._viewer = viewer
         self._layer: Image | None = None
-        self._saving: Any = None
-        self.save = QPushButton("Save result")
-        self.save.setToolTip("Write the result with its pixel size and where it comes from")
-        self.figure = QPushButton("Save figure")
-        self.figure.setToolTip("Write the canvas as an image; with a scale bar only if calibrated")
-        self.methods = QPushButton("Copy methods")
-        self.methods.setToolTip("Copy the methods text, a paragraph for a paper, to the clipboard")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        for button, slot in (
-            (self.save, self._on_save),
-            (self.figure, self._on_figure),
-            (self.methods, self._on_methods),
-        ):
-            layout.addWidget(button, 1)
-            button.clicked.connect(slot)
+        self._saving = Runner(self)
+        self._saving.ended.connect(self._on_saved)
+        self.save = button(
+            "Save result", "Write the result with its pixel size and where it comes from"
+        )
+        self.figure = button(
+            "Save figure", "Write the canvas as an image; with a scale bar only if calibrated"
+        )
+        self.methods = button(
+            "Copy methods", "Copy the methods text, a paragraph for a paper, to the clipboard"
+        )
+        self.setLayout(row(self.save, self.figure, self.methods))
+        self.save.clicked.connect(self._on_save)
+        self.figure.clicked.connect(self._on_figure)
+        self.methods.clicked.connect(self._on_methods)
         self.show_layer(None)
 
     @property
@@ -123,65 +193,52 @@ class Exports(QWidget):
     def show_layer(self, layer: Image | None) -> None:
         """Act on this result from now on."""
         self._layer = layer
-        for button in (self.save, self.methods):
-            button.setEnabled(layer is not None)
+        self.save.setEnabled(layer is not None and not self._saving.running)
+        self.methods.setEnabled(layer is not None)
         self.setVisible(layer is not None)
 
     def _on_save(self) -> None:
         name = f"{self._layer.name.replace(' [', '_').rstrip(']').replace(' ', '_')}.tif"
-        path, _ = QFileDialog.getSaveFileName(self, "Save the result", name, FILTERS)
-        self._with_ending(path, ".tif", self.save_to)
+        with errors_said(self.say):
+            path = asked_path(self, "Save the result", name, FILTERS, ".tif")
+            if path is not None:
+                self.save_to(path)
 
     def save_to(self, path: str | Path) -> None:
         """Write the result in a thread, so that the window stays alive."""
-        from napari.qt.threading import create_worker
-
         data, attributes, _ = self._layer.as_layer_data_tuple()
-        kept = {k: v for k, v in attributes["metadata"].items() if k not in SESSION_KEYS}
-        attributes["metadata"] = kept
+        attributes["metadata"] = kept_metadata(attributes["metadata"])
+        self._saving.start(lambda: save_layer(Path(path), data, attributes))
         self.save.setEnabled(False)
-        self.said.emit(f"Saving {Path(path).name} ...", False)
-        self._saving = create_worker(save_layer, str(path), data, attributes)
-        self._saving.returned.connect(lambda error: self._on_saved(str(path), error))
-        self._saving.start()
+        self.say(f"Saving {Path(path).name} ...")
 
-    def _on_saved(self, path: str, error: str) -> None:
-        self._saving = None
+    def _on_saved(self, end: End) -> None:
         self.save.setEnabled(self._layer is not None)
-        self.said.emit(error or f"Saved {Path(path).name}.", bool(error))
+        self.say(end.error or f"Saved {end.result}.", error=bool(end.error))
 
     def _on_figure(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the figure", "figure.png", "PNG (*.png)")
-        self._with_ending(path, ".png", self.figure_to)
-
-    def _with_ending(self, path: str, ending: str, write: Callable[[Path], None]) -> None:
-        """Complete a name typed without an ending, which the dialog has not asked about."""
-        whole = Path(path)
-        if path and not whole.suffix:
-            whole = whole.with_name(whole.name + ending)
-            if whole.exists():
-                self.said.emit(f"{whole} is already there; choose another name.", True)
-                return
-        if path:
-            write(whole)
+        with errors_said(self.say):
+            path = asked_path(self, "Save the figure", "figure.png", "PNG (*.png)", ".png")
+            if path is not None:
+                self.figure_to(path)
 
     def figure_to(self, path: str | Path) -> None:
         """Write the canvas."""
         if Path(path).suffix.lower() not in FIGURES:
-            self.said.emit(f"{Path(path).name}: figures are written as {', '.join(FIGURES)}.", True)
+            self.say(f"{Path(path).name}: figures are written as {', '.join(FIGURES)}.", error=True)
             return
         try:
             drawn = save_figure(self._viewer, path)
         except OSError as error:
-            self.said.emit(f"{Path(path).name} could not be written: {error.strerror}.", True)
+            self.say(f"{Path(path).name} could not be written: {error.strerror}.", error=True)
             return
         why = "" if drawn else ", without a scale bar because the pixel size is not known"
-        self.said.emit(f"Saved {Path(path).name}{why}.", False)
+        self.say(f"Saved {Path(path).name}{why}.")
 
     def _on_methods(self) -> None:
         record = record_of(self._layer)
         if record is None:
-            self.said.emit("This layer carries no record of how it was made.", True)
+            self.say("This layer carries no record of how it was made.", error=True)
             return
         QApplication.clipboard().setText(methods_text(record))
-        self.said.emit("The methods text is on the clipboard.", False)
+        self.say("The methods text is on the clipboard.")
