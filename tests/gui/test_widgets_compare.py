@@ -126,7 +126,7 @@ def test_every_measure_beside_an_independent_one(viewer, panel, qtbot):
     truth = rng.integers(0, 4096, (2, 200, 190)).astype(np.uint16)
     other = np.clip(truth + rng.normal(0, 300, truth.shape), 0, 65535).astype(np.uint16)
     low, high = int(truth.min()), int(truth.max())
-    for box in panel.columns.boxes.values():
+    for box in panel.measures.boxes.values():
         box.setChecked(True)
     viewer.dims.set_point(0, 0)
     choose(qtbot, panel, viewer.add_image(truth), [viewer.add_image(other, name="other")])

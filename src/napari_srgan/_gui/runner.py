@@ -102,7 +102,8 @@ class Runner(QObject):
     """Runs one work at a time.
 
     A work is cancelled between two steps by closing its generator, so that nothing half-made
-    stays. That happens too when the runner's window is destroyed or the program ends.
+    stays; that happens too when the program ends. It should hold no widget: the last one to let go
+    of a widget destroys it, and that must not be its thread.
 
     Signals
     -------
@@ -117,59 +118,56 @@ class Runner(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        # In a list, which is there still when Qt has destroyed this object.
-        jobs = self._jobs = list[_Job]()
+        self._job: _Job | None = None
         self._poll = QTimer(self)
         self._poll.setInterval(_POLL)
         self._poll.timeout.connect(self._fetch)
-        self.destroyed.connect(lambda: [job.cancelled.set() for job in jobs])
         QCoreApplication.instance().aboutToQuit.connect(self.cancel)
 
     @property
     def running(self) -> bool:
         """Whether a work is going on."""
-        return bool(self._jobs)
+        return self._job is not None
 
     @property
     def cancelling(self) -> bool:
         """Whether the work that is going on has been asked to end."""
-        return any(job.cancelled.is_set() for job in self._jobs)
+        return self._job is not None and self._job.cancelled.is_set()
 
     def start(self, work: Work) -> None:
         """Start a work: a function without arguments that returns a generator."""
         if self.running:
             raise RuntimeError("the runner is busy")
-        job = _Job(work)
-        self._jobs.append(job)
-        job.start()
+        self._job = _Job(work)
+        self._job.start()
         self._poll.start()
 
     def cancel(self) -> None:
         """Ask the work to end; it does at its next step."""
-        for job in self._jobs:
-            job.cancelled.set()
+        if self._job is not None:
+            self._job.cancelled.set()
 
     def stop(self) -> None:
         """Cancel, and tell nobody of it any more."""
         self.cancel()
-        self._jobs.clear()
+        self._job = None
         self._poll.stop()
 
     def wait(self, seconds: float) -> None:
         """Give the work the processor for a moment, and tell at once what it has found."""
-        for job in self._jobs:
-            job.join(seconds)
+        if self._job is not None:
+            self._job.join(seconds)
         self._fetch()
 
     def _fetch(self) -> None:
-        job = self._jobs[0] if self._jobs else None
-        while job is not None and job in self._jobs:  # who is told may stop it
+        job = self._job
+        while job is not None and job is self._job:  # who is told may stop it
             try:
                 told = job.told.get_nowait()
             except queue.Empty:
                 return
             if isinstance(told, End):
-                self._jobs.clear()
+                self._job = None
                 self._poll.stop()
                 self.ended.emit(told)
             else:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -233,7 +234,7 @@ class SuperResolve(Panel):
             orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
             started = time.perf_counter()
             self.runner.start(
-                lambda: restore(orders, self._engines),
+                partial(restore, orders, self._engines),
                 lambda restored: self._show(orders, restored, started),
                 self.say,
             )

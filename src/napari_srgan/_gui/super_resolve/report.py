@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ class ReportButton(Part):
                 self._viewer, self._layer, self._reference(), self._settings(), Path(path)
             )
             self.runner.start(
-                lambda: make_report(request, Path(path), self._engines),
+                partial(make_report, request, Path(path), self._engines),
                 self._show,
                 self.say,
                 cancelled="Cancelled; no report was written.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +108,7 @@ class TrustMaps(Part):
         with errors_said(self.say):
             order = map_order(kind, self._viewer, self._layer, self._settings(), self.scope.value())
             self._runner.start(
-                lambda: make_map(order, self._engines),
+                partial(make_map, order, self._engines),
                 lambda made: self.say(add_map(self._viewer, order, made)),
                 self.say,
             )
@@ -199,7 +200,11 @@ def map_order(
         kinds=(kind,),
         stack=stack,
         job=Job(
-            model=model.path, region=region, intensity=_intensity(record), nan="fill", **settings
+            model=model.path,
+            region=region,
+            intensity=recorded_intensity(record),
+            nan="fill",
+            **settings,
         ),
         result=layer_stack(result),
         result_region=covered,
@@ -278,7 +283,14 @@ def _covered(source: Image, result: Image, factor: int) -> dict[str, tuple[int, 
     return region
 
 
-def _intensity(record: Mapping[str, Any]) -> Intensity:
+def recorded_intensity(record: Mapping[str, Any]) -> Intensity:
+    """The intensity range of the run that made a result.
+
+    Raises
+    ------
+    InputError
+        If the record does not state it.
+    """
     try:
         return Intensity(
             tuple(float(v) for v in record["intensity_lo"]),
