@@ -1,4 +1,4 @@
-"""The bridge between threads and the window: steps, ends, cancelling, closing, the last question."""
+"""The bridge between threads and the window: steps, ends, cancelling, the last question."""
 
 import threading
 import time
@@ -30,8 +30,7 @@ class Endless:
 
 
 def three():
-    for done in range(3):
-        yield done
+    yield from range(3)
     return "made"
 
 

@@ -120,8 +120,8 @@ def test_memory_that_never_suffices_is_a_sentence(viewer, panel, qtbot, monkeypa
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
 def test_only_devices_that_are_there_are_offered(panel, qtbot):
-    panel.show()
-    qtbot.waitUntil(lambda: panel._devices, timeout=WAIT)
+    panel._loading_soon.start()  # what showing the panel does
+    qtbot.waitUntil(lambda: bool(panel._devices), timeout=WAIT)
     assert panel.advanced.device.choose("cpu")
     assert not panel.advanced.device.choose("cuda:0")
 
