@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     }
     alone = sweep(viewer, options)
 
-    from napari_srgan._gui.compare.compare import Compare
+    from napari_srgan._gui.compare.panel import Compare
 
     gaps = Gaps()
     panel = Compare(viewer)

@@ -120,7 +120,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float | int]
 
     gaps = Gaps()
     started = time.perf_counter()
-    until(lambda: panel._warm.devices is not None)
+    until(lambda: panel._devices)
     found["torch import after the dock shows, s"] = round(time.perf_counter() - started, 2)
     found["longest blockage during that import, ms"] = round(gaps.worst, 1)
 
@@ -144,10 +144,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float | int]
 
     gaps.restart()
     started = time.perf_counter()
+    panel.runner.stepped.connect(close_work)
     panel.run.click()
-    panel.runner._worker.returned.connect(close_work)
-    panel.runner._worker.yielded.connect(close_work)
     until(lambda: not panel.runner.running)
+    panel.runner.stepped.disconnect(close_work)
     found["upscale on the CPU, s"] = round(time.perf_counter() - started, 2)
     settle(1)
     if len(viewer.layers) != 2:
@@ -158,7 +158,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float | int]
     found["longest blockage, layer and grid included, ms"] = round(gaps.worst, 1)
 
     panel.choose_layer(layer)
-    panel.what.slices.choose("all")
+    panel.region.slices.choose("all")
     settle(0.5)
     panel.run.click()
     until(lambda: panel.runner.bar.value() >= 1)

@@ -32,7 +32,7 @@ def draw(folder: Path) -> None:
     until(lambda: not panel.busy)
 
     panel.stack.button.click()
-    until(lambda: not panel.stack.task.running)
+    until(lambda: not panel.stack.runner.running)
     # Wide images are best seen one above the other.
     viewer.canvas.grid.shape = (-1, 1)
     panel.views.grid.click()
@@ -53,7 +53,7 @@ def draw(folder: Path) -> None:
     draw_regions(viewer, panel)
     for button in (panel.maps.error, panel.maps.rings):
         button.click()
-        until(lambda: not panel.maps.task.running)
+        until(lambda: not panel.maps.runner.running)
     settle()
     picture(viewer, folder / "compare-judge.png")
     viewer.close()
@@ -110,7 +110,7 @@ def draw_regions(viewer: Any, panel: Any) -> None:
     settle()
     panel.maps.shapes.choose(shapes)
     panel.maps.regions.click()
-    until(lambda: not panel.maps.task.running)
+    until(lambda: not panel.maps.runner.running)
     settle()
     print(panel.maps.text.text())
     viewer.layers.selection.active = high

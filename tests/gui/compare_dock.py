@@ -1,6 +1,6 @@
 """Compare as a dock of a viewer, as its menu entry opens it."""
 
-from napari_srgan._gui.compare.compare import Compare
+from napari_srgan._gui.compare.panel import Compare
 
 
 def open_compare(viewer):

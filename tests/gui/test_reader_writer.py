@@ -8,9 +8,8 @@ pytest.importorskip("napari")
 
 from napari.layers import Image
 
-from napari_srgan._gui import reader as _reader
-from napari_srgan._gui.reader import get_reader
-from napari_srgan._gui.writer import write_image
+from napari_srgan._gui import files
+from napari_srgan._gui.files import get_reader, write_image
 
 RNG = np.random.default_rng(4)
 
@@ -107,7 +106,7 @@ def test_large_files_stay_on_disk(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.tif", data, imagej=True, metadata={"axes": "TZYX"})
     path = str(tmp_path / "a.tif")
     assert isinstance(get_reader(path)(path)[0][0], np.ndarray)
-    monkeypatch.setattr(_reader, "SHARE_OF_MEMORY", 0)
+    monkeypatch.setattr(files, "SHARE_OF_MEMORY", 0)
     ((lazy, meta, _),) = get_reader(path)(path)
     assert isinstance(lazy, dask_array.Array)
     assert lazy.chunks == ((1, 1), (1, 1, 1), (20,), (30,))

@@ -11,7 +11,7 @@ pytest.importorskip("pytestqt")
 import torch
 from qtpy.QtCore import Qt
 
-from napari_srgan._gui.super_resolve.filter_action import open_panel
+from napari_srgan._gui.super_resolve.panel import open_panel
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.io.sinks import FileSink
@@ -120,8 +120,8 @@ def test_memory_that_never_suffices_is_a_sentence(viewer, panel, qtbot, monkeypa
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
 def test_only_devices_that_are_there_are_offered(panel, qtbot):
-    with qtbot.waitSignal(panel._warm.ready, timeout=WAIT):
-        panel._warm.begin_soon()  # what showing the panel does
+    panel._loading_soon.start()  # what showing the panel does
+    qtbot.waitUntil(lambda: bool(panel._devices), timeout=WAIT)
     assert panel.advanced.device.choose("cpu")
     assert not panel.advanced.device.choose("cuda:0")
 

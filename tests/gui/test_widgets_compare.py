@@ -16,8 +16,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from napari_srgan._gui.compare.compare import Compare
-from napari_srgan._gui.super_resolve.filter_action import open_panel
+from napari_srgan._gui.compare.panel import Compare
+from napari_srgan._gui.super_resolve.panel import open_panel
 
 WAIT = 60_000
 
@@ -126,7 +126,7 @@ def test_every_measure_beside_an_independent_one(viewer, panel, qtbot):
     truth = rng.integers(0, 4096, (2, 200, 190)).astype(np.uint16)
     other = np.clip(truth + rng.normal(0, 300, truth.shape), 0, 65535).astype(np.uint16)
     low, high = int(truth.min()), int(truth.max())
-    for box in panel.columns.boxes.values():
+    for box in panel.measures.boxes.values():
         box.setChecked(True)
     viewer.dims.set_point(0, 0)
     choose(qtbot, panel, viewer.add_image(truth), [viewer.add_image(other, name="other")])
@@ -153,7 +153,7 @@ def test_ssim_in_bands_is_ssim_of_the_whole(viewer, panel, qtbot):
     other = np.clip(truth + rng.normal(0, 40, truth.shape), 0, 255).astype(np.uint8)
     choose(qtbot, panel, viewer.add_image(truth), [viewer.add_image(other, name="other")])
     assert panel.table.cell("other", "ssim").value == pytest.approx(ssim_of(truth, other), abs=1e-9)
-    panel.how.border.setValue(7)
+    panel.settings.border.setValue(7)
     qtbot.waitUntil(lambda: not panel.busy and "7 px" in panel.where.text(), timeout=WAIT)
     cut = np.s_[7:-7, 7:-7]
     wanted = ssim_of(truth[cut], other[cut])
@@ -303,9 +303,9 @@ def test_the_whole_stack_can_be_cancelled(viewer, panel, qtbot):
     data = rng.integers(0, 256, (40, 200, 200)).astype(np.uint8)
     choose(qtbot, panel, viewer.add_image(data), [viewer.add_image(255 - data, name="other")])
     click(panel.stack.button)
-    qtbot.waitUntil(lambda: panel.stack.task.bar.value() >= 1, timeout=WAIT)
-    click(panel.stack.task.cancel_button)
-    qtbot.waitUntil(lambda: not panel.stack.task.running, timeout=WAIT)
+    qtbot.waitUntil(lambda: panel.stack.runner.bar.value() >= 1, timeout=WAIT)
+    click(panel.stack.runner.cancel_button)
+    qtbot.waitUntil(lambda: not panel.stack.runner.running, timeout=WAIT)
     assert panel.stack.comparison is None
     assert "Cancelled" in panel.message.text()
     assert panel.stack.button.isEnabled()
@@ -348,7 +348,7 @@ def test_colours_and_the_y_channel(viewer, panel, qtbot):
     choose(qtbot, panel, viewer.add_image(truth), [viewer.add_image(other, name="other")])
     rgb = peak_signal_noise_ratio(truth, other, data_range=255)
     assert panel.table.cell("other", "psnr").value == pytest.approx(rgb)
-    panel.how.mode.choose("y")
+    panel.settings.mode.choose("y")
     qtbot.waitUntil(lambda: not panel.busy and "Y channel" in panel.where.text(), timeout=WAIT)
     first, second = (rgb2ycbcr(a)[..., 0] for a in (truth, other))
     wanted = peak_signal_noise_ratio(first, second, data_range=255)
@@ -391,12 +391,12 @@ def test_a_constant_reference_needs_a_range_by_hand(viewer, panel, qtbot):
     choose(qtbot, panel, viewer.add_image(flat, name="flat"), [viewer.add_image(flat + 1)])
     assert panel.message.is_error
     assert "flat is constant" in panel.message.text()
-    panel.how.span.setText("nothing")
-    panel.how.span.editingFinished.emit()
+    panel.settings.span.setText("nothing")
+    panel.settings.span.editingFinished.emit()
     settled(qtbot, panel)
     assert "not a number above 0" in panel.message.text()
-    panel.how.span.setText("100")
-    panel.how.span.editingFinished.emit()
+    panel.settings.span.setText("100")
+    panel.settings.span.editingFinished.emit()
     settled(qtbot, panel)
     assert panel.table.item(0, 2).value == pytest.approx(40)
     assert "data range 100" in panel.where.text()

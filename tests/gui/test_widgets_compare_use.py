@@ -10,8 +10,8 @@ from compare_dock import open_compare
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_srgan._gui.parts.connections import Connections
-from napari_srgan._gui.parts.report_button import ReportButton
+from napari_srgan._gui.parts.widgets import Connections
+from napari_srgan._gui.super_resolve.report import ReportButton
 
 WAIT = 120_000
 
@@ -31,7 +31,7 @@ def panel(viewer):
 
 
 def settled(qtbot, panel):
-    parts = (panel.stack.task, panel.maps.task, panel.views.task, panel.self_test.task)
+    parts = (panel.stack.runner, panel.maps.runner, panel.views.runner, panel.self_test.runner)
     qtbot.waitUntil(lambda: not panel.busy and not any(p.running for p in parts), timeout=WAIT)
 
 

@@ -10,7 +10,7 @@ from compare_dock import open_compare
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
-from napari_srgan._gui.compare.compare import Compare
+from napari_srgan._gui.compare.panel import Compare
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.measure.error_map import error_map
 from napari_srgan.measure.frc import ring_correlation
@@ -202,7 +202,7 @@ def test_what_cannot_be_looked_at_is_said(viewer, panel):
 
 
 def done(qtbot, panel):
-    qtbot.waitUntil(lambda: not panel.maps.task.running, timeout=WAIT)
+    qtbot.waitUntil(lambda: not panel.maps.runner.running, timeout=WAIT)
 
 
 def test_error_map(viewer, panel, pair, qtbot):
@@ -297,7 +297,7 @@ def alone(viewer, tiny_models):
 
 
 def tested(qtbot, panel):
-    qtbot.waitUntil(lambda: not panel.self_test.task.running, timeout=WAIT)
+    qtbot.waitUntil(lambda: not panel.self_test.runner.running, timeout=WAIT)
     qtbot.waitUntil(lambda: not panel.busy, timeout=WAIT)
 
 
@@ -381,7 +381,7 @@ def test_self_test_says_what_is_wrong(viewer, tiny_models, qtbot):
     assert "Choose the image to test" in panel.message.text()
     viewer.add_image(np.zeros((20, 20), np.uint8), name="tiny")
     panel.self_test.start()
-    qtbot.waitUntil(lambda: not panel.self_test.task.running, timeout=WAIT)
+    qtbot.waitUntil(lambda: not panel.self_test.runner.running, timeout=WAIT)
     assert panel.message.is_error
     assert "32 x 32 px are the least" in panel.message.text()
     assert len(viewer.layers) == 1

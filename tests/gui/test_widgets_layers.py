@@ -12,22 +12,30 @@ pytest.importorskip("napari")
 from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 
-from napari_srgan._gui.compare.comparison import question_for
-from napari_srgan._gui.compare.readout import Pixels, Ranges, quick, slow
+from napari_srgan._gui.compare.planes import DataRange, SlicePixels, question_for
+from napari_srgan._gui.compare.slice_figures import quick, slow
 from napari_srgan._gui.layers import (
-    INPUT_KEY,
-    PREVIEW_KEY,
     View,
+    in_layer_order,
+    layer_arguments,
     layer_axes,
     layer_stack,
+    placement,
     spacing_source,
+    unique_name,
     view_of,
 )
-from napari_srgan._gui.result_layer import in_layer_order, layer_arguments, placement, unique_name
 from napari_srgan._gui.sentences import size_text, spacing_text, time_text, view_note
-from napari_srgan._gui.super_resolve.choice import preview_area, rectangle, region_for
-from napari_srgan._gui.super_resolve.estimate import Speeds, place_for, preview_pixels
-from napari_srgan._gui.super_resolve.order import free_path, full_order, preview_orders
+from napari_srgan._gui.super_resolve.order import (
+    Speeds,
+    free_path,
+    full_order,
+    place_for,
+    preview_orders,
+    preview_pixels,
+)
+from napari_srgan._gui.super_resolve.region_picker import preview_area, rectangle, region_for
+from napari_srgan._gui.tags import is_preview, made_from, preview_tag
 from napari_srgan.errors import InputError
 from napari_srgan.models.catalogue import model_for
 
@@ -94,8 +102,10 @@ def test_a_result_is_shown_as_its_input_and_forgets_the_session():
     assert result.units == layer.units
     assert result.axis_labels == ("z", "y", "x")
     assert spacing_source(result) == "file"
-    result.metadata[PREVIEW_KEY] = True
-    assert not {INPUT_KEY, PREVIEW_KEY} & set(layer_stack(result).metadata)
+    assert made_from(result).region == {"Z": (1, 2)}
+    result.metadata.update(preview_tag())
+    assert is_preview(result)
+    assert set(layer_stack(result).metadata) == {"napari_srgan", "spacing_source"}
 
 
 @pytest.mark.parametrize(
@@ -260,7 +270,7 @@ def test_comparison_measures_what_is_in_view():
     other[1] = np.clip(other[1] + 10.0, 0, 255).astype(np.uint8)
     candidate = viewer.add_image(other, scale=(5, 1, 1))
     low = viewer.add_image(truth[:, ::4, ::4], scale=(5, 4, 4))
-    ranges = Ranges()
+    ranges = DataRange()
     viewer.dims.set_point(0, 0)
     same = answers(question_for(reference, [candidate], None, viewer.dims), ranges)
     assert same[candidate.name].figures == {"psnr": np.inf, "ssim": pytest.approx(1)}
@@ -283,12 +293,12 @@ def test_comparison_names_what_does_not_fit():
     assert f"{reference.name} is 32 x 32 px and {small.name} 16 x 32 px" in errors[small.name]
     question = question_for(reference, [twin], odd, viewer.dims)
     assert "same place" in question.notes[0]
-    assert "whole number of times" in answers(question, Ranges())["bicubic"].error
+    assert "whole number of times" in answers(question, DataRange())["bicubic"].error
 
 
 def answers(question, ranges):
     """All that is found, the figures of each candidate put together."""
-    pixels, found = Pixels(question), {}
+    pixels, found = SlicePixels(question), {}
     for one in (*quick(pixels, ranges, list(question.candidates)), *slow(pixels, ranges)):
         if one is not None:
             known = found[one.candidate].figures if one.candidate in found else {}
@@ -301,9 +311,8 @@ def test_the_first_click_has_nothing_heavy_left_to_import():
     code = """
 import sys
 from napari_srgan._gui import runner
-from napari_srgan._gui.super_resolve import super_resolve
-from napari_srgan._gui.super_resolve.warm_up import load
-load()
+from napari_srgan._gui.super_resolve.panel import load_torch
+list(load_torch())
 before = set(sys.modules)
 import numpy as np
 from napari_srgan.engine.upscaler import Job, finish, run_job

@@ -13,9 +13,9 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 from skimage.metrics import peak_signal_noise_ratio
 
-from napari_srgan._gui.compare.compare import Compare
-from napari_srgan._gui.parts.connections import Connections
-from napari_srgan._gui.parts.report_button import ReportButton
+from napari_srgan._gui.compare.panel import Compare
+from napari_srgan._gui.parts.widgets import Connections
+from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan.api import upscale
 
 WAIT = 120_000

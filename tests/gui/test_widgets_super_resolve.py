@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_srgan._gui.layers import layer_axes
 from napari_srgan._gui.super_resolve import order as order_module
-from napari_srgan._gui.super_resolve.filter_action import DOCK, open_panel
+from napari_srgan._gui.super_resolve.panel import DOCK, open_panel
 
 WAIT = 120_000
 
@@ -112,7 +112,7 @@ def test_corners_coincide_in_the_window_under_random_affines(viewer, panel, qtbo
 def test_slice_in_view_and_range(viewer, panel, qtbot):
     layer = viewer.add_image(image(5, 16, 16), scale=(10, 1, 1), name="s")
     choose(panel, layer)
-    panel.what.slices.choose("view")
+    panel.region.slices.choose("view")
     viewer.dims.set_point(0, 30)
     panel.refresh()
     assert "Z = 3" in panel.summary.text()
@@ -120,9 +120,9 @@ def test_slice_in_view_and_range(viewer, panel, qtbot):
     assert made.data.shape == (1, 64, 64)
     assert made.translate[0] == 30
     choose(panel, layer)
-    panel.what.slices.choose("range")
-    panel.what.first.setValue(1)
-    panel.what.last.setValue(2)
+    panel.region.slices.choose("range")
+    panel.region.first.setValue(1)
+    panel.region.last.setValue(2)
     (made,) = super_resolve(qtbot, panel)
     assert made.data.shape == (2, 64, 64)
     assert made.translate[0] == 10
@@ -133,7 +133,7 @@ def test_a_slice_alone_equals_that_slice_of_the_whole(viewer, panel, qtbot):
     choose(panel, layer)
     (whole,) = super_resolve(qtbot, panel)
     choose(panel, layer)
-    panel.what.slices.choose("view")
+    panel.region.slices.choose("view")
     viewer.dims.set_point(0, 2)
     (one,) = super_resolve(qtbot, panel)
     np.testing.assert_array_equal(one.data[0], whole.data[2])
@@ -143,7 +143,7 @@ def test_a_drawn_rectangle(viewer, panel, qtbot):
     layer = viewer.add_image(image(40, 50), name="s")
     drawn = viewer.add_shapes([[[10, 5], [10, 24], [29, 24], [29, 5]]], shape_type="rectangle")
     choose(panel, layer)
-    assert panel.what.area.choose(drawn)
+    assert panel.region.area.choose(drawn)
     (made,) = super_resolve(qtbot, panel)
     assert made.data.shape == (80, 80)
     np.testing.assert_allclose(corners(made).min(axis=0), (9.5, 4.5))
@@ -293,7 +293,7 @@ def test_a_defect_gives_a_sentence_and_the_log_the_traceback(
 def test_3d_and_permuted_views_name_the_plane(viewer, panel):
     layer = viewer.add_image(image(5, 16, 16), name="s")
     choose(panel, layer)
-    panel.what.slices.choose("view")
+    panel.region.slices.choose("view")
     viewer.dims.set_point(0, 4)
     viewer.dims.ndisplay = 3
     panel.refresh()
@@ -322,7 +322,7 @@ def test_pixel_size_is_unknown_until_set_and_keeps_results_aligned(viewer, panel
 
 
 def test_saving_copying_and_the_scale_bar(viewer, panel, qtbot, tmp_path):
-    from napari_srgan._gui.reader import read
+    from napari_srgan._gui.files import read
 
     layer = viewer.add_image(image(2, 16, 16), name="s", axis_labels=("z", "y", "x"))
     choose(panel, layer)
@@ -345,7 +345,7 @@ def test_saving_copying_and_the_scale_bar(viewer, panel, qtbot, tmp_path):
 
 
 def test_the_grid_can_be_left_off_and_that_is_remembered(viewer, panel, qtbot):
-    from napari_srgan._gui import remembered
+    from napari_srgan._gui.super_resolve.panel import grid_wanted
 
     panel.grid.setChecked(False)
     try:
@@ -353,10 +353,10 @@ def test_the_grid_can_be_left_off_and_that_is_remembered(viewer, panel, qtbot):
         choose(panel, layer)
         super_resolve(qtbot, panel)
         assert not viewer.canvas.grid.enabled
-        assert remembered.side_by_side() is False
+        assert grid_wanted() is False
     finally:
         panel.grid.setChecked(True)
-    assert remembered.side_by_side() is True
+    assert grid_wanted() is True
 
 
 def test_a_result_too_large_for_memory_moves_to_a_file(viewer, panel, qtbot, tmp_path, monkeypatch):
@@ -436,7 +436,7 @@ def test_an_error_goes_when_its_cause_does(viewer, panel, qtbot):
     layer = viewer.add_image(image(40, 40), name="s")
     drawn = viewer.add_shapes(name="roi")
     choose(panel, layer)
-    panel.what.area.choose(drawn)
+    panel.region.area.choose(drawn)
     panel.start()
     assert panel.message.is_error
     assert panel.summary.isHidden(), "one sentence, not twice the same"
@@ -451,10 +451,10 @@ def test_an_error_goes_when_its_cause_does(viewer, panel, qtbot):
 def test_a_name_typed_without_an_ending_gets_one(
     viewer, panel, qtbot, tmp_path, monkeypatch, typed, written
 ):
-    from napari_srgan._gui.super_resolve import exports
+    from napari_srgan._gui.parts import widgets
 
     monkeypatch.setattr(
-        exports.QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / typed), "")
+        widgets.QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / typed), "")
     )
     choose(panel, viewer.add_image(image(16, 16), name="s"))
     super_resolve(qtbot, panel)
@@ -497,7 +497,7 @@ def test_a_result_that_cannot_be_shown_gives_a_sentence(viewer, panel, qtbot, mo
     def broken(*args, **kwargs):
         raise ValueError("no such layer")
 
-    monkeypatch.setattr("napari_srgan._gui.super_resolve.super_resolve.show_outcome", broken)
+    monkeypatch.setattr("napari_srgan._gui.super_resolve.panel.show_results", broken)
     choose(panel, viewer.add_image(image(16, 16), name="s"))
     super_resolve(qtbot, panel)
     assert panel.message.is_error
@@ -525,7 +525,7 @@ def test_the_panel_fits_a_low_window_without_cutting_text(make_napari_viewer, ti
     viewer.add_image(image(5, 16, 16), name="a very long name of a scan that nobody can read " * 3)
     panel.fold.button.setChecked(True)
     panel.pixel_size.button.setChecked(True)
-    panel.what.slices.choose("range")
+    panel.region.slices.choose("range")
     panel.refresh()
     qtbot.wait(200)
     area = panel.findChildren(type(panel.layout().itemAt(0).widget()))[0]

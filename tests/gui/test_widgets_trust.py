@@ -12,7 +12,7 @@ pytest.importorskip("pytestqt")
 from qtpy.QtCore import Qt
 
 from napari_srgan._gui.layers import layer_axes
-from napari_srgan._gui.super_resolve.filter_action import open_panel
+from napari_srgan._gui.super_resolve.panel import open_panel
 from napari_srgan.image.resampling import bicubic_shrink
 from napari_srgan.models.catalogue import load_model, save_model
 from napari_srgan.trust.consistency import LEGEND, consistency
@@ -148,7 +148,7 @@ def test_the_spread_map_of_a_region_lies_on_its_result(viewer, panel, qtbot):
         [[[20, 15], [20, 72], [58, 72], [58, 15]]], shape_type="rectangle", scale=(1, 1)
     )
     assert panel.choose_layer(layer)
-    assert panel.what.area.choose(drawn)
+    assert panel.region.area.choose(drawn)
     made = restore(qtbot, panel, layer)
     assert made.data.shape != (160, 200)
     (found,) = press(qtbot, panel, panel.trust.buttons["spread"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_srgan._gui import sample_data as _sample_data
+from napari_srgan._gui import files
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.io.open import open_stack
@@ -245,7 +245,7 @@ def test_a_file_is_no_folder(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_napari_gets_every_sample_with_its_place(name):
-    ((data, attributes, kind),) = getattr(_sample_data, name)()
+    ((data, attributes, kind),) = getattr(files, name)()
     entry = sample_data.sample(name)
     assert kind == "image"
     assert np.array_equal(data, _pixels(name))
@@ -270,6 +270,5 @@ def test_the_manifest_offers_every_sample():
     functions = {c.id: c.python_name for c in contributions.commands}
     offered = {s.key: (s.display_name, functions[s.command]) for s in contributions.sample_data}
     assert offered == {
-        entry.name: (entry.title, f"napari_srgan._gui.sample_data:{entry.name}")
-        for entry in SAMPLES
+        entry.name: (entry.title, f"napari_srgan._gui.files:{entry.name}") for entry in SAMPLES
     }

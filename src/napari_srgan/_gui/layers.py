@@ -1,30 +1,33 @@
-"""From a napari image layer to a Stack, and what the viewer shows of it.
+"""Layers and stacks, both ways: a layer as a Stack, and a result as a layer.
 
-What belongs here: reading layers and the viewer's dims. Nothing is changed and nothing is
-restored here, and no Qt is needed.
+Between them, what the viewer shows of a layer. Nothing is restored here, and no Qt is needed.
+Layers are touched on the GUI thread only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_srgan._gui.tags import input_tag, kept_metadata, noted_spacing, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels
+from napari_srgan.image.geometry import factors, placed_translate
 from napari_srgan.image.stack import Stack
 
 if TYPE_CHECKING:
-    from napari.components import Dims
-    from napari.layers import Image
+    from collections.abc import Iterable
 
-INPUT_KEY = "napari_srgan_input"
-"""Metadata of a result layer: id of the layer it was made from, the region and the scale."""
-PREVIEW_KEY = "napari_srgan_preview"
-"""Metadata of a preview layer; previews replace each other, results never."""
-SESSION_KEYS = (INPUT_KEY, PREVIEW_KEY)
-"""Metadata that means something in this session only: it is neither passed on nor saved."""
+    import napari
+    from napari.components import Dims
+    from napari.layers import Image, Shapes
+
+LINKED = ("contrast_limits", "gamma", "colormap")
+
+# --- from a layer to a stack --------------------------------------------------------------------
 
 
 def layer_axes(layer: Image) -> str:
@@ -58,14 +61,14 @@ def layer_stack(layer: Image) -> Stack:
         If the layer cannot be upscaled (dtype, size, number of axes).
     """
     return Stack(
-        layer.data[0] if layer.multiscale else layer.data,
+        finest_data(layer),
         axes=layer_axes(layer),
         name=layer.name,
         scale=tuple(float(s) for s in layer.scale),
         translate=tuple(float(t) for t in layer.translate),
         units=tuple(str(u) for u in layer.units),
         spacing_source=spacing_source(layer),
-        metadata={k: v for k, v in layer.metadata.items() if k not in SESSION_KEYS},
+        metadata=kept_metadata(layer.metadata),
     )
 
 
@@ -77,10 +80,36 @@ def spacing_source(layer: Image) -> str:
     units = zip(layer_axes(layer), layer.units, strict=False)
     if any(str(u) == "pixel" for a, u in units if a in "YX"):
         return "unknown"
-    known = layer.metadata.get("spacing_source")
-    if known in ("file", "user", "default"):
-        return str(known)
-    return "file" if layer.source.path else "user"
+    return noted_spacing(layer) or ("file" if layer.source.path else "user")
+
+
+def finest_data(layer: Image) -> Any:
+    """The layer's pixels; of a multiscale layer those of the finest level."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def data_shape(layer: Image) -> tuple[int, ...]:
+    """Shape of the layer's finest data, S included."""
+    return tuple(int(n) for n in finest_data(layer).shape)
+
+
+def layer_sizes(layer: Image) -> dict[str, int]:
+    """Length of every axis.
+
+    Raises
+    ------
+    InputError
+        If the axes have no names.
+    """
+    return dict(zip(layer_axes(layer), data_shape(layer), strict=True))
+
+
+def slice_axis(sizes: Mapping[str, int]) -> str | None:
+    """The axis that a range of slices runs along: Z, else T, else C; None for a single plane."""
+    return next((a for a in "ZTC" if sizes.get(a, 1) > 1), None)
+
+
+# --- what the viewer shows of it ----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -118,7 +147,7 @@ def view_of(layer: Image, dims: Dims) -> View:
     sizes = dict(zip(axes, data_shape(layer), strict=False))
     extra = dims.ndim - layer.ndim
     shown = "".join(axes[d - extra] for d in dims.displayed if d >= extra)
-    point = np.asarray(dims.point, dtype=float)[extra:] * _to_layer_units(layer, dims)
+    point = to_layer_units(dims.point, layer, dims)
     at = dict(zip(axes, np.round(layer.world_to_data(point)).astype(int), strict=True))
     index = {a: int(np.clip(at[a], 0, sizes[a] - 1)) for a in axes if a not in "YX"}
     outside = any(at[a] != index[a] for a in index if a not in shown)
@@ -128,11 +157,6 @@ def view_of(layer: Image, dims: Dims) -> View:
         rows = _visible(first[axes.index("Y")], last[axes.index("Y")], sizes["Y"])
         cols = _visible(first[axes.index("X")], last[axes.index("X")], sizes["X"])
     return View(index, rows, cols, shown, outside)
-
-
-def data_shape(layer: Image) -> tuple[int, ...]:
-    """Shape of the layer's finest data, S included."""
-    return tuple(int(n) for n in (layer.data[0] if layer.multiscale else layer.data).shape)
 
 
 def unit_ratio(given: Any, wanted: Any) -> float:
@@ -146,13 +170,237 @@ def unit_ratio(given: Any, wanted: Any) -> float:
         return 1.0
 
 
-def _to_layer_units(layer: Image, dims: Dims) -> np.ndarray:
+def to_layer_units(point: Any, layer: Image, dims: Dims) -> np.ndarray:
+    """Give a point of the viewer in the layer's own axes and units."""
+    own = np.asarray(point, dtype=float)[-layer.ndim :]
     units = tuple(dims.units or ())[-layer.ndim :]
     if len(units) != layer.ndim:
-        return np.ones(layer.ndim)
-    return np.array([unit_ratio(u, own) for u, own in zip(units, layer.units, strict=True)])
+        return own
+    return own * [unit_ratio(u, wanted) for u, wanted in zip(units, layer.units, strict=True)]
+
+
+def drawn_in_pixels(points: np.ndarray, shapes: Shapes, image: Image) -> np.ndarray:
+    """Where drawn points lie in an image.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, axes of the shapes)
+    shapes, image
+        They may differ in scale, position, rotation and (convertible) units.
+
+    Returns
+    -------
+    ndarray, shape (n, axes of the image)
+        In pixels; a shape of fewer axes than the image (a 2D rectangle over a stack) holds at every
+        slice.
+    """
+    world = np.array([shapes.data_to_world(p) for p in np.atleast_2d(points)])
+    shared = min(shapes.ndim, image.ndim)
+    pairs = zip(shapes.units[-shared:], image.units[-shared:], strict=True)
+    world = world[:, -shared:] * [unit_ratio(a, b) for a, b in pairs]
+    lead = np.zeros((len(world), image.ndim - shared))
+    return np.array([image.world_to_data(w) for w in np.hstack([lead, world])])
 
 
 def _visible(first: int, last: int, size: int) -> tuple[int, int]:
     lo, hi = int(np.clip(first, 0, size)), int(np.clip(last + 1, 0, size))
     return (lo, hi) if hi > lo else (0, size)
+
+
+# --- from a result to a layer -------------------------------------------------------------------
+
+
+def unique_name(wanted: str, taken: Iterable[str]) -> str:
+    """Return the name, with " [2]", " [3]" ... added if it is taken."""
+    known = set(taken)
+    name, n = wanted, 2
+    while name in known:
+        name, n = f"{wanted} [{n}]", n + 1
+    return name
+
+
+def result_name(input_name: str, model: str, factor: int, *, preview: bool = False) -> str:
+    """Name a result: "eye1 [srresnet-gray 4x]"."""
+    # The list of layers cuts long names in the middle: what tells them apart stands at the end.
+    return f"{input_name} [{model} {factor}x{' preview' if preview else ''}]"
+
+
+def linear_matrix(layer: Image) -> np.ndarray:
+    """Matrix (n, n) from data to physical coordinates: rotate @ shear @ diag(scale)."""
+    from napari.utils.transforms import Affine
+
+    return np.asarray(
+        Affine(rotate=layer.rotate, scale=layer.scale, shear=layer.shear).linear_matrix
+    )
+
+
+def placement(
+    layer: Image, region: Mapping[str, tuple[int, int]], factor: int
+) -> dict[str, np.ndarray | list[str] | Any]:
+    """Give the spatial arguments of the layer of an enlarged region.
+
+    Parameters
+    ----------
+    layer : Image
+        The input.
+    region : mapping of axis letter to (start, stop)
+        Part that was restored; axes left out are whole.
+    factor : int
+        Enlargement of Y and X.
+
+    Returns
+    -------
+    dict
+        scale, translate, rotate, shear, affine, units and axis_labels, so that the outer corners
+        of the result coincide with those of the region in world coordinates.
+    """
+    axes = layer_axes(layer).replace("S", "")
+    growth = factors(axes, factor)
+    offset = [region.get(a, (0, 0))[0] for a in axes]
+    return {
+        "scale": np.asarray(layer.scale) / growth,
+        "translate": placed_translate(linear_matrix(layer), layer.translate, offset, growth),
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "affine": layer.affine.affine_matrix,
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+    }
+
+
+def in_layer_order(data: Any, axes: str, wanted: str) -> Any:
+    """Return the data with its axes in the layer's order; a view, nothing is read."""
+    if axes == wanted:
+        return data
+    if sorted(axes) != sorted(wanted):
+        raise ValueError(f"a result with axes {axes} cannot stand beside a layer with {wanted}")
+    return np.transpose(data, [axes.index(a) for a in wanted])
+
+
+def layer_arguments(
+    layer: Image,
+    region: Mapping[str, tuple[int, int]],
+    factor: int,
+    name: str,
+    metadata: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Give all arguments of `viewer.add_image` for a result, but its data.
+
+    It is shown as the input is: colormap, contrast limits and gamma are copied, never guessed
+    anew, because a different grey scale would pass for an effect of the model.
+    """
+    arguments = placement(layer, region, factor) | {
+        "name": name,
+        "rgb": layer.rgb,
+        "opacity": layer.opacity,
+        "interpolation2d": layer.interpolation2d,
+        "metadata": {
+            **metadata,
+            **spacing_tag(spacing_source(layer)),
+            **input_tag(layer, region, factor),
+        },
+    }
+    if not layer.rgb:
+        arguments |= {
+            "colormap": layer.colormap,
+            "contrast_limits": tuple(layer.contrast_limits),
+            "gamma": layer.gamma,
+        }
+    return arguments
+
+
+def add_layer(
+    viewer: napari.Viewer,
+    data: Any,
+    arguments: Mapping[str, Any],
+    *,
+    above: Any = None,
+    select: bool = False,
+) -> Image:
+    """Add an image layer; its name is made unique.
+
+    It goes right above the layer `above`, or on top if that was deleted meanwhile. Without
+    `select` what was selected stays selected.
+    """
+    active = viewer.layers.selection.active
+    name = unique_name(arguments["name"], (known.name for known in viewer.layers))
+    made = viewer.add_image(data, multiscale=False, **{**arguments, "name": name})
+    if above is not None and above in viewer.layers:
+        at, place = viewer.layers.index(above) + 1, viewer.layers.index(made)
+        if place != at:
+            viewer.layers.move(place, at)
+    viewer.layers.selection.active = made if select else active
+    return made
+
+
+def add_result(
+    viewer: napari.Viewer, layer: Image, data: Any, arguments: Mapping[str, Any]
+) -> Image:
+    """Add a result right above its input, linked to it, and select it.
+
+    An input that was deleted while the work went on leaves its result on top, with no link.
+    """
+    made = add_layer(viewer, data, arguments, above=layer, select=True)
+    if layer in viewer.layers:
+        link_looks(viewer, [layer, made])
+    elif not layer.rgb:
+        made.contrast_limits_range = tuple(layer.contrast_limits_range)
+    return made
+
+
+def add_plane(
+    viewer: napari.Viewer,
+    layer: Image,
+    index: Mapping[str, int],
+    plane: np.ndarray,
+    part: Mapping[str, tuple[int, int]] | None = None,
+    **shown: Any,
+) -> Image:
+    """Add what was found about one plane of a layer, at its place among the slices.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    layer : Image
+        Whose plane it is.
+    index : mapping of letter to int
+        Its position.
+    plane : ndarray, shape (Y, X)
+        Of the size of the layer's planes, or of the part.
+    part : mapping of letter to (start, stop), optional
+        Ranges along Y and X.
+    **shown
+        Name, colormap, contrast limits and metadata.
+    """
+    axes = layer_axes(layer).replace("S", "")
+    region = {a: (i, i + 1) for a, i in index.items()} | dict(part or {})
+    names = [a for a in axes if a in "YX"]
+    data = plane if names == ["Y", "X"] else plane.T
+    data = np.expand_dims(data, [i for i, a in enumerate(axes) if a not in "YX"])
+    return add_layer(viewer, data, {"rgb": False, **shown, **placement(layer, region, 1)})
+
+
+def link_looks(viewer: napari.Viewer, layers: Sequence[Any]) -> None:
+    """Show gray layers of one dtype with the first one's contrast, and link them.
+
+    A different gray scale would pass for a difference of the images. The sliders reach as far as
+    the first one's, or linked limits would be cut.
+    """
+    first = layers[0]
+    same = [la for la in layers if not la.rgb and not first.rgb and la.dtype == first.dtype]
+    if len(same) < 2:
+        return
+    for layer in same[1:]:
+        layer.contrast_limits_range = tuple(first.contrast_limits_range)
+        for name in LINKED:
+            setattr(layer, name, getattr(first, name))
+    viewer.layers.link_layers(same, LINKED)
+
+
+def diverging() -> Any:
+    """The colours of signed maps."""
+    from napari.utils import Colormap
+
+    # Black at zero: on the dark canvas, nothing is seen where nothing is to be said.
+    colours = [[0.45, 0.85, 1.0], [0.1, 0.4, 0.9], [0, 0, 0], [0.9, 0.35, 0.05], [1.0, 0.85, 0.4]]
+    return Colormap(colours, name="blue-black-orange")

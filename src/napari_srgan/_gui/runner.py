@@ -1,43 +1,296 @@
-"""Runs the work in napari's worker thread and shows how far it is, with a Cancel button.
+"""The one bridge between threads and the window.
 
-What belongs here: the bridge between the generator of worker.py and Qt.
+A work is a generator: it yields how far it is, returns its result and raises its errors. It runs in
+a plain thread of its own and is told of on the GUI thread by a timer that looks into a queue. Not
+napari's workers: they share a pool of as many threads as there are cores, so that on two cores a
+restoration would keep the figures of the slice in view waiting; superqt's worker drops a
+RuntimeError, torch's own kind; and a signal to a window that was closed meanwhile ends the process.
 """
 
 from __future__ import annotations
 
+import logging
+import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_srgan._gui.sentences import progress_text
-from napari_srgan._gui.worker import FAILED, Engines, Outcome, Step, restore
+from napari_srgan.errors import InputError
+
+_log = logging.getLogger(__name__)
+_POLL = 10  # ms
+
+Work = Callable[[], Generator[Any, None, Any]]
+Say = Callable[..., None]
+"""Shows a sentence: `say(text, error=False)`."""
 
 
-class Runner(QWidget):
-    """A progress bar, the time left and Cancel; hidden while nothing runs.
+@dataclass(frozen=True)
+class Step:
+    """How far a work is.
+
+    Attributes
+    ----------
+    done, total : int
+        Tiles, slices or maps; a total of 0 is not known yet.
+    eta : float or None
+        Seconds left.
+    note : str
+        What is being done, or what was out of the ordinary.
+    part, parts : int
+        Which of several works this is, from 0.
+    found : object
+        What this step has found, for who shows it at once.
+    """
+
+    done: int = 0
+    total: int = 0
+    eta: float | None = None
+    note: str = ""
+    part: int = 0
+    parts: int = 1
+    found: Any = None
+
+
+@dataclass(frozen=True)
+class End:
+    """How a work ended: with a result, cancelled, or with the sentence of an error."""
+
+    result: Any = None
+    cancelled: bool = False
+    error: str = ""
+
+
+def sentence_for(error: BaseException) -> str:
+    """Say in a sentence why work failed; called where the exception is being handled.
+
+    The traceback of all but an `InputError` goes to the log.
+    """
+    if isinstance(error, InputError):
+        return str(error)
+    _log.exception("the work failed")
+    if isinstance(error, MemoryError):
+        return (
+            "There is not enough memory; restore fewer slices or a smaller area, set Advanced > "
+            "Output to a file, or close other layers."
+        )
+    if isinstance(error, OSError):
+        return f"Reading or writing failed: {error.strerror or error}."
+    return (
+        "The work stopped because of a defect in the program; the details are in the log (Help > "
+        "Show logs, or the terminal). Please report them."
+    )
+
+
+@contextmanager
+def errors_said(say: Say) -> Iterator[None]:
+    """Turn an exception into a sentence that is said; napari would show the traceback."""
+    try:
+        yield
+    except Exception as error:
+        say(sentence_for(error), error=True)
+
+
+class Runner(QObject):
+    """Runs one work at a time.
+
+    A work is cancelled between two steps by closing its generator, so that nothing half-made
+    stays; that happens too when the program ends. It should hold no widget: the last one to let go
+    of a widget destroys it, and that must not be its thread.
 
     Signals
     -------
-    ended(Outcome)
-        On the GUI thread, once for every start.
+    stepped(object)
+        What the generator yielded.
+    ended(End)
+        Once for every start, unless it was stopped.
     """
 
+    stepped = Signal(object)
     ended = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._job: _Job | None = None
+        self._poll = QTimer(self)
+        self._poll.setInterval(_POLL)
+        self._poll.timeout.connect(self._fetch)
+        QCoreApplication.instance().aboutToQuit.connect(self.cancel)
+
+    @property
+    def running(self) -> bool:
+        """Whether a work is going on."""
+        return self._job is not None
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether the work that is going on has been asked to end."""
+        return self._job is not None and self._job.cancelled.is_set()
+
+    def start(self, work: Work) -> None:
+        """Start a work: a function without arguments that returns a generator."""
+        if self.running:
+            raise RuntimeError("the runner is busy")
+        self._job = _Job(work)
+        self._job.start()
+        self._poll.start()
+
+    def cancel(self) -> None:
+        """Ask the work to end; it does at its next step."""
+        if self._job is not None:
+            self._job.cancelled.set()
+
+    def stop(self) -> None:
+        """Cancel, and tell nobody of it any more."""
+        self.cancel()
+        self._job = None
+        self._poll.stop()
+
+    def wait(self, seconds: float) -> None:
+        """Give the work the processor for a moment, and tell at once what it has found."""
+        if self._job is not None:
+            self._job.join(seconds)
+        self._fetch()
+
+    def _fetch(self) -> None:
+        job = self._job
+        while job is not None and job is self._job:  # who is told may stop it
+            try:
+                told = job.told.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(told, End):
+                self._job = None
+                self._poll.stop()
+                self.ended.emit(told)
+            else:
+                self.stepped.emit(told)
+
+
+class _Job(threading.Thread):
+    """The thread of one work; what it tells is in a queue, and an End is the last of it."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__(name="napari-srgan work")
+        self._work = work
+        self.cancelled = threading.Event()
+        self.told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Go on step by step, to the end or until cancelled."""
+        end, steps = End(cancelled=True), None
+        try:
+            steps = self._work()
+            while not self.cancelled.is_set():
+                self.told.put(next(steps))
+        except StopIteration as stop:
+            end = End(result=stop.value)
+        except Exception as error:
+            end = End(error=sentence_for(error))
+        finally:
+            if steps is not None:
+                steps.close()  # what is half-made is given up
+            self.told.put(end)
+
+
+class LastQuestion(QObject):
+    """Answers the last question that was asked; those before are given up.
+
+    Signals
+    -------
+    found(object)
+        What the work that counts yielded, or its `End` if that is an error.
+    idle()
+        When nothing is left to do.
+    """
+
+    found = Signal(object)
+    idle = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._runner = Runner(self)
+        self._next: Work | None = None
+        self._runner.stepped.connect(self._on_step)
+        self._runner.ended.connect(self._on_end)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is on its way."""
+        return self._runner.running or self._next is not None
+
+    def ask(self, work: Work) -> None:
+        """Start this as soon as the work that is running has noticed that it is cancelled."""
+        if self._runner.running:
+            self._next = work
+            self._runner.cancel()
+        else:
+            self._runner.start(work)
+
+    def wait(self, seconds: float) -> None:
+        """Let a quick work end before what comes next on the GUI thread, a drawing for instance."""
+        end = time.perf_counter() + seconds
+        while self.busy and (left := end - time.perf_counter()) > 0:
+            self._runner.wait(left)
+
+    def forget(self) -> None:
+        """Give up what is running."""
+        self._next = None
+        self._runner.cancel()
+
+    def _on_step(self, found: Any) -> None:
+        if not self._runner.cancelling:
+            self.found.emit(found)
+
+    def _on_end(self, end: End) -> None:
+        if self._next is not None:
+            work, self._next = self._next, None
+            self._runner.start(work)
+            return
+        if end.error:
+            self.found.emit(end)
+        self.idle.emit()
+
+
+class RunnerBar(QWidget):
+    """A runner with a progress bar and Cancel; hidden while nothing runs.
+
+    Parameters
+    ----------
+    numbers : str, optional
+        What stands on the bar, in Qt's format, for instance "%v of %m". Without, a line under the
+        bar tells of tiles and of the time left.
+
+    Signals
+    -------
+    stepped(Step)
+    ended(End)
+        When all that follows from the end has been done.
+    """
+
+    stepped = Signal(object)
+    ended = Signal(object)
+
+    def __init__(self, numbers: str = "") -> None:
         super().__init__()
-        self._engines = Engines()
-        self._cancel = threading.Event()
-        self._worker: Any = None
+        self._runner = Runner(self)
+        self._told: tuple[Callable[[Any], None], Say, str]
         self.bar = QProgressBar()
-        self.bar.setTextVisible(True)
         self.text = QLabel()
         self.text.setWordWrap(True)
+        self.text.setVisible(not numbers)
         self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop after the tile in progress; nothing is kept")
+        if numbers:
+            self.bar.setFormat(numbers)
+        else:
+            self.cancel_button.setToolTip("Stop after the tile in progress; nothing is kept")
         self.cancel_button.clicked.connect(self.cancel)
         row = QHBoxLayout()
         row.addWidget(self.bar, 1)
@@ -47,43 +300,58 @@ class Runner(QWidget):
         layout.setSpacing(2)
         layout.addLayout(row)
         layout.addWidget(self.text)
+        self._runner.stepped.connect(self._on_step)
+        self._runner.ended.connect(self._on_end)
         self.setVisible(False)
 
     @property
     def running(self) -> bool:
-        """Whether work is going on."""
-        return self._worker is not None
+        """Whether a work is going on."""
+        return self._runner.running
 
-    def start(self, requests: Any, work: Callable[..., Any] = restore) -> None:
-        """Start the work: a generator function of the requests, the engines and a cancel event."""
-        from napari.qt.threading import create_worker
+    def start(
+        self,
+        work: Work,
+        show: Callable[[Any], None],
+        say: Say,
+        cancelled: str = "Cancelled; nothing was kept.",
+    ) -> None:
+        """Start a work.
 
-        if self.running:
-            raise RuntimeError("the runner is busy")
-        self._cancel = threading.Event()
+        Parameters
+        ----------
+        work : callable
+            Returns a generator of `Step`.
+        show : callable
+            Called with the result.
+        say : callable
+            Called with a sentence if there is none, or if it cannot be shown.
+        cancelled : str
+            The sentence if it was cancelled.
+        """
+        # Neither a spinner nor a bar that runs to and fro: they redraw the whole window many times
+        # a second, and without a graphics card that takes the CPU from the network.
+        self._runner.start(work)
+        self._told = show, say, cancelled
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
         self.text.setText("Starting")
         self.cancel_button.setEnabled(True)
         self.setVisible(True)
-        # No `_progress`: its spinner, like a bar that runs to and fro, redraws the whole window
-        # many times a second, and without a graphics card that takes the CPU from the network.
-        self._worker = create_worker(work, requests, self._engines, self._cancel)
-        self._worker.yielded.connect(self._on_step)
-        self._worker.returned.connect(self._on_returned)
-        self._worker.errored.connect(self._on_errored)
-        self._worker.aborted.connect(self._on_aborted)
-        self._worker.start()
 
     def cancel(self) -> None:
-        """Ask the work to stop; it does after the tile in progress."""
-        if self.running:
-            self._cancel.set()
-            self.cancel_button.setEnabled(False)
-            self.text.setText("Cancelling after this tile")
+        """Ask the work to end; it does at its next step."""
+        self._runner.cancel()
+        self.cancel_button.setEnabled(False)
+        self.text.setText("Cancelling after this tile")
+
+    def stop(self) -> None:
+        """Cancel, and tell nobody of it any more."""
+        self._runner.stop()
+        self.setVisible(False)
 
     def _on_step(self, step: Step) -> None:
-        if self._cancel.is_set():
+        if self._runner.cancelling:
             return
         if step.total:
             self.bar.setRange(0, step.total)
@@ -92,19 +360,16 @@ class Runner(QWidget):
         tail = progress_text(step.done, step.total, step.eta) if step.total else step.note
         note = f" ({step.note})" if step.note and step.total else ""
         self.text.setText(head + tail + note)
+        self.stepped.emit(step)
 
-    def _on_returned(self, outcome: Any) -> None:
-        self._end(outcome)
-
-    def _on_errored(self, error: Exception) -> None:
-        self._end(Outcome(error=FAILED))
-
-    def _on_aborted(self) -> None:
-        # napari itself asked the worker to quit: its generator still waits at a yield.
-        self._worker._gen.close()
-        self._end(Outcome(cancelled=True))
-
-    def _end(self, outcome: Any) -> None:
-        self._worker = None
+    def _on_end(self, end: End) -> None:
+        show, say, cancelled = self._told
         self.setVisible(False)
-        self.ended.emit(outcome)
+        if end.error:
+            say(end.error, error=True)
+        elif end.cancelled:
+            say(cancelled)
+        else:
+            with errors_said(say):
+                show(end.result)
+        self.ended.emit(end)

@@ -1,16 +1,17 @@
-"""The sentences that the panel shows: sizes, times, planes, and what will come out.
-
-What belongs here: words made from numbers, without a window.
-"""
+"""The sentences that the panels show: sizes, times, planes, and what will come out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_srgan._gui.layers import View
+if TYPE_CHECKING:
+    from napari_srgan._gui.layers import View
+
+UNIT_SYMBOLS = {"micrometer": "µm", "millimeter": "mm", "nanometer": "nm", "pixel": "px"}
 
 
 def size_text(nbytes: float) -> str:
@@ -102,8 +103,7 @@ def spacing_text(axes: str, scale: Sequence[float], units: Sequence[str], source
     letters = [a for a in axes if a in "ZYX"]
     at = {a: (s, u) for a, s, u in zip(axes.replace("S", ""), scale, units, strict=True)}
     same = len({at[a][1] for a in letters}) == 1
-    short = {"micrometer": "µm", "millimeter": "mm", "nanometer": "nm", "pixel": "px"}
-    unit = [short.get(at[a][1], at[a][1]) for a in letters]
+    unit = [UNIT_SYMBOLS.get(at[a][1], at[a][1]) for a in letters]
     if same:
         return f"{' x '.join(f'{at[a][0]:.4g}' for a in letters)} {unit[0]} ({''.join(letters)})"
     each = (f"{at[a][0]:.4g} {u}" for a, u in zip(letters, unit, strict=True))

@@ -1,6 +1,6 @@
 """The curtain: two layers on one canvas, one on each side of a divider that can be dragged.
 
-What belongs here: the divider, and what it does to the layers. napari has no clipping of images in
+napari has no clipping of images in
 2D (clipping planes act on volumes), and the graphics behind its layers are not public. So the
 right side is a layer of its own, on top: the candidate without the columns left of the divider,
 with the candidate's placement, colours and sliders. It is a view, read slice by slice; nothing is
@@ -14,21 +14,26 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
-from napari_srgan._gui.layers import data_shape, unit_ratio
-from napari_srgan._gui.parts.connections import Connections
-from napari_srgan._gui.parts.grid import is_hidden, show_names, turn_grid
-from napari_srgan._gui.result_layer import LINKED, linear_matrix, unique_name
+from napari_srgan._gui.layers import (
+    add_layer,
+    data_shape,
+    finest_data,
+    linear_matrix,
+    link_looks,
+    to_layer_units,
+)
+from napari_srgan._gui.parts.grid import show_names, turn_grid
+from napari_srgan._gui.parts.widgets import Connections, timer
+from napari_srgan._gui.tags import curtain_tag, is_hidden
 from napari_srgan.errors import InputError
-from napari_srgan.image.views import without_first
+from napari_srgan.image.plane_array import PartArray
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-CURTAIN_KEY = "napari_srgan_curtain"
-"""Metadata of the curtain's layer: it is no image of its own to be measured or restored."""
 _GRIP = 10.0  # canvas pixels from the divider within which it is taken hold of
 _LINE = "#ffd84d"
 
@@ -58,10 +63,7 @@ class Curtain(QObject):
         self._before: list[tuple[Any, bool, bool]] = []
         self._grid = False
         # Many mouse events come between two frames: the layer follows the last one.
-        self._pending = QTimer(self)
-        self._pending.setSingleShot(True)
-        self._pending.setInterval(15)
-        self._pending.timeout.connect(self._apply)
+        self._pending = timer(self, 15, self._apply)
 
     @property
     def is_open(self) -> bool:
@@ -97,20 +99,14 @@ class Curtain(QObject):
         self._grid = viewer.canvas.grid.enabled
         turn_grid(viewer, False)
         self._before = [(la, la.visible, la.name_overlay.visible) for la in viewer.layers]
-        active = viewer.layers.selection.active
         for layer, *_ in self._before:
             layer.visible, layer.name_overlay.visible = layer is left, False
-        self.layer = viewer.add_image(
-            without_first(self._data(), axis, self._start), **self._arguments()
-        )
-        if not right.rgb:
-            self.layer.contrast_limits_range = tuple(right.contrast_limits_range)
-            viewer.layers.link_layers([right, self.layer], LINKED)
+        self.layer = add_layer(viewer, self._part(), self._arguments())
+        link_looks(viewer, [right, self.layer])
         box = self.layer.bounding_box
         box.points, box.line_thickness, box.line_color, box.visible = False, 2, _LINE, True
-        if not (is_hidden(left) or is_hidden(right)):
+        if not (is_hidden(left.name) or is_hidden(right.name)):
             show_names(viewer, [self.layer])  # "curtain: left | right"
-        viewer.layers.selection.active = active
         viewer.mouse_drag_callbacks.append(self._on_drag)
         viewer.mouse_move_callbacks.append(self._on_move)
         self._connections.connect(viewer.layers.events.removed, self._on_removed)
@@ -154,8 +150,8 @@ class Curtain(QObject):
 
     # --- the layer --------------------------------------------------------------------------
 
-    def _data(self) -> Any:
-        return self._right.data[0] if self._right.multiscale else self._right.data
+    def _part(self) -> PartArray:
+        return PartArray(finest_data(self._right), self._axis, self._start)
 
     def _length(self) -> int:
         return 0 if self._right is None else data_shape(self._right)[self._axis]
@@ -167,11 +163,7 @@ class Curtain(QObject):
     def _arguments(self) -> dict[str, Any]:
         right = self._right
         arguments = {
-            "name": unique_name(
-                f"curtain: {self._left.name} | {right.name}",
-                [la.name for la in self._viewer.layers],
-            ),
-            "multiscale": False,
+            "name": f"curtain: {self._left.name} | {right.name}",
             "rgb": right.rgb,
             "scale": right.scale,
             "translate": self._translate(),
@@ -181,7 +173,7 @@ class Curtain(QObject):
             "units": right.units,
             "axis_labels": right.axis_labels,
             "interpolation2d": right.interpolation2d,
-            "metadata": {CURTAIN_KEY: True},
+            "metadata": curtain_tag(),
         }
         if not right.rgb:
             arguments |= {
@@ -201,17 +193,14 @@ class Curtain(QObject):
     def _refresh(self) -> None:
         # The place first: with the data first, the part would stand at its old place for a frame.
         self.layer.translate = self._translate()
-        self.layer.data = without_first(self._data(), self._axis, self._start)
+        self.layer.data = self._part()
 
     # --- events -----------------------------------------------------------------------------
 
     def _along(self, world: Any) -> float:
         """Where a place on the canvas lies along the divided axis, in the candidate's pixels."""
-        dims, right = self._viewer.dims, self._right
-        point = np.asarray(world, dtype=float)[-right.ndim :]
-        units = tuple(dims.units or ())[-right.ndim :]
-        if len(units) == right.ndim:
-            point = point * [unit_ratio(u, own) for u, own in zip(units, right.units, strict=True)]
+        right = self._right
+        point = to_layer_units(world, right, self._viewer.dims)
         return float(right.world_to_data(point)[self._axis])
 
     def _is_near(self, event: Any) -> bool:

@@ -1,31 +1,38 @@
 """Self-test: a layer degraded 4x by a named operator, restored, and put beside the original.
 
-What belongs here: the work, as a generator for a thread, and the layers that it makes.
+The controls; the work, as a generator for a thread; and the layers that it makes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import Signal
 
-from napari_srgan._gui.layers import layer_axes, layer_stack
-from napari_srgan._gui.result_layer import (
+from napari_srgan._gui.layers import (
+    add_layer,
     add_result,
     in_layer_order,
     layer_arguments,
+    layer_axes,
+    layer_stack,
     linear_matrix,
-    placement,
     result_name,
-    unique_name,
+    spacing_source,
+    view_of,
 )
-from napari_srgan._gui.worker import Engines
+from napari_srgan._gui.parts.widgets import DropDown, Form, Message, Part, button, column
+from napari_srgan._gui.runner import End, RunnerBar, Step, errors_said
+from napari_srgan._gui.super_resolve.model_picker import ModelPicker
+from napari_srgan._gui.super_resolve.order import Engines, tiles
+from napari_srgan._gui.tags import self_test_tag, spacing_tag, target_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
-from napari_srgan.image.degradation import Degradation, degradation
-from napari_srgan.image.geometry import factors, scale_text
+from napari_srgan.image.degradation import NAMES, Degradation, degradation
 from napari_srgan.image.intensity import measure
 from napari_srgan.models.catalogue import Card, ModelInfo
 
@@ -35,18 +42,78 @@ if TYPE_CHECKING:
 
     from napari_srgan.image.stack import Stack
 
-SELF_TEST_KEY = "napari_srgan_self_test"
-"""Metadata of a result of a self-test: the heading that its figures stand under."""
 OPTIMISTIC = "Optimistic: same degradation as in training"
-TARGET_KEY = "napari_srgan_target"
-"""Metadata of the reference that a self-test made: the id of the layer that was tested."""
 _RANGES = ("blur", "speckle", "noise")
 _SEED = 0
 
 
+class SelfTest(Part):
+    """Degrade the reference, restore it, and compare.
+
+    Signals
+    -------
+    made(object, object, object)
+        Reference, result and LR layer, once they are in the viewer.
+    """
+
+    made = Signal(object, object, object)
+
+    def __init__(self, viewer: napari.Viewer, reference: Callable[[], Any]) -> None:
+        super().__init__()
+        self._viewer, self._reference = viewer, reference
+        self._engines = Engines()
+        self.model = ModelPicker()
+        self.operator = DropDown(
+            ("as in training", None),
+            *((name, name) for name in NAMES),
+            tip="How the high resolution becomes low resolution",
+        )
+        self.slices = DropDown(("Slice in view", "view"), ("Whole stack", "all"))
+        self.button = button(
+            "Degrade, restore, compare",
+            "Shrink the reference 4x, restore it, and measure the result",
+        )
+        self.runner = RunnerBar("%v of %m tiles")
+        fields = {"Model": self.model, "Degrade by": self.operator, "Slices": self.slices}
+        what = Message(
+            "With the original only: how well is it restored after it was shrunk? The reference "
+            "is taken, or the selected layer."
+        )
+        column(self, what, Form(fields=fields), self.button, self.runner)
+        self.button.clicked.connect(self.start)
+        self.runner.ended.connect(self._on_end)
+
+    def start(self) -> None:
+        """Start, or say why not."""
+        if self.runner.running:
+            return
+        layer = self._reference()
+        with errors_said(self.say):
+            if layer is None:
+                raise InputError("Choose the image to test with as the reference, or select it.")
+            model = self.model.info(layer.rgb)
+            operator_for(model.card, self.operator.value())
+            region: dict[str, tuple[int, int]] = {}
+            if self.slices.value() == "view":
+                view = view_of(layer, self._viewer.dims)
+                if view.outside:
+                    raise InputError(f"The slider is beyond {layer.name}; move it to a slice.")
+                region = {a: (i, i + 1) for a, i in view.index.items()}
+            request = SelfTestRequest(layer, region, model, self.operator.value())
+            self.button.setEnabled(False)
+            self.runner.start(
+                partial(self_test, request, self._engines),
+                lambda result: self.made.emit(*show_self_test(self._viewer, request, result)),
+                self.say,
+            )
+
+    def _on_end(self, end: End) -> None:
+        self.button.setEnabled(True)
+
+
 @dataclass(frozen=True)
-class Trial:
-    """What is tried.
+class SelfTestRequest:
+    """What is tested.
 
     Attributes
     ----------
@@ -66,7 +133,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Tried:
+class SelfTestResult:
     """What came of it.
 
     Attributes
@@ -119,17 +186,17 @@ def heading_for(card: Card, name: str) -> str:
     )
 
 
-def run_trial(trial: Trial, engines: Engines) -> Generator[tuple[int, int], None, Tried]:
+def self_test(request: SelfTestRequest, engines: Engines) -> Generator[Step, None, SelfTestResult]:
     """Degrade the planes, restore them; for a thread.
 
     Yields
     ------
-    tuple of int
-        Tiles done and to do.
+    Step
+        After every tile.
 
     Returns
     -------
-    Tried
+    SelfTestResult
 
     Raises
     ------
@@ -139,77 +206,51 @@ def run_trial(trial: Trial, engines: Engines) -> Generator[tuple[int, int], None
     from napari_srgan.engine.upscaler import Job, plan
     from napari_srgan.image.stack import Stack
 
-    yield 0, 1
-    stack, card = layer_stack(trial.layer), trial.model.card
-    operator = operator_for(card, trial.operator)
-    low, target = _degraded(stack, trial.region, operator, card)
-    yield 0, 1
+    yield Step(0, 1)
+    stack, card = layer_stack(request.layer), request.model.card
+    operator = operator_for(card, request.operator)
+    low, target = _degraded(stack, request.region, operator, card)
+    yield Step(0, 1)
     small = Stack(low, axes=stack.axes, name=stack.name)
-    planned = plan(small, Job(model=trial.model.path))
-    run = engines.get(planned.model, "auto", "auto").run(planned)
-    try:
-        while True:
-            try:
-                step = next(run)
-            except StopIteration as end:
-                result = end.value
-                break
-            yield step.done, step.total
-    finally:
-        run.close()
-    moved = operator.name in ("decimate", "blur-noise") or target.shape != _shape(stack, trial)
-    return Tried(low, target, moved, result, heading_for(card, operator.name))
+    planned = plan(small, Job(model=request.model.path))
+    result = yield from tiles(engines.get(planned.model, "auto", "auto").run(planned))
+    moved = operator.name in ("decimate", "blur-noise") or target.shape != _shape(stack, request)
+    return SelfTestResult(low, target, moved, result, heading_for(card, operator.name))
 
 
-def show_trial(viewer: napari.Viewer, trial: Trial, tried: Tried) -> tuple[Image, Image, Image]:
-    """Add what was tried as layers, and return reference, result and LR layer."""
-    layer, scale = trial.layer, trial.model.card.scale
+def show_self_test(
+    viewer: napari.Viewer, request: SelfTestRequest, made: SelfTestResult
+) -> tuple[Image, Image, Image]:
+    """Add what was made as layers, and return reference, result and LR layer."""
+    layer, factor = request.layer, request.model.card.scale
     axes = layer_axes(layer).replace("S", "")
-    lengths = dict(zip(axes, tried.target.shape, strict=False))
-    region = dict(trial.region) | {a: (0, lengths[a]) for a in "YX"}
-    name = unique_name(f"{layer.name} [LR {scale_text(scale)}]", [la.name for la in viewer.layers])
-    arguments = layer_arguments(layer, region, (1, 1), name, {})
-    growth = np.array(factors(axes, scale))
+    lengths = dict(zip(axes, made.target.shape, strict=False))
+    region = dict(request.region) | {a: (0, lengths[a]) for a in "YX"}
+    arguments = layer_arguments(layer, region, 1, f"{layer.name} [LR {factor}x]", {})
+    growth = np.array([factor if a in "YX" else 1 for a in axes])
     # The rule of `geometry` the other way round: the corners of both coincide.
     arguments["translate"] = arguments["translate"] + linear_matrix(layer) @ ((growth - 1) / 2)
     arguments["scale"] = np.asarray(layer.scale) * growth
-    arguments["metadata"] = {"spacing_source": arguments["metadata"]["spacing_source"]}
-    low = viewer.add_image(tried.low, multiscale=False, **arguments)
+    arguments["metadata"] = spacing_tag(spacing_source(layer))
+    low = add_layer(viewer, made.low, arguments)
     reference = layer
-    if tried.moved:
-        name = unique_name(f"{layer.name} [target]", [la.name for la in viewer.layers])
-        reference = viewer.add_image(
-            tried.target,
-            multiscale=False,
-            **layer_arguments(layer, region, (1, 1), name, {})
-            | {"metadata": {TARGET_KEY: str(layer.unique_id)}, **placement(layer, region, (1, 1))},
-        )
-    metadata = {**tried.result.metadata, SELF_TEST_KEY: tried.heading}
-    card = trial.model.card
-    made = add_result(
-        viewer,
-        low,
-        in_layer_order(tried.result.data, tried.result.axes, layer_axes(layer)),
-        layer_arguments(low, {}, scale, result_name(layer.name, card.name, scale), metadata),
-    )
-    return reference, made, low
-
-
-def original_of(layer: Any, layers: Sequence[Any]) -> Any:
-    """The layer that a self-test made this reference from, if it is there, else the layer itself.
-
-    A second test has to start from the original: a target is resampled already.
-    """
-    key = layer.metadata.get(TARGET_KEY)
-    return next((la for la in layers if str(la.unique_id) == key), layer)
+    if made.moved:
+        arguments = layer_arguments(layer, region, 1, f"{layer.name} [target]", {})
+        arguments["metadata"] = target_tag(layer)
+        reference = add_layer(viewer, made.target, arguments)
+    metadata = {**made.result.metadata, **self_test_tag(made.heading)}
+    name = result_name(layer.name, request.model.card.name, factor)
+    data = in_layer_order(made.result.data, made.result.axes, layer_axes(layer))
+    result = add_result(viewer, low, data, layer_arguments(low, {}, factor, name, metadata))
+    return reference, result, low
 
 
 def _degraded(
     stack: Stack, region: Mapping[str, tuple[int, int]], operator: Degradation, card: Card
 ) -> tuple[np.ndarray, np.ndarray]:
     """Degrade the planes, and give what a model should make of them, in the stack's dtype."""
-    from napari_srgan.measure.grid import refuse_invalid_plane
-    from napari_srgan.measure.protocols import cropped, degraded_plane
+    from napari_srgan.measure.evaluation import cropped, degraded_plane
+    from napari_srgan.measure.reference_grid import refuse_invalid_plane
 
     if stack.is_rgb != (card.channels == 3):
         kinds = ("RGB", "gray") if stack.is_rgb else ("gray", "RGB")
@@ -241,7 +282,7 @@ def _degraded(
     return low, target
 
 
-def _shape(stack: Stack, trial: Trial) -> tuple[int, ...]:
+def _shape(stack: Stack, request: SelfTestRequest) -> tuple[int, ...]:
     """The shape of the tried part of the original, without alpha."""
-    lengths = {a: hi - lo for a, (lo, hi) in trial.region.items() if a not in "YX"}
+    lengths = {a: hi - lo for a, (lo, hi) in request.region.items() if a not in "YX"}
     return tuple(3 if a == "S" else lengths.get(a, n) for a, n in stack.sizes.items())

@@ -1,18 +1,27 @@
 """The figures of the slice in view as they come in, quick ones first, and which are out of date.
 
-What belongs here: the order of the work between threads and the GUI. What is measured is in
-readout.py, how it is shown in compare_table.py.
+Planes are read and measured in a thread, in steps between which the work can be given up.
 """
 
 from __future__ import annotations
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from napari_srgan._gui.background import End, Lane, Work
-from napari_srgan._gui.compare.compare_rows import Row
-from napari_srgan._gui.compare.comparison import Question
-from napari_srgan._gui.compare.readout import Found, Pixels, Ranges, quick, slow
+import numpy as np
+from qtpy.QtCore import QObject, Signal
 
+from napari_srgan._gui.compare.planes import DataRange, Question, SlicePixels
+from napari_srgan._gui.compare.table import Row
+from napari_srgan._gui.parts.widgets import timer
+from napari_srgan._gui.runner import End, LastQuestion, Work
+from napari_srgan.errors import InputError
+from napari_srgan.measure import metrics
+from napari_srgan.measure.plane_measures import Figure, Settings, compared, measure_plane
+
+QUICK = ("psnr", "mse", "rmse", "mae")
+"""Measures of some 10 ms for 2048 x 2048 px; the others take a second."""
+_BAND = 128  # rows; SSIM can be given up between two bands
 _REST = 120  # ms
 _PATIENCE = 0.03  # s; for figures that are there before the slice is drawn, if they are quick
 
@@ -42,7 +51,7 @@ class SliceFigures(QObject):
     changed = Signal()
     failed = Signal(str)
 
-    def __init__(self, ranges: Ranges, parent: QObject) -> None:
+    def __init__(self, ranges: DataRange, parent: QObject) -> None:
         super().__init__(parent)
         self._ranges = ranges
         self.question: Question | None = None
@@ -51,18 +60,12 @@ class SliceFigures(QObject):
         self.span = 0.0
         # PSNR must wait neither for an SSIM, nor for an enlargement of the slice before. They come
         # one after the other all the same: threads that share the interpreter's lock are slow.
-        self._lanes = tuple(Lane(self) for _ in range(3))
-        self._later: list[tuple[Lane, Work]] = []
+        self._lanes = tuple(LastQuestion(self) for _ in range(3))
+        self._later: list[tuple[LastQuestion, Work]] = []
         # What takes long begins when the slider rests: it would take time from the drawing.
-        self._moving = QTimer(self)
-        self._moving.setSingleShot(True)
-        self._moving.setInterval(_REST)
-        self._moving.timeout.connect(self._go_on)
+        self._moving = timer(self, _REST, self._go_on)
         # The enlargement begins once the slice is drawn: a timer comes after the drawing.
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(0)
-        self._soon.timeout.connect(self._go_on)
+        self._soon = timer(self, 0, self._go_on)
         for lane in self._lanes:
             lane.found.connect(self._on_found)
             lane.idle.connect(self._soon.start)
@@ -86,7 +89,7 @@ class SliceFigures(QObject):
             for name in question.candidates
         } | {name: Row(name, question.slice_name) for name in question.errors}
         self.changed.emit()
-        pixels, ranges = Pixels(question), self._ranges
+        pixels, ranges = SlicePixels(question), self._ranges
         size = question.reference.stack.height
         alike = [n for n, p in question.candidates.items() if p.stack.height == size]
         smaller = [n for n in question.candidates if n not in alike]
@@ -111,14 +114,6 @@ class SliceFigures(QObject):
         """Take no answer to the last question any more: its pixels have changed."""
         self.question = None
 
-    def stop(self) -> None:
-        """Give up, and tell nobody any more; for a panel that closes."""
-        self._moving.stop()
-        self._soon.stop()
-        self._later = []
-        for lane in self._lanes:
-            lane.stop()
-
     def is_stale(self) -> bool:
         """Whether no figure shown is that of the slice in view."""
         measured = self.question.settings.measures if self.question is not None else ()
@@ -134,7 +129,7 @@ class SliceFigures(QObject):
         lane, work = self._later.pop(0)
         lane.ask(work)
 
-    def _on_found(self, found: Found | End | None) -> None:
+    def _on_found(self, found: Answer | End | None) -> None:
         if isinstance(found, End):
             self.failed.emit(found.error)
             return
@@ -156,3 +151,97 @@ class SliceFigures(QObject):
             )
         self.span = found.data_range
         self.changed.emit()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A part of the answer: figures of one candidate, or why there are none.
+
+    An error without a candidate is about the reference, so about all of them.
+    """
+
+    question: Question
+    candidate: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    data_range: float = 0.0
+    error: str = ""
+
+
+def quick(
+    pixels: SlicePixels, ranges: DataRange, names: Sequence[str]
+) -> Generator[Answer, None, None]:
+    """Measure what is quick, candidate by candidate.
+
+    Parameters
+    ----------
+    pixels : SlicePixels
+        Of the question.
+    ranges : DataRange
+        Kept between calls.
+    names : sequence of str
+        Which candidates.
+
+    Yields
+    ------
+    Answer
+    """
+    question = pixels.question
+    measures = tuple(m for m in question.settings.measures if m in QUICK)
+    try:
+        span = ranges.of(question)
+        reference = pixels.reference()
+    except InputError as error:
+        yield Answer(question, "", error=str(error))
+        return
+    settings = replace(question.settings, measures=measures) if measures else None
+    for name in names:
+        try:
+            candidate = pixels.candidate(name)
+            figures = measure_plane(reference, candidate, span, settings) if settings else {}
+            yield Answer(question, name, figures, span)
+        except InputError as error:
+            yield Answer(question, name, data_range=span, error=str(error))
+
+
+def slow(pixels: SlicePixels, ranges: DataRange) -> Generator[Answer | None, None, None]:
+    """Measure the others: SSIM of all candidates first, MS-SSIM last.
+
+    Yields
+    ------
+    Answer or None
+        None where the work can be given up.
+    """
+    question = pixels.question
+    measures = [m for m in ("ssim", "pearson", "ms_ssim") if m in question.settings.measures]
+    for measure in measures:
+        for name in question.candidates:
+            yield None
+            # Errors are told of by `quick`, which meets the same ones.
+            try:
+                span, reference = ranges.of(question), pixels.reference()
+                candidate = pixels.candidate(name)
+                if measure == "ssim":
+                    value = yield from _ssim(reference, candidate, span, question.settings)
+                else:
+                    one = replace(question.settings, measures=(measure,))
+                    value = measure_plane(reference, candidate, span, one)[measure]
+            except InputError:
+                continue
+            yield Answer(question, name, {measure: value}, span)
+
+
+def _ssim(
+    reference: np.ndarray, candidate: np.ndarray, span: float, settings: Settings
+) -> Generator[None, None, Figure]:
+    """SSIM in bands that overlap by what the window reaches; their mean is that of the whole."""
+    first, second = compared(reference, settings), compared(candidate, settings)
+    if min(first.shape[:2]) < metrics.SSIM_WINDOW:
+        return None
+    reach = metrics.SSIM_WINDOW - 1
+    total, inside = 0.0, first.shape[0] - reach
+    for start in range(0, inside, _BAND):
+        stop = min(start + _BAND, inside)
+        rows = slice(start, stop + reach)
+        total += (stop - start) * metrics.ssim(first[rows], second[rows], span)
+        yield None
+    return total / inside

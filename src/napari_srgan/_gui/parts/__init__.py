@@ -1,1 +1,1 @@
-"""Widgets that the panels share."""
+"""Widgets and views that the panels share."""

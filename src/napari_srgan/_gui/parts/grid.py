@@ -1,6 +1,6 @@
 """The grid: images side by side, as large as they fit, each under its name.
 
-What belongs here: turning the grid on and off without losing what was in view.
+It is turned on and off without losing what was in view.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_srgan._gui.layers import data_shape, layer_axes, view_of
+from napari_srgan._gui.layers import layer_sizes, view_of
+from napari_srgan._gui.tags import is_hidden
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def side_by_side(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> 
         if whole:
             viewer.fit_to_view(layers=[layer], margin=0.04)
     # A name that was hidden in the record is not written across the picture.
-    show_names(viewer, [*made, *([layer] if there and not is_hidden(made[0]) else [])])
+    show_names(viewer, [*made, *([layer] if there and not is_hidden(made[0].name) else [])])
 
 
 def turn_grid(viewer: napari.Viewer, on: bool) -> None:
@@ -63,17 +64,12 @@ def show_names(viewer: napari.Viewer, layers: Iterable[Any]) -> None:
         layer.name_overlay.font_size = size
 
 
-def is_hidden(layer: Any) -> bool:
-    """Whether a layer's name stands for one that may be a patient's."""
-    return bool(layer.name.startswith("scan-"))
-
-
 def _sees_most(layer: Image, viewer: napari.Viewer) -> bool:
     """Whether one side of the image is in view from end to end, and half of the image at least."""
     try:
         view = view_of(layer, viewer.dims)
     except InputError:
         return False  # its axes are not known; it can be looked at all the same
-    sizes = dict(zip(layer_axes(layer), data_shape(layer), strict=True))
+    sizes = layer_sizes(layer)
     shares = [(hi - lo) / sizes[a] for a, (lo, hi) in (("Y", view.rows), ("X", view.cols))]
     return view.plain and max(shares) == 1 and min(shares) >= 0.5

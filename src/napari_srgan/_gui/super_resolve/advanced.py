@@ -1,7 +1,4 @@
-"""The settings under "Advanced": device, precision, tile, intensity, transform, NaN, output.
-
-What belongs here: those controls and their values as the engine and the command line name them.
-"""
+"""The settings under "Advanced", with values as the engine and the command line name them."""
 
 from __future__ import annotations
 
@@ -18,8 +15,9 @@ from qtpy.QtWidgets import (
     QToolButton,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
-from napari_srgan._gui.parts.parts import Choice, form
+from napari_srgan._gui.parts.widgets import DropDown, Form
 
 FILTERS = "TIFF (*.tif *.tiff);;OME-TIFF (*.ome.tif);;NumPy (*.npy)"
 
@@ -31,14 +29,14 @@ class Advanced(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.device = Choice(
+        self.device = DropDown(
             ("auto", "auto"), ("cpu", "cpu"), tip="auto is the GPU if there is one"
         )
-        self.precision = Choice(
+        self.precision = DropDown(
             *((p, p) for p in ("auto", "float32", "bfloat16", "float16")),
             tip="float32 is the reference; auto is faster only where it cannot be seen",
         )
-        self.tile = Choice(
+        self.tile = DropDown(
             ("auto", "auto"),
             *((f"{n} px", n) for n in (64, 128, 256, 512, 1024)),
             tip="Side of a tile; it changes memory and speed, never the result",
@@ -49,7 +47,7 @@ class Advanced(QWidget):
         self.transform = self._text(
             "none", "none, log or power:0.25; applied before, inverted after; for dark linear OCT"
         )
-        self.nan = Choice(
+        self.nan = DropDown(
             ("refuse", "refuse"),
             ("fill, then put back", "fill"),
             tip="What to do with NaN and infinite pixels",
@@ -61,7 +59,7 @@ class Advanced(QWidget):
             "Change the result as little as is needed so that, shrunk again, it equals the input; "
             "for models trained on area or bicubic shrinking"
         )
-        self.place = Choice(
+        self.place = DropDown(
             ("automatic", "auto"),
             ("in memory", "memory"),
             ("file", "file"),
@@ -78,22 +76,19 @@ class Advanced(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.path)
         row.addWidget(browse)
-        layout = form()
-        self.setLayout(layout)
-        for label, widget in (
-            ("Device", self.device),
-            ("Precision", self.precision),
-            ("Tile", self.tile),
-            ("Intensity", self.intensity),
-            ("Transform", self.transform),
-            ("NaN", self.nan),
-            ("Back-project", self.back_project),
-            ("Anonymise", self.anonymise),
-            ("Output", self.place),
-            ("File", self._file),
-        ):
-            layout.add(label, widget)
-        self._layout = layout
+        fields = {
+            "Device": self.device,
+            "Precision": self.precision,
+            "Tile": self.tile,
+            "Intensity": self.intensity,
+            "Transform": self.transform,
+            "NaN": self.nan,
+            "Back-project": self.back_project,
+            "Anonymise": self.anonymise,
+            "Output": self.place,
+            "File": self._file,
+        }
+        self._layout = Form(self, fields)
         for choice in (self.device, self.precision, self.tile, self.nan, self.place):
             choice.currentIndexChanged.connect(lambda _index: self._on_change())
         self.back_project.toggled.connect(lambda _on: self._on_change())
@@ -104,12 +99,11 @@ class Advanced(QWidget):
     def offer_devices(self, devices: list[str]) -> None:
         """List the devices that are there; what was chosen stays chosen."""
         chosen = self.device.value()
-        self.device.blockSignals(True)
-        self.device.clear()
-        for name in ["auto", *devices]:
-            self.device.addItem(name, name)
-        self.device.choose(chosen)
-        self.device.blockSignals(False)
+        with signals_blocked(self.device):
+            self.device.clear()
+            for name in ["auto", *devices]:
+                self.device.addItem(name, name)
+            self.device.choose(chosen)
 
     def set_defaults(self) -> None:
         """Put everything back to its default."""

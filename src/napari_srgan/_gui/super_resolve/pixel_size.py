@@ -1,7 +1,4 @@
-"""The pixel size of the chosen layer: shown, said to be unknown, or set by hand.
-
-What belongs here: this one row of the panel, and writing a size to a layer and its results.
-"""
+"""The pixel size of the chosen layer: shown, said to be unknown, or set by hand."""
 
 from __future__ import annotations
 
@@ -10,20 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QPushButton, QSizePolicy, QWidget
 
-from napari_srgan._gui.layers import INPUT_KEY, layer_axes, spacing_source
-from napari_srgan._gui.parts.parts import form
-from napari_srgan._gui.result_layer import placement
+from napari_srgan._gui.layers import layer_axes, placement, spacing_source
+from napari_srgan._gui.parts.widgets import Form, button, column, row
 from napari_srgan._gui.sentences import spacing_text
+from napari_srgan._gui.tags import is_made_from, made_from, spacing_tag
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -48,14 +37,13 @@ def set_pixel_size(layer: Image, size: dict[str, float], layers: Iterable[Any]) 
     # The corner of the image stays at the same pixel: positions grow with the pixels.
     layer.translate = np.asarray(layer.translate) * new / old
     layer.scale, layer.units = new, units
-    layer.metadata["spacing_source"] = "user"
+    layer.metadata.update(spacing_tag("user"))
     for other in layers:
-        made = getattr(other, "metadata", {}).get(INPUT_KEY) or {}
-        if made.get("id") != str(layer.unique_id):
-            continue
-        placed = placement(layer, made["region"], made["scale"])
-        other.scale, other.translate, other.units = placed["scale"], placed["translate"], units
-        other.metadata["spacing_source"] = "user"
+        if is_made_from(other, layer):
+            made = made_from(other)
+            placed = placement(layer, made.region, made.factor)
+            other.scale, other.translate, other.units = placed["scale"], placed["translate"], units
+            other.metadata.update(spacing_tag("user"))
 
 
 class PixelSize(QWidget):
@@ -74,30 +62,20 @@ class PixelSize(QWidget):
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.button = QPushButton("Set")
-        self.button.setCheckable(True)
-        self.button.setToolTip("Set the pixel size by hand, in micrometres")
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.text, 1)
-        row.addWidget(self.button)
+        self.button = button("Set", "Set the pixel size by hand, in micrometres", checkable=True)
+        shown = row(self.text, self.button)
+        shown.setStretch(1, 0)
         self.spins = {a: self._spin() for a in "ZYX"}
         self.apply = QPushButton("Apply to the layer")
         self.apply.clicked.connect(self._on_apply)
         self._editor = QWidget()
-        fields = form()
-        self._editor.setLayout(fields)
+        self._fields = Form(self._editor)
         for axis, spin in self.spins.items():
-            fields.addRow(axis, spin)
-        fields.addRow(self.apply)
-        self._fields = fields
+            self._fields.addRow(axis, spin)
+        self._fields.addRow(self.apply)
         self._editor.setVisible(False)
         self.button.toggled.connect(self._editor.setVisible)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addLayout(row)
-        layout.addWidget(self._editor)
+        column(self, shown, self._editor, spacing=2)
 
     def show_layer(self, layer: Image | None) -> None:
         """Show the pixel size of a layer."""

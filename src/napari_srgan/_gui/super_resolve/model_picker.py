@@ -1,16 +1,14 @@
-"""The model drop-down with one line on what the model is for, and the preview button's list.
-
-What belongs here: listing the models that fit a layer. The catalogue itself is models.py.
-"""
+"""The model drop-down with one line on what the model is for, and the preview button's list."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
+from superqt.utils import signals_blocked
 
-from napari_srgan._gui.parts.parts import Choice, Message
+from napari_srgan._gui.parts.widgets import DropDown, Message, button, column
 from napari_srgan.errors import InputError
 from napari_srgan.models.catalogue import list_models, model_for
 
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from napari_srgan.models.catalogue import ModelInfo
 
 
-class _Fresh(Choice):
+class _Fresh(DropDown):
     """A drop-down that asks for its entries again each time it is opened."""
 
     opening = Signal()
@@ -29,7 +27,7 @@ class _Fresh(Choice):
         super().showPopup()
 
 
-class ModelChoice(QWidget):
+class ModelPicker(QWidget):
     """Model and its purpose.
 
     A model that was trained while the panel was open appears the next time the list opens.
@@ -44,10 +42,7 @@ class ModelChoice(QWidget):
         self.box.opening.connect(self.refresh)
         self.purpose = Message()
         """Placed by the panel, across its whole width."""
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.box)
+        column(self, self.box)
         self.box.currentIndexChanged.connect(lambda _i: self._on_change())
         self.refresh()
 
@@ -64,17 +59,16 @@ class ModelChoice(QWidget):
     def refresh(self) -> None:
         """List the models that are there now."""
         chosen = self.box.value()
-        blocked = self.box.blockSignals(True)
-        self.box.clear()
-        self.box.addItem("auto", "auto")
-        for info in list_models():
-            kind = "RGB" if info.card.channels == 3 else "gray"
-            text = info.card.name if kind in info.card.name else f"{info.card.name} ({kind})"
-            self.box.addItem(text, info.card.name)
-            tip = f"{info.card.purpose}\n{info.path}"
-            self.box.setItemData(self.box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.box.choose(chosen)
-        self.box.blockSignals(blocked)
+        with signals_blocked(self.box):
+            self.box.clear()
+            self.box.addItem("auto", "auto")
+            for info in list_models():
+                kind = "RGB" if info.card.channels == 3 else "gray"
+                text = info.card.name if kind in info.card.name else f"{info.card.name} ({kind})"
+                self.box.addItem(text, info.card.name)
+                tip = f"{info.card.purpose}\n{info.path}"
+                self.box.setItemData(self.box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            self.box.choose(chosen)
         self._explain()
 
     def info(self, rgb: bool) -> ModelInfo:
@@ -118,8 +112,7 @@ class PreviewButton(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._rgb = False
-        self.button = QPushButton("Preview")
-        self.button.setToolTip("Restore what the canvas shows, within a second or two")
+        self.button = button("Preview", "Restore what the canvas shows, within a second or two")
         self.button.clicked.connect(lambda: self.clicked.emit())
         self.arrow = QToolButton()
         self.arrow.setArrowType(Qt.ArrowType.DownArrow)

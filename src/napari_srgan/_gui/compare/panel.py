@@ -1,7 +1,7 @@
 """The dock widget Compare: candidates measured against a reference, with bicubic beside them.
 
-What belongs here: following the viewer, and the figures of the slice in view. The controls are in
-compare_controls.py; whole stacks, views, maps and the self-test have their own files.
+The controls in their order from the choice of layers to the findings; following the viewer, and the
+figures of the slice in view. Whole stacks, views, maps and the self-test have their own files.
 """
 
 from __future__ import annotations
@@ -9,28 +9,44 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QFileDialog
-
-from napari_srgan._gui.compare.compare_choices import Choices
-from napari_srgan._gui.compare.compare_controls import HINT, CompareControls
-from napari_srgan._gui.compare.compare_rows import save_csv
-from napari_srgan._gui.compare.compare_stack import csv_rows, stack_rows
-from napari_srgan._gui.compare.comparison import question_for
-from napari_srgan._gui.compare.self_test import SELF_TEST_KEY
+from napari_srgan._gui.compare.candidates import Autofill, CandidateList, CompareRequest
+from napari_srgan._gui.compare.maps import SliceMaps
+from napari_srgan._gui.compare.planes import DataRange, question_for
+from napari_srgan._gui.compare.self_test import SelfTest
 from napari_srgan._gui.compare.slice_figures import SliceFigures
-from napari_srgan._gui.super_resolve.exports import record_of
+from napari_srgan._gui.compare.table import FigureTable, MeasureMenu, MeasureSettings, save_csv
+from napari_srgan._gui.compare.views import Views
+from napari_srgan._gui.compare.whole_stack import WholeStack, csv_rows, stack_rows
+from napari_srgan._gui.parts.widgets import (
+    Fold,
+    Form,
+    LayerPicker,
+    Message,
+    Panel,
+    asked_path,
+    button,
+    row,
+)
+from napari_srgan._gui.runner import errors_said
+from napari_srgan._gui.super_resolve.report import ReportButton
+from napari_srgan._gui.tags import is_candidate, original_of, record_of, self_test_heading
 from napari_srgan.errors import InputError
-from napari_srgan.measure.stacks import Comparison, rows
+from napari_srgan.measure.comparison import rows
 
 if TYPE_CHECKING:
     import napari
 
+# The fidelity model that a report's maps are made with runs where and how it suits.
+_AUTO = {"device": "auto", "precision": "auto", "tile": "auto"}
+HINT = (
+    "Choose a reference (the true high-resolution image) and tick a candidate (a result) of the "
+    "same size. Without a reference, the self-test below makes its own pair."
+)
 NO_LOW = "Choose the LR input as well to see what bicubic enlargement of it gives."
 _ALL_SLICES = ("psnr_mean", "psnr_infinite")
 
 
-class Compare(CompareControls):
+class Compare(Panel):
     """Measure candidates against a reference.
 
     Parameters
@@ -40,13 +56,66 @@ class Compare(CompareControls):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__(napari_viewer)
-        self._choices = Choices(self)
+        from napari.layers import Image
+
+        viewer = napari_viewer
+        super().__init__(viewer)
+        self._ranges = DataRange()
         self._said = ""  # by a part: figures that come in leave it where it is
+
+        def picker(none: str) -> LayerPicker:
+            return LayerPicker(viewer, Image, self._connections, none=none, fits=is_candidate)
+
+        self.reference = picker("choose")
+        self.candidates = CandidateList(viewer, self._connections)
+        self.low = picker("none")
+        self.low.setToolTip("The LR image that bicubic enlarges; found by itself where possible")
+        self.settings = MeasureSettings()
+        self.heading = Message()
+        font = self.heading.font()
+        font.setBold(True)
+        self.heading.setFont(font)
+        self.table = FigureTable()
+        self.where = Message()
+        self.measures = MeasureMenu()
+        self.copy = button(
+            "Copy", "Copy the table, tabs between the columns (Ctrl+C: selected rows)"
+        )
+        self.save = button(
+            "Save CSV", "Save the table, with every slice if the whole stack was measured"
+        )
+        self.message = Message(HINT)
         self.slice = SliceFigures(self._ranges, self)
-        self._pending = QTimer(self)
-        self._pending.setSingleShot(True)
-        self._pending.setInterval(40)
+        self.stack = WholeStack(viewer, self._ranges, self.request)
+        self.views = Views(viewer, self.request)
+        self.maps = SliceMaps(viewer, self._connections, self.request)
+        self.report = ReportButton(
+            viewer, self._connections, lambda: _AUTO, reference=self.reference.value
+        )
+        self.self_test = SelfTest(viewer, self._to_test)
+        self.self_test_fold = Fold("Self-test", self.self_test)
+        self.maps_fold = Fold("Error map, Fourier rings, regions", self.maps)
+        self._autofill = Autofill(self)
+        self.fill(
+            Form(
+                fields={
+                    "Reference": self.reference,
+                    "Candidates": self.candidates,
+                    "LR input": self.low,
+                }
+            ),
+            Fold("Settings", self.settings),
+            self.heading,
+            self.table,
+            self.where,
+            row(self.measures, self.copy, self.save),
+            self.message,
+            self.stack,
+            self.report,
+            self.views,
+            self.maps_fold,
+            self.self_test_fold,
+        )
         self._connect()
         self.refresh()
 
@@ -58,41 +127,67 @@ class Compare(CompareControls):
     def refresh(self) -> None:
         """Take the choices as they are now, and measure the slice in view."""
         self._pending.stop()
-        self._choices.complete()
+        self._autofill.complete()
         self._pending.stop()  # completing the choices is no change of them
         reference = self.reference.value()
-        self.how.show_kind(reference is not None and reference.rgb)
+        self.settings.show_kind(reference is not None and reference.rgb)
         self.views.offer(reference, self.candidates.ticked(), self.low.value())
-        made = [la.metadata.get(SELF_TEST_KEY) for la in self.candidates.ticked()]
+        made = [self_test_heading(la) for la in self.candidates.ticked()]
         self.heading.say(" ".join(dict.fromkeys(text for text in made if text)))
         results = (la for la in self.candidates.ticked() if record_of(la) is not None)
         self.report.show_layer(next(results, None))
-        for button in (self.stack.button, self.copy, self.save):
-            button.setEnabled(reference is not None and not self.stack.task.running)
+        for each in (self.stack.button, self.copy, self.save):
+            each.setEnabled(reference is not None and not self.stack.runner.running)
         self._measure()
+
+    def request(self) -> CompareRequest:
+        """What is chosen.
+
+        Raises
+        ------
+        InputError
+            If no reference or nothing to compare is chosen, or the data range is no number.
+        """
+        reference, low = self.reference.value(), self.low.value()
+        candidates = tuple(self.candidates.ticked())
+        if reference is None or not (candidates or low is not None):
+            raise InputError(HINT)
+        return CompareRequest(
+            reference,
+            candidates,
+            low,
+            self.settings.value(self.measures.value()),
+            self.settings.data_range(),
+        )
+
+    def _to_test(self) -> Any:
+        """The layer of the self-test: the reference, else the selected image, else the only one."""
+        if self.reference.value() is not None:
+            return original_of(self.reference.value(), self.reference.layers())
+        layers, active = self.reference.layers(), self.viewer.layers.selection.active
+        return active if active in layers else (layers[0] if len(layers) == 1 else None)
 
     # --- following the viewer ---------------------------------------------------------------
 
     def _connect(self) -> None:
-        self._pending.timeout.connect(self.refresh)
         for signal in (
             self.reference.changed,
             self.candidates.changed,
             self.low.changed,
-            self.how.changed,
-            self.columns.changed,
+            self.settings.changed,
+            self.measures.changed,
         ):
-            signal.connect(self._pending.start)
+            signal.connect(self.refresh_soon)
         self.slice.changed.connect(self._on_figures)
         self.slice.failed.connect(lambda text: self._clear(text, error=True))
         dims, layers = self.viewer.dims.events, self.viewer.layers.events
         for emitter in (dims.current_step, dims.order):
             self._connections.connect(emitter, self._on_slider)
         for emitter in (layers.inserted, layers.removed, layers.renamed):
-            self._connections.connect(emitter, self._on_layers)
+            self._connections.connect(emitter, self.refresh_soon)
         self.copy.clicked.connect(lambda: self.table.copy())
         self.save.clicked.connect(self._on_save)
-        self.stack.measured.connect(self._on_measured)
+        self.stack.measured.connect(lambda _comparison: self._show())
         self.self_test.made.connect(self._on_tested)
         for part in (self.stack, self.views, self.maps, self.self_test, self.report):
             part.said.connect(self.say)
@@ -103,9 +198,6 @@ class Compare(CompareControls):
             self.message.say(text, error=error)
         self._said = text
 
-    def _on_layers(self, event: Any = None) -> None:
-        self._pending.start()
-
     def _on_slider(self, event: Any = None) -> None:
         self._measure(moved=True)
 
@@ -113,14 +205,14 @@ class Compare(CompareControls):
         """Measure anew: the pixels of a layer are others."""
         self._ranges.forget()
         self.slice.forget_question()
-        self._pending.start()
+        self.refresh_soon()
 
     # --- the slice in view ------------------------------------------------------------------
 
     def _measure(self, moved: bool = False) -> None:
         """Ask for the figures of the slice in view; the old ones turn grey until they are there."""
         try:
-            chosen = self.selection()
+            chosen = self.request()
             self.stack.check(chosen.key())
             self.maps.check(chosen.layers_key())
             question = question_for(
@@ -152,8 +244,8 @@ class Compare(CompareControls):
     def _show(self) -> None:
         """Show slice and stack in one table."""
         whole = stack_rows(self.stack.comparison) if self.stack.comparison is not None else []
-        more = _ALL_SLICES if whole and "psnr" in self.columns.value() else ()
-        self.table.set_measures((*self.columns.value(), *more))
+        more = _ALL_SLICES if whole and "psnr" in self.measures.value() else ()
+        self.table.set_measures((*self.measures.value(), *more))
         self.table.show_rows([*self.slice.rows.values(), *whole])
 
     def _say_where(self) -> None:
@@ -191,9 +283,6 @@ class Compare(CompareControls):
 
     # --- whole stack, self-test, files ------------------------------------------------------
 
-    def _on_measured(self, comparison: Comparison | None) -> None:
-        self._show()
-
     def _on_tested(self, reference: Any, result: Any, low: Any) -> None:
         for layer in self.candidates.layers():
             self.candidates.tick(layer, layer is result)
@@ -204,11 +293,10 @@ class Compare(CompareControls):
         self.refresh()
 
     def _on_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save the figures", "figures.csv", "CSV (*.csv)"
-        )
-        if path:
-            self.save_to(path if Path(path).suffix else f"{path}.csv")
+        with errors_said(self.say):
+            path = asked_path(self, "Save the figures", "figures.csv", "CSV (*.csv)", ".csv")
+            if path is not None:
+                self.save_to(path)
 
     def save_to(self, path: str | Path) -> None:
         """Write the figures as CSV: of all slices if measured, else of the one in view."""
@@ -216,7 +304,7 @@ class Compare(CompareControls):
             if self.stack.comparison is not None:
                 save_csv(path, rows(self.stack.comparison))
             else:
-                chosen = self.selection()
+                chosen = self.request()
                 how = {"mode": chosen.settings.mode, "border": chosen.settings.border}
                 lines = csv_rows(list(self.slice.rows.values()), self.slice.span, how)
                 save_csv(path, [{**line, "reference": chosen.reference.name} for line in lines])
@@ -229,19 +317,8 @@ class Compare(CompareControls):
 
     # --- closing ----------------------------------------------------------------------------
 
-    def changeEvent(self, event: QEvent) -> None:
-        """Let go of the viewer when the dock is closed for good."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ParentChange and self.parentWidget() is None:
-            self._close_down()
-
-    def closeEvent(self, event: Any) -> None:
-        """Stop the work when the window is closed."""
-        self._close_down()
-        super().closeEvent(event)
-
-    def _close_down(self) -> None:
-        self._pending.stop()
-        for part in (self.slice, self.stack, self.views, self.maps, self.self_test, self.report):
-            part.stop()
-        self._connections.disconnect_from()
+    def let_go(self) -> None:
+        """Give up all work, hear of the viewer no more, and put it back as it was."""
+        self.slice.clear()
+        self.views.close_curtain()
+        super().let_go()

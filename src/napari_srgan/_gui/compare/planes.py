@@ -1,24 +1,32 @@
-"""What Compare measures of the slice in view: which planes of which layers, in which way.
+"""What Compare measures of the slice in view: which planes of which layers, and their pixels.
 
-What belongs here: the question, without a window. How it is answered is in readout.py.
+The question is asked on the GUI thread, and nothing is read for it; the pixels are read in the
+thread that answers it.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_srgan._gui.layers import INPUT_KEY, layer_stack, view_of
-from napari_srgan._gui.result_layer import unique_name
+from napari_srgan._gui.layers import layer_stack, unique_name, view_of
 from napari_srgan._gui.sentences import plane_text
+from napari_srgan._gui.tags import is_made_from, made_from
 from napari_srgan.errors import InputError
 from napari_srgan.image.intensity import to_dtype
-from napari_srgan.measure.grid import check_kind, plane_factors, refuse_invalid_plane, whole_factors
-from napari_srgan.measure.planes import Settings
-from napari_srgan.measure.stacks import BICUBIC
+from napari_srgan.measure.comparison import BICUBIC
+from napari_srgan.measure.plane_measures import Settings
+from napari_srgan.measure.reference_grid import (
+    check_kind,
+    on_reference_grid,
+    plane_factor,
+    reference_range,
+    refuse_invalid_plane,
+)
 
 if TYPE_CHECKING:
     from napari.components import Dims
@@ -92,6 +100,11 @@ class Question:
         """Whether the answer is the same; pixels are told apart by identity, not by values."""
         return self._essence() == other._essence()
 
+    @property
+    def position(self) -> dict[str, int]:
+        """The plane of the reference, by the letters of its axes."""
+        return dict(zip(self.reference.stack.plane_axes, self.reference.index, strict=True))
+
     def _essence(self) -> tuple[Any, ...]:
         planes = {"": self.reference, **self.candidates}
         return (
@@ -126,7 +139,7 @@ def question_for(
         try:
             plane = _in_view(layer, dims)
             check_kind(ref.stack, plane.stack)
-            plane_factors(ref.stack, plane.stack)
+            plane_factor(ref.stack, plane.stack)
             planes[layer.name] = plane
             notes += _place_note(reference, layer)
         except InputError as error:
@@ -164,9 +177,9 @@ def part_of(low: Image, candidates: Sequence[Image]) -> dict[str, Range]:
     stack = layer_stack(low)
     part = {a: (0, n) for a, n in stack.sizes.items() if a != "S"}
     for layer in candidates:
-        made: Mapping[str, Any] = layer.metadata.get(INPUT_KEY) or {}
-        if made.get("id") == str(low.unique_id):
-            return part | {a: (int(lo), int(hi)) for a, (lo, hi) in made["region"].items()}
+        if is_made_from(layer, low):
+            region = made_from(layer).region
+            return part | {a: (int(lo), int(hi)) for a, (lo, hi) in region.items()}
     return part
 
 
@@ -195,21 +208,20 @@ def enlarged(
     Raises
     ------
     InputError
-        If the sizes do not differ by whole factors, or not at all.
+        If the sizes do not differ by one whole factor from 2.
     """
     from napari_srgan.image.resampling import bicubic_enlarge
 
     (y0, y1), (x0, x1) = part
     height, width = shape[:2]
-    scale = whole_factors((y1 - y0, x1 - x0), (height, width))
-    if scale is None or scale == (1, 1):
+    factor = height // (y1 - y0)
+    if factor < 2 or (height, width) != (factor * (y1 - y0), factor * (x1 - x0)):
         raise InputError(
             f"The LR input {name} is {y1 - y0} x {x1 - x0} px and the reference {height} x {width} "
             "px: choose an LR input that is a whole number of times smaller."
         )
-    large = np.asarray(bicubic_enlarge(low, scale))
-    sy, sx = scale
-    large = large[y0 * sy : y1 * sy, x0 * sx : x1 * sx]
+    large = np.asarray(bicubic_enlarge(low, factor))
+    large = large[y0 * factor : y1 * factor, x0 * factor : x1 * factor]
     return to_dtype(large, low.dtype)
 
 
@@ -228,3 +240,62 @@ def _place_note(reference: Image, candidate: Image) -> list[str]:
     if first.shape == second.shape and np.any(np.abs(first - second) > room):
         return [f"{candidate.name} and {reference.name} do not lie at the same place."]
     return []
+
+
+class DataRange:
+    """The data range of the last reference, so that moving the slider reads it only once.
+
+    It is that of the whole stack: all slices refer to the same range.
+    """
+
+    def __init__(self) -> None:
+        self._data: Any = None
+        self._range = 0.0
+        self._lock = threading.Lock()
+
+    def of(self, question: Question) -> float:
+        """Return the range that was given by hand, or that of the reference's stack."""
+        if question.data_range is not None:
+            return question.data_range
+        return self.of_stack(question.reference.stack)
+
+    def of_stack(self, stack: Stack) -> float:
+        """Return the range of a reference's stack."""
+        with self._lock:
+            if stack.data is not self._data:
+                self._range = reference_range(stack)
+                self._data = stack.data
+            return self._range
+
+    def forget(self) -> None:
+        """Measure anew the next time: the pixels have changed."""
+        self._data = None
+
+
+class SlicePixels:
+    """The planes of a question on the reference's grid, each read and enlarged only once."""
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self._kept: dict[str, np.ndarray] = {}
+        self._locks = {name: threading.Lock() for name in ("", *question.candidates)}
+
+    def reference(self) -> np.ndarray:
+        """The reference's plane."""
+        with self._locks[""]:
+            if "" not in self._kept:
+                self._kept[""] = self.question.reference.read()
+            return self._kept[""]
+
+    def candidate(self, name: str) -> np.ndarray:
+        """A candidate's plane, enlarged by bicubic if it is smaller."""
+        shape = self.reference().shape
+        plane = self.question.candidates[name]
+        with self._locks[name]:
+            if name not in self._kept:
+                pixels = plane.read()
+                if plane.part is None:
+                    self._kept[name] = on_reference_grid(pixels, shape)[0]
+                else:
+                    self._kept[name] = enlarged(pixels, plane.part, shape, plane.stack.name)
+            return self._kept[name]

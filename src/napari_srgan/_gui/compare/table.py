@@ -1,26 +1,224 @@
-"""The table of Compare: a row a candidate, a column a measure; sorted, copied and saved.
-
-What belongs here: showing figures. Where they come from is not known here.
-"""
+"""The figures of Compare: which are taken and how, their rows, and the table and file of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QBrush, QColor, QFontMetrics, QKeySequence
-from qtpy.QtWidgets import QAbstractItemView, QApplication, QTableWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QSpinBox,
+    QTableWidget,
+    QWidget,
+)
 from qtpy.QtWidgets import QTableWidgetItem as Item
 
-from napari_srgan._gui.compare.compare_rows import (
-    WHOLE,
-    Row,
-    plain,
-)
-from napari_srgan.measure.table import MEASURES, Figure
+from napari_srgan._gui.parts.widgets import DropDown, Form
+from napari_srgan.errors import InputError
+from napari_srgan.measure.plane_measures import MEASURES, Settings
 
+HEADS = {
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "mse": "MSE",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "pearson": "Pearson",
+    "psnr_mean": "Mean",
+    "psnr_infinite": "∞",
+}
+TIPS = {
+    "psnr": "Peak signal-to-noise ratio, dB; of a stack from the mean squared error of all pixels",
+    "ssim": "Structural similarity (Wang 2004: Gaussian window, 11 x 11 px, sigma 1.5)",
+    "ms_ssim": "Multi-scale SSIM (Wang 2003), for images of at least 176 px a side",
+    "mse": "Mean squared error, in the square of the pixels' unit",
+    "rmse": "Root of the mean squared error, in the pixels' unit",
+    "mae": "Mean absolute error (L1), in the pixels' unit",
+    "pearson": "Pearson's correlation of the pixels",
+    "psnr_mean": "Mean of the slices' PSNR, dB, without those that equal the reference",
+    "psnr_infinite": "How many slices equal the reference: their PSNR is infinite",
+}
+LOWER_IS_BETTER = ("mse", "rmse", "mae")
+EMPTY = "–"
+WHOLE = "all"
+"""What stands for the slices in a row of the whole stack."""
+Figure = float | None
+DEFAULT = ("psnr", "ssim")
 _MOST = 8  # rows that are seen without scrolling
 _STALE = "#8c8c8c"
+_TYPICAL = {"psnr": "00.00", "psnr_mean": "00.00", "ssim": "0.0000", "ms_ssim": "0.0000"}
+
+
+# --- which figures, and how --------------------------------------------------------------------
+
+
+class MeasureMenu(QPushButton):
+    """A button with a list of the measures to show."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setText("Measures")
+        self.setToolTip("Which measures are taken and shown")
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        self.boxes = {}
+        for name in MEASURES:
+            action = menu.addAction(HEADS[name])
+            action.setToolTip(TIPS[name])
+            action.setCheckable(True)
+            action.setChecked(name in DEFAULT)
+            action.toggled.connect(self._on_toggle)
+            self.boxes[name] = action
+        self.setMenu(menu)
+
+    def value(self) -> tuple[str, ...]:
+        """The ticked measures; one at least."""
+        return tuple(name for name, box in self.boxes.items() if box.isChecked()) or ("psnr",)
+
+    def _on_toggle(self, on: bool) -> None:
+        self.changed.emit()
+
+
+class MeasureSettings(QWidget):
+    """Mode, border and data range."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mode = DropDown(
+            ("R, G and B", "rgb"),
+            ("Y channel", "y"),
+            tip="What of colours is compared; published tables use the Y channel of 8-bit images",
+        )
+        self.border = QSpinBox()
+        self.border.setRange(0, 9999)
+        self.border.setSuffix(" px")
+        self.border.setToolTip("Pixels of the reference left out on each side")
+        self.span = QLineEdit()
+        self.span.setPlaceholderText("automatic")
+        self.span.setToolTip(
+            "What PSNR and SSIM refer to; automatic: 255 for 8-bit images, else the range of the "
+            "whole reference"
+        )
+        fields = {"Colours": self.mode, "Border": self.border, "Data range": self.span}
+        self._rows = Form(self, fields)
+        self.show_kind(False)
+        self.mode.currentIndexChanged.connect(lambda _i: self.changed.emit())
+        self.border.valueChanged.connect(lambda _v: self.changed.emit())
+        self.span.editingFinished.connect(self.changed.emit)
+
+    def show_kind(self, rgb: bool) -> None:
+        """Offer the mode for RGB only."""
+        self._rows.setRowVisible(self.mode, rgb)
+        self._rgb = rgb
+
+    def value(self, measures: tuple[str, ...]) -> Settings:
+        """The settings for these measures."""
+        mode = self.mode.value() if self._rgb else "rgb"
+        return Settings(mode=mode, border=self.border.value(), measures=measures)
+
+    def data_range(self) -> float | None:
+        """The range given by hand, None for automatic.
+
+        Raises
+        ------
+        InputError
+            If it is not a number above 0.
+        """
+        text = self.span.text().strip().replace(",", ".")
+        if not text:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(
+                f"The data range '{text}' is not a number above 0; correct it under Settings, or "
+                "leave it empty for automatic."
+            )
+        return value
+
+
+# --- figures in words --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Attributes
+    ----------
+    candidate : str
+        Name of the layer, or "bicubic".
+    where : str
+        Which slices, short: "Z=12" or "all".
+    figures : mapping of measure to float or None
+        Those that are known; None: not defined.
+    stale : frozenset of str
+        Which of them are not yet those of the slice in view.
+    """
+
+    candidate: str
+    where: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    stale: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """What stays the same while the slider moves."""
+        return self.candidate, self.where == WHOLE
+
+
+def figure_text(measure: str, value: Figure) -> str:
+    """Write a figure as the table shows it; an infinite PSNR is the sign of infinity."""
+    if value is None:
+        return EMPTY
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if measure in ("psnr", "psnr_mean"):
+        return f"{value:.2f}"
+    if measure in ("ssim", "ms_ssim", "pearson"):
+        return f"{value:.4f}"
+    return f"{value:.4g}"
+
+
+def plain(value: Figure | str) -> str:
+    """Write a value for a file: six digits, "inf", nothing for what is not known."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else f"{value:.6g}"
+
+
+def save_csv(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows as CSV, with a head of all their keys in the order of appearance.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, keys, restval="")
+        writer.writeheader()
+        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+
+
+# --- the table ---------------------------------------------------------------------------------
 
 
 class _Cell(Item):
@@ -75,14 +273,14 @@ class FigureTable(QTableWidget):
         if tuple(measures) == self._measures:
             return
         self._measures, self._sorted = tuple(measures), None
-        heads = self._heads = ["Candidate", "Slice", *(MEASURES[m].label for m in measures)]
+        heads = self._heads = ["Candidate", "Slice", *(HEADS[m] for m in measures)]
         self.clear()
         self.setColumnCount(len(heads))
         self.setHorizontalHeaderLabels(heads)
         header = self.horizontalHeader()
         header.setSortIndicatorShown(False)
         for column, measure in enumerate(measures, start=2):
-            self.horizontalHeaderItem(column).setToolTip(MEASURES[measure].tip)
+            self.horizontalHeaderItem(column).setToolTip(TIPS[measure])
         self._set_widths()
         self.show_rows(self._rows)
 
@@ -123,8 +321,8 @@ class FigureTable(QTableWidget):
         if self._sorted is not None and self._sorted[0] == column:
             order = ascending if self._sorted[1] == descending else descending
         else:
-            rising = column < 2 or MEASURES[self._measures[column - 2]].better == "lower"
-            order = ascending if rising else descending
+            text = column < 2 or self._measures[column - 2] in LOWER_IS_BETTER
+            order = ascending if text else descending
         self._sorted = column, order
         self.sortItems(column, order)
         self.horizontalHeader().setSortIndicator(column, order)
@@ -166,12 +364,9 @@ class FigureTable(QTableWidget):
         widths = []
         # Columns that are being added resize the table before they have heads.
         for column in range(1, min(self.columnCount(), len(self._heads))):
-            texts = [self._heads[column]]
-            if column > 1:
-                measure = MEASURES[self._measures[column - 2]]
-                # A typical figure, so that the columns do not jump when the first ones come.
-                if measure.decimals is not None:
-                    texts.append(measure.text(10.0 if measure.unit else 0.0))
+            measure = "" if column < 2 else self._measures[column - 2]
+            # A typical figure, so that the columns do not jump when the first ones come.
+            texts = [self._heads[column], _TYPICAL.get(measure, "")]
             items = (self.item(r, column) for r in range(self.rowCount()))
             texts += [item.text() for item in items if item is not None]
             widths.append(max(metrics.horizontalAdvance(t) for t in texts) + 8)
@@ -201,7 +396,7 @@ class FigureTable(QTableWidget):
                 continue  # each change is drawn, and the slider should stay smooth
             cell.value = value
             cell.stale = measure in row.stale
-            cell.setText(value if isinstance(value, str) else MEASURES[measure].text(value))
+            cell.setText(value if isinstance(value, str) else figure_text(measure, value))
             cell.setToolTip(row.candidate if column == 0 else "")
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             cell.setTextAlignment(

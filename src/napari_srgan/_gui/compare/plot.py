@@ -1,8 +1,8 @@
 """Curves in a panel: a measure over the slices, or a correlation over frequency.
 
-What belongs here: drawing curves, and telling where one was clicked. It is painted with Qt itself:
-matplotlib takes 2.7 s to import and 0.1 s a drawing (measured on two busy cores), and the window
-may not be blocked longer than that; and Qt knows the colours and the font of napari's theme.
+Painted with Qt itself: matplotlib takes 2.7 s to import and 0.1 s a drawing (measured on two busy
+cores), and the window may not be blocked longer than that; and Qt knows the colours and the font of
+napari's theme.
 """
 
 from __future__ import annotations

@@ -1,0 +1,228 @@
+"""What napari calls to read and to write image files, and the bundled samples.
+
+TIFF with axes, spacing, units and origin; what one of the two hooks writes, the other restores. The
+samples are named as in the catalogue of `sample_data`, one function each; the manifest points at
+them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from napari_srgan._gui.tags import PLACING, spacing_tag, without_spacing
+from napari_srgan.errors import InputError
+from napari_srgan.image.axes import axes_from_labels, checked_dtype
+from napari_srgan.io.formats.tiff import ImageFile, open_tiff
+from napari_srgan.io.open import check_file, image_name
+from napari_srgan.io.sinks import FileSink, OutputSpec
+from napari_srgan.synthetic.samples import sample_path
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+SHARE_OF_MEMORY = 0.25
+"""Images beyond this share of the free memory stay in their file and are read as they are shown."""
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | None:
+    """Return a reader if every path is a TIFF file, else None (as npe2 asks)."""
+    paths = _paths(path)
+    if paths and all(p.suffix.lower() in (".tif", ".tiff") and not p.is_dir() for p in paths):
+        return read
+    return None
+
+
+def read(path: str | Sequence[str]) -> list[LayerData]:
+    """Read each TIFF file into the data of one image layer.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read; napari shows the sentence.
+    """
+    return [_read_one(p) for p in _paths(path)]
+
+
+def _read_one(path: Path) -> LayerData:
+    check_file(path)
+    image = open_tiff(path)
+    plain = image.axes.replace("S", "")
+    if "S" in image.axes and not image.axes.endswith("S"):
+        raise InputError(f"{path.name}: the colour samples must come last, not as {image.axes}.")
+    metadata = dict(image.metadata)
+    extra = metadata.pop(PLACING, {})
+    meta: dict[str, Any] = {
+        "name": image_name(path),
+        "scale": image.scale,
+        "translate": image.translate,
+        "units": image.units,
+        "axis_labels": tuple(plain.lower()),
+        "rgb": "S" in image.axes,
+        "metadata": metadata | spacing_tag(image.spacing_source),
+    }
+    n = len(plain)  # another program may have dropped an axis: what no longer fits is left out
+    fitting = {"rotate": [n * n], "shear": [n * (n - 1) // 2, n * n], "affine": [(n + 1) ** 2]}
+    for key, sizes in fitting.items():
+        if key in extra and np.size(extra[key]) in sizes:
+            meta[key] = np.asarray(extra[key])
+    return _in_memory_or_lazy(image), meta, "image"
+
+
+def _in_memory_or_lazy(image: ImageFile) -> Any:
+    data: Any = image.data
+    if data.nbytes <= SHARE_OF_MEMORY * psutil.virtual_memory().available:
+        return np.asarray(data)
+    import dask.array  # napari brings it; the core does without
+
+    chunks = tuple(n if a in "YXS" else 1 for a, n in zip(image.axes, data.shape, strict=True))
+    return dask.array.from_array(data, chunks=chunks, name=False, meta=np.empty(0, data.dtype))
+
+
+def _paths(path: str | Sequence[str]) -> list[Path]:
+    return [Path(p) for p in ([path] if isinstance(path, str) else path)]
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Write an image layer as TIFF, plane by plane.
+
+    Axes (from the axis labels), scale, translate, units and the layer's metadata, provenance
+    included, are kept; so are rotation, shear and affine, for this plugin's reader. Of a
+    multiscale layer the finest level is written.
+
+    Parameters
+    ----------
+    path : str
+        Ending in .tif, .tiff, .ome.tif or .ome.tiff; a file that is there is replaced (napari's
+        dialog has asked).
+    data, meta
+        The layer's data and attributes, as npe2 gives them.
+
+    Returns
+    -------
+    list of str
+        The path.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    if meta.get("multiscale"):
+        data = data[0]
+    name = str(meta.get("name") or "image")
+    rgb = bool(meta.get("rgb"))
+    ndim = len(data.shape) - rgb
+    axes = axes_from_labels(tuple(meta.get("axis_labels") or ()), ndim, rgb)
+    if axes is None:
+        raise InputError(
+            f"{name} has {ndim} axes without known labels; set the layer's axis_labels to letters"
+            " of TCZYX before saving it as TIFF."
+        )
+    if 0 in data.shape:
+        raise InputError(f"{name} is empty: its shape is {tuple(data.shape)}.")
+    spec = OutputSpec(
+        shape=tuple(int(n) for n in data.shape),
+        axes=axes,
+        dtype=checked_dtype(data.dtype, name),
+        scale=_numbers(meta.get("scale"), ndim, 1.0),
+        translate=_numbers(meta.get("translate"), ndim, 0.0),
+        units=tuple(str(u) for u in meta.get("units") or ("pixel",) * ndim),
+        name=name,
+        metadata=_metadata(meta, ndim),
+    )
+    sink = FileSink(path, overwrite=True)
+    sink.open(spec)
+    try:
+        inner = [a for a in axes if a in "YXS"]
+        order = [inner.index(a) for a in "YXS" if a in inner]
+        lengths = [range(n) for a, n in zip(axes, spec.shape, strict=True) if a not in "YXS"]
+        for index in itertools.product(*lengths):
+            at = iter(index)
+            key = tuple(slice(None) if a in "YXS" else next(at) for a in axes)
+            sink.write(index, 0, 0, np.asarray(data[key]).transpose(order))
+        sink.commit()
+    except BaseException:
+        sink.abort()
+        raise
+    return [path]
+
+
+def _numbers(given: Any, n: int, default: float) -> tuple[float, ...]:
+    values = tuple(float(v) for v in ([default] * n if given is None else given))
+    return values[-n:]
+
+
+def _metadata(meta: Mapping[str, Any], ndim: int) -> dict[str, Any]:
+    """The layer's metadata, with what the format has no place for beside it."""
+    kept = without_spacing(meta.get("metadata") or {})
+    extra = {}
+    plain = {"rotate": np.eye(ndim), "shear": np.zeros(0), "affine": np.eye(ndim + 1)}
+    for key, usual in plain.items():
+        value = np.asarray(meta[key], float) if meta.get(key) is not None else usual
+        trivial = not value.any() if key == "shear" else np.array_equal(value, usual)
+        if not trivial:
+            extra[key] = value.tolist()
+    return {**kept, PLACING: extra} if extra else kept
+
+
+# --- samples ----------------------------------------------------------------------------------
+
+
+def oct_volume_lr() -> list[LayerData]:
+    """OCT volume LR: the HR volume shrunk 4x."""
+    return [_layer("oct_volume_lr")]
+
+
+def oct_volume_hr() -> list[LayerData]:
+    """OCT volume HR: the mean of many frames."""
+    return [_layer("oct_volume_hr")]
+
+
+def oct_volume_truth() -> list[LayerData]:
+    """OCT volume, the speckle-free truth."""
+    return [_layer("oct_volume_truth")]
+
+
+def oct_volume_coarse_lr() -> list[LayerData]:
+    """OCT volume LR: an instrument of 4x coarser resolution."""
+    return [_layer("oct_volume_coarse_lr")]
+
+
+def oct_frame_hr() -> list[LayerData]:
+    """OCT single frames HR with full speckle, 12 bits in uint16."""
+    return [_layer("oct_frame_hr")]
+
+
+def oct_frame_coarse_lr() -> list[LayerData]:
+    """OCT single frames LR of the same scatterers, 12 bits in uint16."""
+    return [_layer("oct_frame_coarse_lr")]
+
+
+def tissue_rgb_lr() -> list[LayerData]:
+    """Stained tissue LR, RGB: the HR image shrunk 4x."""
+    return [_layer("tissue_rgb_lr")]
+
+
+def tissue_rgb_hr() -> list[LayerData]:
+    """Stained tissue HR, RGB."""
+    return [_layer("tissue_rgb_hr")]
+
+
+def _layer(name: str) -> LayerData:
+    """Read a sample as a dragged file is read, and show a stack over its dtype's whole range."""
+    ((data, attributes, kind),) = read(str(sample_path(name)))
+    attributes["name"] = name
+    if not attributes["rgb"]:
+        # 12 bits in the frames; the same limits for LR and HR make their grey levels comparable.
+        attributes["contrast_limits"] = (0, 255 if data.dtype == np.uint8 else 4095)
+    return data, attributes, kind

@@ -1,0 +1,372 @@
+"""The dock widget Super-resolve: a layer and a model in, a 4x layer beside it out.
+
+The controls in their order from the input to the result; following the viewer; starting the work
+and showing what comes of it. What a control does by itself is in its own file.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox
+
+from napari_srgan._gui.layers import view_of
+from napari_srgan._gui.parts.widgets import Fold, Form, LayerPicker, Message, Panel, button, row
+from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
+from napari_srgan._gui.super_resolve.advanced import Advanced
+from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
+from napari_srgan._gui.super_resolve.order import (
+    Engines,
+    Order,
+    Restored,
+    Speeds,
+    full_order,
+    preview_orders,
+    restore,
+)
+from napari_srgan._gui.super_resolve.pixel_size import PixelSize, set_pixel_size
+from napari_srgan._gui.super_resolve.region_picker import RegionPicker
+from napari_srgan._gui.super_resolve.report import ReportButton
+from napari_srgan._gui.super_resolve.results import Exports, show_results
+from napari_srgan._gui.super_resolve.trust_maps import TrustMaps
+from napari_srgan._gui.tags import is_trust_map, record_of
+from napari_srgan.errors import InputError
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image
+
+DOCK = "Super-resolve (SRGAN upscale)"
+"""Name that napari gives the dock when it is opened from the Plugins menu: one dock, not two."""
+_log = logging.getLogger(__name__)
+
+
+class SuperResolve(Panel):
+    """Super-resolve an image layer.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The viewer; napari passes it by this name.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        from napari.layers import Image
+
+        viewer = napari_viewer
+        super().__init__(viewer)
+        self._speeds, self._engines = Speeds(), Engines()
+        self._devices: list[str] = []
+        self._error_about: str | None = None
+        self.layer = LayerPicker(viewer, Image, self._connections)
+        self.model = ModelPicker()
+        self.region = RegionPicker(viewer, self._connections)
+        self.pixel_size = PixelSize()
+        self.advanced = Advanced()
+        self.fold = Fold("Advanced", self.advanced)
+        self.grid = QCheckBox("Show side by side in the grid")
+        self.grid.setChecked(grid_wanted())
+        self.summary = Message()
+        self.preview = PreviewButton()
+        self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
+        self.runner = RunnerBar()
+        self.message = Message()
+        self.exports = Exports(viewer)
+        settings = self.advanced.job
+        self.trust = TrustMaps(viewer, self.runner, self._engines, settings)
+        self.report = ReportButton(viewer, self._connections, settings, self.runner, self._engines)
+        # torch is loaded once the panel is on the screen: it takes seconds.
+        self._loading = Runner(self)
+        self._loading_soon = QTimer(self)
+        self._lay_out()
+        self._connect()
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        top = Form(fields={"Image": self.layer, "Model": self.model})
+        top.addRow(self.model.purpose)
+        buttons = row(self.preview, self.run, spacing=6)
+        buttons.setStretch(0, 0)
+        self.fill(
+            top,
+            self.region,
+            Form(fields={"Pixel size": self.pixel_size}),
+            self.fold,
+            self.grid,
+            self.summary,
+            buttons,
+            self.runner,
+            self.message,
+            self.trust,
+            self.exports,
+            self.report,
+        )
+
+    def choose_layer(self, layer: Image) -> bool:
+        """Choose the image layer; False if the viewer does not hold it."""
+        return self.layer.choose(layer)
+
+    def set_defaults(self) -> None:
+        """Put what, model and Advanced back to their defaults."""
+        self.model.box.choose("auto")
+        self.region.set_defaults()
+        self.advanced.set_defaults()
+
+    def start(self) -> None:
+        """Super-resolve what is chosen, or say why not."""
+        self._start(preview=False)
+
+    def start_preview(self) -> None:
+        """Restore what the canvas shows, with one model or several."""
+        self._start(preview=True)
+
+    def say(self, text: str, error: bool = False) -> None:
+        """Show a sentence; an error also appears as napari's notification."""
+        self.message.say(text, error=error)
+        self._error_about = None
+        if error:
+            from napari.utils.notifications import show_error
+
+            show_error(text)
+
+    # --- following the viewer ---------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self._loading_soon.setSingleShot(True)
+        self._loading_soon.setInterval(100)
+        self._loading_soon.timeout.connect(lambda: self._loading.start(load_torch))
+        self._loading.ended.connect(self._on_devices)
+        for signal in (
+            self.layer.changed,
+            self.model.changed,
+            self.region.changed,
+            self.advanced.changed,
+        ):
+            signal.connect(self.refresh_soon)
+        dims, layers = self.viewer.dims.events, self.viewer.layers
+        for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
+            self._connections.connect(emitter, self.refresh_soon)
+        self._connections.connect(layers.selection.events.active, self._on_active)
+        self._connections.connect(layers.events.inserted, self.refresh_soon)
+        self.run.clicked.connect(self.start)
+        self.preview.clicked.connect(self.start_preview)
+        self.runner.ended.connect(lambda _end: self.refresh())
+        self.exports.said.connect(self.say)
+        for part in (self.trust, self.report):
+            part.said.connect(self._on_finding)
+        self.pixel_size.given.connect(self._on_pixel_size)
+        self.grid.toggled.connect(remember_grid_wanted)
+
+    def _on_active(self, event: Any = None) -> None:
+        """Take a selected result as the one to save, any other image as the one to restore."""
+        active = self.viewer.layers.selection.active
+        if active is not None and not self.runner.running:
+            if record_of(active) is not None:
+                self._offer(active)
+            elif not is_trust_map(active):
+                self.layer.choose(active)
+        self.refresh_soon()
+
+    def refresh(self) -> None:
+        """Say anew what will come out, or what is in the way."""
+        layer = self.layer.value()
+        if self.exports.layer is not None and self.exports.layer not in self.viewer.layers:
+            self._offer(None)
+        self.region.show_layer(layer)
+        self._pending.stop()  # showing the layer's choices is no change of them
+        ready = layer is not None and not self.runner.running
+        self.run.setEnabled(ready)
+        self.preview.setEnabled(ready)
+        for part in (self.trust, self.report):
+            part.enable(not self.runner.running)
+        if layer is None:
+            self.pixel_size.show_layer(None)
+            self.summary.say("Open an image first: File > Open, or File > Open Sample.")
+            return
+        self.model.show_kind(layer.rgb)
+        self.preview.show_kind(layer.rgb)
+        try:
+            self.pixel_size.show_layer(layer)
+            order = self._full_order(layer)
+            self.summary.say(order.text(self._speeds, self._devices))
+        except InputError as error:
+            self.summary.say(str(error), error=True)
+        self._drop_old_error()
+
+    def _drop_old_error(self) -> None:
+        """Take an error away once the choices that it is about have changed."""
+        about = self.summary.text()
+        if self.message.is_error and self._error_about not in (None, about):
+            self.message.say("")
+        self._error_about = about
+        # The same sentence above and below the button would be once too many.
+        self.summary.setVisible(bool(about) and about != self.message.text())
+
+    def _full_order(self, layer: Image) -> Order:
+        view = view_of(layer, self.viewer.dims)
+        return full_order(
+            layer,
+            view,
+            self.region.region(layer, view),
+            self.model.info(layer.rgb),
+            self.advanced.job(),
+            place=self.advanced.place.value(),
+            path=self.advanced.file(),
+        )
+
+    # --- working ----------------------------------------------------------------------------
+
+    def _start(self, preview: bool) -> None:
+        layer = self.layer.value()
+        if self.runner.running:
+            return
+        self.message.say("")
+        with errors_said(self.say):
+            if layer is None:
+                raise InputError("There is no image layer to restore; open an image first.")
+            orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
+            started = time.perf_counter()
+            self.runner.start(
+                partial(restore, orders, self._engines),
+                lambda restored: self._show(orders, restored, started),
+                self.say,
+            )
+        self.refresh()
+
+    def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
+        view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
+        names = names or [self.model.value()]
+        return preview_orders(layer, view, names, self.advanced.job(), self._speeds, self._devices)
+
+    def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
+        self._speeds.note_all(orders, restored)
+        layers, text = show_results(
+            self.viewer,
+            orders,
+            restored,
+            seconds=time.perf_counter() - started,
+            grid=self.grid.isChecked(),
+            drawn=self.region.area.value(),
+        )
+        self._offer(layers[-1])
+        self.say(text)
+
+    def _offer(self, layer: Image | None) -> None:
+        """Offer what can be done with a result."""
+        for part in (self.exports, self.trust, self.report):
+            part.show_layer(layer)
+
+    def _on_finding(self, text: str, error: bool) -> None:
+        self.say(text, error=error)
+        self.refresh()
+
+    def _on_pixel_size(self, size: dict[str, float]) -> None:
+        layer = self.layer.value()
+        if layer is not None:
+            set_pixel_size(layer, size, self.viewer.layers)
+            self.refresh_soon()
+
+    # --- opening and closing ----------------------------------------------------------------
+
+    def showEvent(self, event: Any) -> None:
+        """Begin to load torch when what is on its way to the screen has been drawn."""
+        super().showEvent(event)
+        if not (self._devices or self._loading.running):
+            self._loading_soon.start()
+
+    def let_go(self) -> None:
+        """Give up all work and hear of the viewer no more."""
+        self._loading_soon.stop()
+        super().let_go()
+
+    def _on_devices(self, end: End) -> None:
+        self._devices = end.result or []  # a broken installation is named when work is asked for
+        if self._devices:
+            self.advanced.offer_devices(self._devices)
+            self.refresh_soon()
+
+
+def load_torch() -> Generator[None, None, list[str]]:
+    """Import all that a run needs and the first click would else import; return the devices.
+
+    By planning a run of nothing, which also loads the default model: a list of modules would
+    soon be out of date.
+    """
+    yield
+    import napari_srgan.engine.window  # noqa: F401  # what a plan does not need but a run does
+    from napari_srgan.engine.devices import available_devices
+    from napari_srgan.engine.upscaler import Job, plan
+    from napari_srgan.image.stack import Stack
+
+    # A broken default model is named when work is asked for; the devices are there all the same.
+    with suppress(InputError):
+        plan(Stack(np.zeros((8, 8), np.uint8)), Job(device="cpu"))
+    return available_devices()
+
+
+# --- what is remembered from one session to the next -------------------------------------------
+
+
+def _viewing() -> Any:
+    """The settings that the manifest declares, as napari's Preferences show them."""
+    from napari.settings import get_plugin_settings
+
+    return get_plugin_settings("napari-srgan").viewing
+
+
+def grid_wanted() -> bool:
+    """Whether results are shown beside their input in the grid; True unless turned off."""
+    try:
+        return bool(_viewing().side_by_side)
+    except Exception:  # broken settings must never keep the panel from opening
+        _log.debug("the plugin's settings cannot be read", exc_info=True)
+        return True
+
+
+def remember_grid_wanted(on: bool) -> None:
+    """Keep the choice for the next session."""
+    try:
+        _viewing().side_by_side = bool(on)
+    except Exception:
+        _log.warning("the choice of the grid view could not be kept", exc_info=True)
+
+
+# --- Layers > Filter > Super-resolve 4x --------------------------------------------------------
+
+
+def open_panel(viewer: napari.Viewer) -> SuperResolve:
+    """Return the panel Super-resolve of this window, opened and in front."""
+    window = viewer.window
+    panel = window.dock_widgets.get(DOCK)
+    if panel is None:
+        panel = SuperResolve(viewer)
+        window.add_dock_widget(panel, name=DOCK)
+    dock = panel.parentWidget()
+    dock.show()
+    dock.raise_()
+    return panel
+
+
+def super_resolve_active_layer(viewer: napari.Viewer) -> None:
+    """Super-resolve the active image layer, whole, with the default settings."""
+    from napari.layers import Image
+    from napari.utils.notifications import show_error
+
+    active = viewer.layers.selection.active
+    if not isinstance(active, Image):
+        show_error("Select an image layer first; super-resolution works on image layers.")
+        return
+    panel = open_panel(viewer)
+    if panel.runner.running:
+        panel.say("One job is running already; wait for it or cancel it.", error=True)
+        return
+    panel.set_defaults()
+    panel.choose_layer(active)
+    panel.start()

@@ -1,0 +1,244 @@
+"""A result in the viewer, and what is done with it: save it, save a figure, copy the methods text.
+
+The record behind the text is the engine's, the file formats are those of files.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QApplication
+
+from napari_srgan._gui.layers import (
+    add_result,
+    in_layer_order,
+    layer_arguments,
+    layer_axes,
+    result_name,
+    spacing_source,
+)
+from napari_srgan._gui.parts.grid import side_by_side
+from napari_srgan._gui.parts.widgets import Part, asked_path, button, row
+from napari_srgan._gui.runner import End, Runner, Step, errors_said
+from napari_srgan._gui.sentences import plane_text, time_text
+from napari_srgan._gui.super_resolve.advanced import FILTERS
+from napari_srgan._gui.tags import is_preview, kept_metadata, preview_tag, record_of
+from napari_srgan.engine.record import methods_text
+from napari_srgan.errors import InputError
+from napari_srgan.trust.consistency import sentence
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Image, Shapes
+
+    from napari_srgan._gui.super_resolve.order import Order, Restored
+
+FIGURES = (".png", ".jpg", ".tif", ".tiff")
+
+
+def show_results(
+    viewer: napari.Viewer,
+    orders: Sequence[Order],
+    restored: Sequence[Restored],
+    *,
+    seconds: float,
+    grid: bool,
+    drawn: Shapes | None = None,
+) -> tuple[list[Image], str]:
+    """Add the results above their inputs and, with `grid`, show them side by side.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    orders, restored
+        What was asked for, and what came of it.
+    seconds : float
+        From the click to the result, as the user lived it.
+    grid : bool
+    drawn : Shapes, optional
+        The layer with the drawn area; it is hidden in the grid, where it would get a cell.
+
+    Returns
+    -------
+    list of Image, str
+        The new layers, and what the panel says about them.
+    """
+    if orders[0].preview:
+        # They are looks, not results.
+        for layer in [la for la in viewer.layers if is_preview(la)]:
+            viewer.layers.remove(layer)
+    pairs = list(zip(orders, restored, strict=True))
+    # Each goes right above the input, so the last is added first.
+    made = [_add(viewer, order, one) for order, one in reversed(pairs)][::-1]
+    note = ""
+    if grid:
+        if drawn is not None and drawn.visible:
+            drawn.visible = False
+            note = f"{drawn.name} is hidden, to leave its room in the grid."
+        side_by_side(viewer, orders[0].layer, made)
+    last, sizes = orders[-1], orders[-1].stack.sizes
+    if last.preview:
+        (y0, y1), (x0, x1) = last.region["Y"], last.region["X"]
+        whole = (y0, y1) == last.view.rows and (x0, x1) == last.view.cols
+        part = "what is in view" if whole else "the middle of the view"
+        if not whole and viewer.dims.ndisplay == 2:
+            viewer.fit_to_view(layers=made)
+        plane = plane_text(last.view.index, sizes)
+        text = f"Preview of {part}, {y1 - y0} x {x1 - x0} px of {plane}, in {time_text(seconds)}."
+    else:
+        text = f"Done in {time_text(seconds)}: {made[-1].name}."
+        if last.path is not None:
+            text += f" Written to {last.path}."
+    text = f"{text} {sentence(record_of(restored[-1].result))}".rstrip()
+    warnings = dict.fromkeys(w for one in restored for w in one.plan.warnings)
+    return made, " ".join([text, *warnings, note]).rstrip()
+
+
+def _add(viewer: napari.Viewer, order: Order, one: Restored) -> Image:
+    layer, model = order.layer, order.model.card.name
+    # The recorded name, not the layer's: it is hidden where it may be a patient's.
+    recorded = str(record_of(one.result)["input"])
+    metadata = dict(one.result.metadata) | (preview_tag() if order.preview else {})
+    arguments = layer_arguments(
+        layer,
+        order.region,
+        order.factor,
+        result_name(recorded, model, order.factor, preview=order.preview),
+        metadata,
+    )
+    data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
+    return add_result(viewer, layer, data, arguments)
+
+
+def calibrated(viewer: napari.Viewer) -> bool:
+    """Whether a scale bar in this view would be true.
+
+    It would if every visible image has a physical pixel size that is known, not assumed, and
+    napari can bring their units together.
+    """
+    from napari.layers import Image
+
+    shown = [la for la in viewer.layers if isinstance(la, Image) and la.visible]
+    known = bool(shown) and all(spacing_source(la) in ("file", "user") for la in shown)
+    return known and viewer.layers.units is not None
+
+
+def save_figure(viewer: napari.Viewer, path: str | Path) -> bool:
+    """Write the canvas as it is to an image file, with a scale bar if that is true.
+
+    Returns
+    -------
+    bool
+        Whether a scale bar was drawn. The view is afterwards as it was.
+    """
+    bar = viewer.canvas.overlays.scale_bar
+    before, drawn = (bar.visible, bar.gridded), calibrated(viewer)
+    try:
+        bar.visible = drawn
+        viewer.screenshot(str(path), canvas_only=True, flash=False, scale=2)
+    finally:
+        bar.visible, bar.gridded = before
+    return drawn
+
+
+def save_layer(path: Path, data: Any, attributes: dict[str, Any]) -> Generator[Step, None, str]:
+    """Write a result with its provenance, and return the name of the file; for a thread.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    from napari_srgan._gui.files import write_image
+
+    yield Step(note="Saving")
+    try:
+        write_image(str(path), data, attributes)
+    except OSError as error:
+        raise InputError(f"{path.name} could not be written: {error.strerror or error}.") from error
+    return path.name
+
+
+class Exports(Part):
+    """Save result, save figure, copy methods text; enabled when there is a result."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._layer: Image | None = None
+        self._saving = Runner(self)
+        self._saving.ended.connect(self._on_saved)
+        self.save = button(
+            "Save result", "Write the result with its pixel size and where it comes from"
+        )
+        self.figure = button(
+            "Save figure", "Write the canvas as an image; with a scale bar only if calibrated"
+        )
+        self.methods = button(
+            "Copy methods", "Copy the methods text, a paragraph for a paper, to the clipboard"
+        )
+        self.setLayout(row(self.save, self.figure, self.methods))
+        self.save.clicked.connect(self._on_save)
+        self.figure.clicked.connect(self._on_figure)
+        self.methods.clicked.connect(self._on_methods)
+        self.show_layer(None)
+
+    @property
+    def layer(self) -> Image | None:
+        """The result that the buttons act on."""
+        return self._layer
+
+    def show_layer(self, layer: Image | None) -> None:
+        """Act on this result from now on."""
+        self._layer = layer
+        self.save.setEnabled(layer is not None and not self._saving.running)
+        self.methods.setEnabled(layer is not None)
+        self.setVisible(layer is not None)
+
+    def _on_save(self) -> None:
+        name = f"{self._layer.name.replace(' [', '_').rstrip(']').replace(' ', '_')}.tif"
+        with errors_said(self.say):
+            path = asked_path(self, "Save the result", name, FILTERS, ".tif")
+            if path is not None:
+                self.save_to(path)
+
+    def save_to(self, path: str | Path) -> None:
+        """Write the result in a thread, so that the window stays alive."""
+        data, attributes, _ = self._layer.as_layer_data_tuple()
+        attributes["metadata"] = kept_metadata(attributes["metadata"])
+        self._saving.start(lambda: save_layer(Path(path), data, attributes))
+        self.save.setEnabled(False)
+        self.say(f"Saving {Path(path).name} ...")
+
+    def _on_saved(self, end: End) -> None:
+        self.save.setEnabled(self._layer is not None)
+        self.say(end.error or f"Saved {end.result}.", error=bool(end.error))
+
+    def _on_figure(self) -> None:
+        with errors_said(self.say):
+            path = asked_path(self, "Save the figure", "figure.png", "PNG (*.png)", ".png")
+            if path is not None:
+                self.figure_to(path)
+
+    def figure_to(self, path: str | Path) -> None:
+        """Write the canvas."""
+        if Path(path).suffix.lower() not in FIGURES:
+            self.say(f"{Path(path).name}: figures are written as {', '.join(FIGURES)}.", error=True)
+            return
+        try:
+            drawn = save_figure(self._viewer, path)
+        except OSError as error:
+            self.say(f"{Path(path).name} could not be written: {error.strerror}.", error=True)
+            return
+        why = "" if drawn else ", without a scale bar because the pixel size is not known"
+        self.say(f"Saved {Path(path).name}{why}.")
+
+    def _on_methods(self) -> None:
+        record = record_of(self._layer)
+        if record is None:
+            self.say("This layer carries no record of how it was made.", error=True)
+            return
+        QApplication.clipboard().setText(methods_text(record))
+        self.say("The methods text is on the clipboard.")
