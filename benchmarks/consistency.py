@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from napari_srgan import load_model, upscale
+from napari_srgan.engine.tiles import plan_tiles
 from napari_srgan.image.intensity import measure
 from napari_srgan.image.stack import Stack
 from napari_srgan.trust.meter import Meter
@@ -28,14 +29,15 @@ def main() -> None:
     low = np.random.default_rng(0).integers(0, 256, (side, side)).astype(np.uint8)
     model = load_model("srresnet-gray")
     operator, intensity = operator_of(model.card), measure(Stack(low))
+    (whole_plane,) = plan_tiles(side, side, side, 0)
     whole, part = [], []
     for _ in range(options.repeats):
         start = time.perf_counter()
         high = np.asarray(upscale(low, "srresnet-gray", device="cpu", precision="float32").data)
         made = time.perf_counter()
         meter = Meter(operator, intensity, shrinking(operator, side, side, (False,) * 4))
-        meter.begin(0)
-        meter.add(low, high, 0, 0)
+        meter.begin(())
+        meter.see(whole_plane, low, high)
         meter.end()
         whole.append(made - start)
         part.append(time.perf_counter() - made)

@@ -62,7 +62,7 @@ def measure(folder: Path, slices: int, side: int, model: str) -> tuple[float, fl
         source, planes, shape=shape, dtype=np.uint16, bigtiff=True, photometric="minisblack"
     )
 
-    import napari_srgan.engine.window  # the whole program, as a window has it loaded before a job
+    import napari_srgan.engine.window  # the whole program, as a window has it loaded before work
     from napari_srgan import open_stack
     from napari_srgan.engine.run import restore_stack
     from napari_srgan.io.sinks import FileSink
@@ -73,8 +73,8 @@ def measure(folder: Path, slices: int, side: int, model: str) -> tuple[float, fl
     assert napari_srgan.engine.window
     started = time.perf_counter()
     target = folder / "result.tif"
-    job = RestoreOptions(model=path, device="cpu")
-    for _ in restore_stack(open_stack(source), job, FileSink(target)):
+    options = RestoreOptions(model=path, device="cpu")
+    for _ in restore_stack(open_stack(source), options, FileSink(target)):
         pass
     seconds = time.perf_counter() - started
     peak = memory_mb("VmHWM")
@@ -84,22 +84,22 @@ def measure(folder: Path, slices: int, side: int, model: str) -> tuple[float, fl
 def model_or_random(model: str, folder: Path) -> str:
     """Return the model, or one of the same size with random weights if none is there."""
     from napari_srgan import InputError
-    from napari_srgan.models import catalogue as models
+    from napari_srgan.models.catalogue import Card, model_for, save_model
+    from napari_srgan.models.file import build_network
 
     try:
-        return str(models.model_for(model, rgb=False).path)
+        return str(model_for(model, rgb=False).path)
     except InputError:
         if model != "auto":
             raise
-    card = models.Card(
+    card = Card(
         name="random",
         architecture="srresnet",
         parameters={"channels": 1, "blocks": 16, "features": 64, "scale": 4},
         channels=1,
         scale=(4, 4),
     )
-    network = models.build_network(card)
-    return str(models.save_model(folder / "random.safetensors", network, card))
+    return str(save_model(folder / "random.safetensors", build_network(card), card))
 
 
 def memory_mb(entry: str) -> float:

@@ -128,8 +128,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float | int]
     panel.model.refresh()
     panel.choose_layer(layer)
     panel.model.box.choose("bench-gray")
-    panel.advanced.device.choose("cpu")
-    panel.advanced.tile.choose(options.tile if options.tile == "auto" else int(options.tile))
+    panel.advanced.options["device"].value = "cpu"
+    panel.advanced.options["tile"].value = options.tile if options.tile == "auto" else int(options.tile)
     settle(0.5)
     work: dict[str, float | int] = {}
 

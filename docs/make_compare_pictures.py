@@ -62,7 +62,7 @@ def draw(folder: Path) -> None:
 def restore(viewer: Any, path: Path) -> None:
     """Restore the volume, with both kinds of models where there are, and show the trust maps."""
     panel = open_panel(viewer, "Super-resolve")
-    until(lambda: panel.advanced.device.count() > 1 and panel.run.isEnabled())
+    until(lambda: len(panel.advanced.options["device"].choices) > 1 and panel.run.isEnabled())
     kinds = ["consistency", "spread"]
     names = ["auto"]
     panel.model.box.showPopup()

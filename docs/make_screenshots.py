@@ -55,7 +55,7 @@ def draw(folder: Path) -> None:
     settle()
     viewer.open_sample("napari-srgan", LOW)
     panel = open_panel(viewer, "Super-resolve")
-    until(lambda: panel.advanced.device.count() > 1 and panel.run.isEnabled())
+    until(lambda: len(panel.advanced.options["device"].choices) > 1 and panel.run.isEnabled())
     settle()
     panel.run.click()
     until(lambda: not panel.runner.running)

@@ -20,6 +20,8 @@ from napari_srgan.models import architectures
 from napari_srgan.models.architectures.generator import Generator
 from napari_srgan.models.card import Card
 from napari_srgan.models.catalogue import find_model, save_model
+from napari_srgan.tasks.self_test import self_test
+from napari_srgan.tasks.steps import drain
 
 SCALES = [(2, 2), (3, 3), (8, 8), (1, 3)]
 RNG = np.random.default_rng(5)
@@ -162,21 +164,15 @@ def test_self_test_places_its_layers(scale):
     pytest.importorskip("napari")
     from napari.components import ViewerModel
 
-    from napari_srgan._gui.compare.self_test import Trial, run_trial, show_trial
-    from napari_srgan._gui.worker import Engines
+    from napari_srgan._gui.compare.self_test import show_self_test
+    from napari_srgan._gui.layers import layer_stack
 
     sy, sx = scale
     viewer = ViewerModel()
     layer = viewer.add_image(RNG.integers(0, 256, (16 * sy, 20 * sx)).astype(np.uint8), name="eye")
-    trial = Trial(layer, {}, find_model("sharp"), None)
-    steps = run_trial(trial, Engines())
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            tried = done.value
-            break
-    reference, made, low = show_trial(viewer, trial, tried)
+    model = find_model("sharp")
+    tested = drain(self_test(layer_stack(layer), model))
+    reference, made, low = show_self_test(viewer, layer, {}, model.card, tested)
     assert low.data.shape == (16, 20) and made.data.shape == layer.data.shape
     assert low.name == f"eye [LR {scale_text(scale)}]"
     assert made.name == f"eye [sharp {scale_text(scale)}]"

@@ -36,6 +36,7 @@ def option(
     metavar: str | tuple[str, ...] = "",
     noun: str = "",
     label: str = "",
+    entries: tuple[tuple[str, Any], ...] = (),
     flag: str = "",
 ) -> Any:
     """Declare an option as the field of a dataclass.
@@ -56,11 +57,14 @@ def option(
         What a sentence about a wrong choice calls it; its name without.
     label : str
         Before the field of a form; its name without.
+    entries : tuple of (str, object)
+        Texts and values that a form offers: `choices` as they are without; of a switch, the text
+        beside the box.
     flag : str
         On the command line; ``--name`` without.
     """
     described = {"help": help, "choices": choices, "read": read, "metavar": metavar}
-    named = {"noun": noun, "label": label, "flag": flag}
+    named = {"noun": noun, "label": label, "entries": entries, "flag": flag}
     return field(default=default, metadata={**described, **named})
 
 
@@ -138,7 +142,11 @@ class RestoreOptions:
     """
 
     model: str | Path = option("auto", "name or file of a model")
-    device: str = option("auto", "auto, cpu, cuda[:N] or mps; auto is the GPU if there is one")
+    device: str = option(
+        "auto",
+        "auto, cpu, cuda[:N] or mps; auto is the GPU if there is one",
+        entries=(("auto", "auto"), ("cpu", "cpu")),
+    )
     precision: str = option(
         "auto",
         "arithmetic of the network; auto: the fastest that stays close to float32",
@@ -149,6 +157,7 @@ class RestoreOptions:
         "side of a tile in input pixels; it changes memory and speed, never the result",
         read=read_tile,
         metavar="PX",
+        entries=(("auto", "auto"), *((f"{n} px", n) for n in (64, 128, 256, 512, 1024))),
     )
     intensity: str | Intensity = option(
         "auto",
@@ -166,14 +175,18 @@ class RestoreOptions:
         choices=("refuse", "fill"),
         noun="choice for NaN",
         label="NaN",
+        entries=(("refuse", "refuse"), ("fill, then put back", "fill")),
     )
     back_project: bool = option(
         False,
         "make the result reproduce the measured data, for models of the degradations area "
         "(exactly) and bicubic",
         label="Back-project",
+        entries=(("reproduce the measured data", True),),
     )
-    anonymise: bool = option(False, "record no file name in the results")
+    anonymise: bool = option(
+        False, "record no file name in the results", entries=(("hide the name", True),)
+    )
     region: Region | None = None
 
     def __post_init__(self) -> None:
@@ -183,8 +196,8 @@ class RestoreOptions:
     @property
     def bends(self) -> str:
         """The intensity transform that will be used."""
-        given = self.intensity
-        return self.transform if isinstance(given, str) else given.transform
+        transform: str = getattr(self.intensity, "transform", self.transform)
+        return transform
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from napari_srgan.cli.compare_maps import map_paths, write_error_maps
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from napari_srgan.cli import main
 from napari_srgan.io.open import open_stack
+from napari_srgan.options import CompareOptions, PartOptions
+from napari_srgan.tasks.compare import CompareRequest, compare_files
 
 
 def run(*arguments):
@@ -163,12 +164,18 @@ def test_nothing_half_made_is_left_of_error_maps(files, capsys):
     tifffile.imwrite("hole.tif", broken, imagej=True, metadata={"axes": "ZYX"})
     assert run("truth.tif", "hole.tif", "--error-map", "maps") == 2
     assert "hole.tif holds 1 NaN or infinite values in slice Z=2" in capsys.readouterr().err
-    stacks = {"blurred.tif": open_stack("blurred.tif")}
-    paths = map_paths(Path("maps"), list(stacks), False)
-    steps = write_error_maps(open_stack("truth.tif"), stacks, None, paths, False)
-    next(steps)
+    request = CompareRequest(
+        reference=Path("truth.tif"),
+        candidates=[Path("blurred.tif")],
+        options=CompareOptions(),
+        part=PartOptions(),
+        error_maps=Path("maps"),
+    )
+    steps = compare_files(request)
+    assert next(step for step in steps if step.stage == "error maps").done == 1
+    assert list(Path("maps").iterdir())
     steps.close()
-    assert not list(paths["blurred.tif"].parent.iterdir())
+    assert not list(Path("maps").iterdir())
 
 
 def test_ring_correlation_is_told_in_micrometres(files, capsys):

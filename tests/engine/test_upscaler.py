@@ -20,9 +20,8 @@ from napari_srgan.image.intensity import measure
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.sinks import FileSink, MemorySink
-from napari_srgan.models.architectures import build
 from napari_srgan.models.architectures.rewrite import for_inference
-from napari_srgan.models.catalogue import Card, load_model, save_model
+from napari_srgan.models.catalogue import load_model
 from napari_srgan.options import RestoreOptions
 
 
@@ -38,27 +37,16 @@ def rgb(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rrdb(tmp_path_factory):
-    return save_rrdb(tmp_path_factory.mktemp("m"), 4)
-
-
-def save_rrdb(folder, scale):
-    sizes = {"channels": 1, "blocks": 1, "features": 8, "growth": 4, "scale": scale}
-    torch.manual_seed(0)
-    network = build("rrdb", sizes)
-    for weights in network.body.parameters():
-        weights.data *= 5  # the small start of a dense block would hide its share in the result
-    card = Card(
-        name="rrdb", architecture="rrdb", parameters=sizes, channels=1, scale=(scale, scale)
-    )
-    return save_model(folder / "rrdb.safetensors", network, card)
+    return small_models.save_rrdb(tmp_path_factory.mktemp("m"))
 
 
 def texture(shape, dtype=np.uint16, seed=0, top=4095):
     return (np.random.default_rng(seed).random(shape) * top).astype(dtype)
 
 
-def run(stack, model, sink=None, **job):
-    return drain(restore_stack(stack, RestoreOptions(model=model, **{"device": "cpu", **job}), sink))
+def run(stack, model, sink=None, **options):
+    asked = RestoreOptions(model=model, **{"device": "cpu"} | options)
+    return drain(restore_stack(stack, asked, sink))
 
 
 class RecordingSink(MemorySink):
@@ -174,7 +162,7 @@ def test_a_tiled_stack_equals_the_untiled_one_for_rrdb(rrdb, example):
 @pytest.mark.parametrize("scale", [2, 4, 8])
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 70), (20, 31), (36, 9), (37, 9)])
 def test_a_window_gives_what_the_rrdb_network_alone_gives(tmp_path, scale, height, width):
-    model = load_model(save_rrdb(tmp_path, scale))
+    model = load_model(small_models.save_rrdb(tmp_path, scale))
     unit = np.random.default_rng(0).random((height, width), np.float32)
     with torch.inference_mode():
         alone = model.network(torch.from_numpy(unit)[None, None])[0, 0].numpy()
@@ -358,7 +346,9 @@ def test_progress_counts_every_tile(gray):
 
 def test_closing_the_generator_aborts_the_sink(gray):
     sink = RecordingSink()
-    steps = restore_stack(Stack(texture((40, 40))), RestoreOptions(model=gray, device="cpu", tile=20), sink)
+    steps = restore_stack(
+        Stack(texture((40, 40))), RestoreOptions(model=gray, device="cpu", tile=20), sink
+    )
     next(steps)
     assert sink.ended == ""
     steps.close()
@@ -380,7 +370,7 @@ def test_an_error_on_the_way_aborts_the_sink(gray):
     assert sink.ended == "aborted"
 
 
-def test_a_finished_job_is_committed_with_its_provenance(gray):
+def test_a_finished_run_is_committed_with_its_provenance(gray):
     sink = RecordingSink()
     out = run(Stack(texture((20, 20)), name="eye.tif"), gray, sink)
     record = out.metadata["napari_srgan"]
@@ -427,11 +417,13 @@ def test_a_result_that_is_upscaled_again_and_linear_data_warn(gray):
     assert "already a super-resolved result of gray" in warning
     dark = Stack((10 ** (np.random.default_rng(0).random((40, 40)) ** 4 * 5)).astype("f4"))
     assert any("linear" in w for w in plan(dark, RestoreOptions(model=gray)).warnings)
-    assert not any("linear" in w for w in plan(dark, RestoreOptions(model=gray, transform="log")).warnings)
+    assert not any(
+        "linear" in w for w in plan(dark, RestoreOptions(model=gray, transform="log")).warnings
+    )
 
 
 @pytest.mark.parametrize(
-    ("job", "word"),
+    ("wrong", "word"),
     [
         ({"tile": 3}, "tile"),
         ({"tile": "big"}, "tile"),
@@ -443,9 +435,9 @@ def test_a_result_that_is_upscaled_again_and_linear_data_warn(gray):
         ({"region": {"Z": (0, 1)}}, "axis Z"),
     ],
 )
-def test_what_cannot_be_done_is_refused_before_work(gray, job, word):
+def test_what_cannot_be_done_is_refused_before_work(gray, wrong, word):
     with pytest.raises(InputError, match=word):
-        plan(Stack(texture((20, 20))), RestoreOptions(model=gray, **job))
+        plan(Stack(texture((20, 20))), RestoreOptions(model=gray, **wrong))
 
 
 # --- memory and precision --------------------------------------------------------------------
@@ -540,7 +532,9 @@ def test_an_overflow_in_16_bits_is_repeated_in_float32(gray):
     data[10, 10] = 1e7  # beyond float16
     stack = Stack(data)
     notes = []
-    steps = restore_stack(stack, RestoreOptions(model=gray, device="cpu", precision="float16", intensity="0:1"))
+    steps = restore_stack(
+        stack, RestoreOptions(model=gray, device="cpu", precision="float16", intensity="0:1")
+    )
     out = drain(steps, lambda step: notes.append(step.note)).data
     assert any("overflowed" in note for note in notes)
     assert np.array_equal(out, run(stack, gray, intensity="0:1").data)
@@ -561,7 +555,7 @@ def test_auto_precision_is_16_bit_only_where_the_probe_is_close(gray, monkeypatc
 
 
 def test_auto_precision_is_float32_where_16_bits_are_not_native(gray, monkeypatch):
-    monkeypatch.setattr("napari_srgan.engine.work.native_low_precision", lambda device: None)
+    monkeypatch.setattr("napari_srgan.engine.run.native_low_precision", lambda device: None)
     monkeypatch.setattr(window_module, "_CLOSE_ANYWHERE", 1.0)
     monkeypatch.setattr(window_module, "_CLOSE_IN_THE_MEAN", 1.0)
     out = run(Stack(texture((30, 40), np.uint8, top=255)), gray)
@@ -575,7 +569,7 @@ def test_cuda_agrees_with_the_cpu(gray):
     assert np.abs(on_gpu - run(stack, gray).data).max() <= 1
 
 
-def test_jobs_are_frozen(gray):
+def test_options_are_frozen(gray):
     with pytest.raises(dataclasses.FrozenInstanceError):
         RestoreOptions().model = "other"
 
@@ -585,7 +579,9 @@ def test_a_progress_that_fails_leaves_nothing_half_made(gray, tmp_path):
         raise RuntimeError("the caller's own")
 
     steps = restore_stack(
-        Stack(texture((2, 20, 20))), RestoreOptions(model=gray, device="cpu"), FileSink(tmp_path / "out.tif")
+        Stack(texture((2, 20, 20))),
+        RestoreOptions(model=gray, device="cpu"),
+        FileSink(tmp_path / "out.tif"),
     )
     with pytest.raises(RuntimeError, match="own"):
         drain(steps, fail)

@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
-from napari_srgan._gui.runner import End, LastQuestion, Runner, RunnerBar, Step
+from napari_srgan._gui.runner import End, LastQuestion, Runner, RunnerBar
+from napari_srgan.tasks.steps import Progress
 from napari_srgan.errors import InputError
 
 WAIT = 10_000
@@ -23,7 +24,7 @@ class Endless:
     def __call__(self):
         try:
             while True:
-                yield Step(1, 4)
+                yield Progress(1, 4)
                 time.sleep(0.01)
         finally:
             self.closed.set()
@@ -36,7 +37,7 @@ def three():
 
 def raising(error):
     def work():
-        yield Step()
+        yield Progress(0, 0)
         raise error
 
     return work
@@ -59,7 +60,7 @@ def test_steps_and_result_come_in_order(qtbot):
         (InputError("Nothing is drawn."), "Nothing is drawn.", False),
         (OSError(28, "No space left on device"), "No space left on device.", True),
         (MemoryError(), "not enough memory", True),
-        (RuntimeError("tensor"), "defect in the program", True),
+        (RuntimeError("tensor"), "defect of napari-srgan", True),
     ],
 )
 def test_an_error_is_a_sentence_and_the_traceback_is_in_the_log(
@@ -149,6 +150,6 @@ def steps(work):
                 next(run)
             except StopIteration as end:
                 return end.value
-            yield Step()
+            yield Progress(0, 0)
 
     return told

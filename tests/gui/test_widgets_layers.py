@@ -38,16 +38,9 @@ from napari_srgan._gui.super_resolve.region_picker import preview_area, rectangl
 from napari_srgan._gui.tags import is_preview, made_from, preview_tag
 from napari_srgan.errors import InputError
 from napari_srgan.models.catalogue import model_for
+from napari_srgan.options import RestoreOptions
 
-JOB = {
-    "device": "auto",
-    "precision": "auto",
-    "tile": "auto",
-    "intensity": "auto",
-    "transform": "none",
-    "nan": "refuse",
-    "anonymise": False,
-}
+SETTINGS = {"device": "auto", "tile": "auto"}
 
 
 def corners(layer, region=None):
@@ -95,7 +88,7 @@ def test_a_result_is_shown_as_its_input_and_forgets_the_session():
         gamma=0.7,
         metadata={"spacing_source": "file"},
     )
-    got = layer_arguments(layer, {"Z": (1, 2)}, 4, "b", {"napari_srgan": {"model": "m"}})
+    got = layer_arguments(layer, {"Z": (1, 2)}, (4, 4), "b", {"napari_srgan": {"model": "m"}})
     result = Image(np.zeros((1, 40, 40), np.uint16), **got)
     assert (result.colormap.name, result.gamma) == ("magma", 0.7)
     assert tuple(result.contrast_limits) == (5, 900)
@@ -233,32 +226,34 @@ def test_a_result_that_does_not_fit_goes_to_a_file():
 def test_the_order_says_what_comes_out(tiny_models, tmp_path, monkeypatch):
     layer = Image(np.zeros((6, 40, 50), np.uint16), name="eye")
     view = View({"Z": 3}, (0, 40), (0, 50), "YX")
-    model = model_for("tiny-gray", rgb=False)
-    text = full_order(layer, view, {"Z": (3, 4)}, model, JOB).text(Speeds(), ["cpu"])
+    options = RestoreOptions(model="tiny-gray")
+    text = full_order(layer, view, replace(options, region={"Z": (3, 4)})).text(Speeds(), ["cpu"])
     assert "1 x 160 x 200 (Z x Y x X), uint16, 64 kB" in text
     assert "Z = 3" in text
     speeds = Speeds()
     speeds.note("tiny-gray", "cpu", 12000, 60)
-    order = full_order(layer, view, {}, model, JOB)
+    order = full_order(layer, view, options)
     assert "about 60 s on the CPU" in order.text(speeds, ["cpu"])
+    # Without torch, no time can be told: what a tile and its halo are is not known.
+    assert order.text(speeds, []).endswith("uint16, 384 kB.")
     # Would not fit: a file is named, and why.
     monkeypatch.setattr("napari_srgan._gui.super_resolve.order.Path.home", lambda: tmp_path)
     monkeypatch.setattr(
         "napari_srgan._gui.super_resolve.order.psutil.virtual_memory",
         lambda: type("M", (), {"available": 1000})(),
     )
-    moved = full_order(layer, view, {}, model, JOB)
+    moved = full_order(layer, view, options)
     assert moved.path == tmp_path / "eye_tiny-gray_4x.tif"
     assert "would not fit in memory" in moved.text(speeds, ["cpu"])
     moved.path.write_bytes(b"")
-    assert free_path(layer, "tiny-gray", 4).name == "eye_tiny-gray_4x_2.tif"
+    assert free_path(layer, model_for("tiny-gray", rgb=False).card).name == "eye_tiny-gray_4x_2.tif"
 
 
 def test_previews_of_a_gray_layer_refuse_an_rgb_model(tiny_models):
     layer = Image(np.zeros((40, 50), np.uint8), name="eye")
     view = View({}, (0, 40), (0, 50), "YX")
     with pytest.raises(InputError, match="tiny-gray"):
-        preview_orders(layer, view, ["tiny-rgb"], JOB, Speeds(), ["cpu"])
+        preview_orders(layer, view, ["tiny-rgb"], SETTINGS, Speeds(), ["cpu"])
 
 
 def test_comparison_measures_what_is_in_view():

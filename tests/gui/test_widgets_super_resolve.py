@@ -31,7 +31,7 @@ def panel(viewer):
 def choose(panel, layer, model="tiny-gray", **advanced):
     assert panel.choose_layer(layer)
     assert panel.model.box.choose(model)
-    panel.advanced.device.choose("cpu")
+    panel.advanced.options["device"].value = "cpu"
     panel.refresh()
 
 
@@ -185,7 +185,7 @@ def test_a_preview_with_two_models_replaces_the_last_one(viewer, panel, qtbot):
 def test_cancel_ends_within_a_tile_and_keeps_nothing(viewer, panel, qtbot, tmp_path):
     layer = viewer.add_image(image(400, 64, 64), name="s")
     choose(panel, layer)
-    panel.advanced.tile.choose(64)
+    panel.advanced.options["tile"].value = 64
     target = tmp_path / "out.tif"
     panel.advanced.place.choose("file")
     panel.advanced.path.setText(str(target))
@@ -261,7 +261,7 @@ def test_bad_input_is_named_in_a_sentence_and_nothing_is_made(
 def test_nan_can_be_filled_and_comes_back(viewer, panel, qtbot):
     layer = viewer.add_image(_nan(), name="s")
     choose(panel, layer)
-    panel.advanced.nan.choose("fill")
+    panel.advanced.options["nan"].value = "fill"
     (made,) = super_resolve(qtbot, panel)
     assert np.isnan(made.data[1]).any()
     assert np.isfinite(made.data[0]).all()

@@ -37,7 +37,7 @@ def viewer(make_napari_viewer, tmp_path, monkeypatch):
 @pytest.fixture
 def panel(viewer):
     panel = open_panel(viewer)
-    panel.advanced.device.choose("cpu")
+    panel.advanced.options["device"].value = "cpu"
     return panel
 
 
@@ -186,7 +186,7 @@ def test_back_projection_is_off_by_default_and_can_be_chosen(viewer, panel, qtbo
     plain = restore(qtbot, panel, layer)
     assert plain.metadata["napari_srgan"]["back_projection"] is None
     panel.fold.button.setChecked(True)
-    panel.advanced.back_project.setChecked(True)
+    panel.advanced.options["back_project"].value = True
     made = restore(qtbot, panel, layer)
     assert np.abs(bicubic_shrink(made.data, 4) - data.astype(float)).max() <= 0.5
     records = [x.metadata["napari_srgan"] for x in (plain, made)]
@@ -198,7 +198,7 @@ def test_back_projection_is_off_by_default_and_can_be_chosen(viewer, panel, qtbo
     panel.refresh()
     assert "cannot be back-projected" in panel.summary.text()
     panel.set_defaults()
-    assert not panel.advanced.back_project.isChecked()
+    assert not panel.advanced.options["back_project"].value
 
 
 def test_a_map_can_be_cancelled_and_what_is_missing_is_said(viewer, panel, qtbot):

@@ -46,7 +46,7 @@ def test_views_of_a_memory_map_travel_by_path(tmp_path):
     np.save(tmp_path / "a.npy", rng.integers(0, 255, (3, 400, 500), np.uint8))
     stack = Stack(np.load(tmp_path / "a.npy", mmap_mode="r"))
     part = cropped(stack, (30, 61), (40, 72))
-    large = enlarged(part, {"Y": (3, 20), "X": (5, 25)}, 4)
+    large = enlarged(part, {"Y": (3, 20), "X": (5, 25)}, (4, 4))
     large.read((0,))  # what is kept of the last plane stays here
     for view in (part, large):
         sent = pickle.dumps(view)
@@ -56,6 +56,6 @@ def test_views_of_a_memory_map_travel_by_path(tmp_path):
 
 def test_a_region_is_enlarged_as_the_whole_is():
     stack = Stack(np.random.default_rng(0).integers(0, 255, (60, 70), np.uint8))
-    whole = enlarged(stack, {"Y": (0, 60), "X": (0, 70)}, 4).read(())
-    part = enlarged(stack, {"Y": (13, 40), "X": (1, 30)}, 4).read(())
+    whole = enlarged(stack, {"Y": (0, 60), "X": (0, 70)}, (4, 4)).read(())
+    part = enlarged(stack, {"Y": (13, 40), "X": (1, 30)}, (4, 4)).read(())
     np.testing.assert_array_equal(part, whole[52:160, 4:120])

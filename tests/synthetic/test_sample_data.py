@@ -3,12 +3,12 @@
 import shutil
 import struct
 from importlib import resources
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
 import tifffile
 
-from napari_srgan._gui import files
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.io.open import open_stack
@@ -243,9 +243,24 @@ def test_a_file_is_no_folder(tmp_path):
         make_samples(tmp_path / "here")
 
 
+@pytest.fixture(scope="module")
+def offered():
+    """The samples of the manifest, by name, and where each one's function is."""
+    from npe2 import PluginManifest
+
+    contributions = PluginManifest.from_distribution("napari-srgan").contributions
+    functions = {c.id: c.python_name for c in contributions.commands}
+    return {s.key: (s.display_name, functions[s.command]) for s in contributions.sample_data}
+
+
+def test_the_manifest_offers_every_sample(offered):
+    titles = {name: title for name, (title, _) in offered.items()}
+    assert titles == {entry.name: entry.title for entry in SAMPLES}
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_napari_gets_every_sample_with_its_place(name):
-    ((data, attributes, kind),) = getattr(files, name)()
+def test_napari_gets_every_sample_with_its_place(offered, name):
+    ((data, attributes, kind),) = resolve_name(offered[name][1])()
     entry = sample_data.sample(name)
     assert kind == "image"
     assert np.array_equal(data, _pixels(name))
@@ -261,14 +276,3 @@ def test_no_sample_is_big_endian_or_needs_a_codec():
         assert struct.unpack("<2sH", header) == (b"II", 42)
         with tifffile.TiffFile(sample_path(name)) as tif:
             assert tif.pages[0].compression in (1, 8)  # none or deflate
-
-
-def test_the_manifest_offers_every_sample():
-    from npe2 import PluginManifest
-
-    contributions = PluginManifest.from_distribution("napari-srgan").contributions
-    functions = {c.id: c.python_name for c in contributions.commands}
-    offered = {s.key: (s.display_name, functions[s.command]) for s in contributions.sample_data}
-    assert offered == {
-        entry.name: (entry.title, f"napari_srgan._gui.files:{entry.name}") for entry in SAMPLES
-    }

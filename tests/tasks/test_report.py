@@ -5,13 +5,12 @@ import html
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import tifffile
-from napari_srgan.tasks.report.frames import BYTES, LARGEST_SIDE, busiest, central_part
-from napari_srgan.tasks.report.request import ReportRequest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -19,7 +18,9 @@ from small_models import GRAY, PERCEPTUAL, RGB, save_both
 
 from napari_srgan.api import upscale
 from napari_srgan.cli import main
-from napari_srgan.cli import report as command
+from napari_srgan.engine.progress import drain
+from napari_srgan.engine.record import Record
+from napari_srgan.engine.run import restore_stack
 from napari_srgan.errors import InputError
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.image.stack import Stack
@@ -29,6 +30,8 @@ from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.report import gather as gathering
 from napari_srgan.tasks.report.gather import gather
 from napari_srgan.tasks.report.page import page
+from napari_srgan.tasks.report.pictures import BYTES, LARGEST_SIDE, busiest, central_part
+from napari_srgan.tasks.report.prepare import ReportRequest
 
 VOID = {"meta", "br", "img", "input", "link", "hr"}
 
@@ -362,18 +365,15 @@ def test_a_part_of_the_plane_is_compared_with_that_part(files):
     """A result of a region, as the window has it: the reference is that of the whole input."""
     low, truth = files["low"], files["truth"]
     region = {"Z": (1, 3), "Y": (4, 20), "X": (8, 28)}
-    job = RestoreOptions(model=GRAY, device="cpu", region=region)
-    from napari_srgan.engine.progress import drain
-    from napari_srgan.engine.run import restore_stack
-
-    made = drain(restore_stack(Stack(low, "ZYX", "low"), job))
+    options = RestoreOptions(model=GRAY, device="cpu", region=region)
+    made = drain(restore_stack(Stack(low, "ZYX", "low"), options))
     request = ReportRequest(
         stack=Stack(low, "ZYX", "low"),
-        job=job,
+        options=options,
         reference=Stack(truth, "ZYX", "truth"),
         result=Stack(made.data, "ZYX", "made"),
         result_region=region,
-        record=made.metadata["napari_srgan"],
+        record=Record.of(made.metadata),
         shown=(2,),
     )
     content = drain(gather(request))
@@ -412,7 +412,7 @@ def test_an_output_is_refused_before_any_work(files, monkeypatch, capsys):
     def never(*_):
         raise AssertionError("work was begun")
 
-    monkeypatch.setattr(command, "open_stack", never)
+    monkeypatch.setattr("napari_srgan.tasks.report.page.open_stack", never)
     there = files["folder"] / "r.html"
     there.write_text("mine")
     for output, word in (
@@ -451,7 +451,7 @@ def test_closing_the_work_removes_the_result(files, monkeypatch, tmp_path):
     steps = gather(
         ReportRequest(
             stack=Stack(files["low"], "ZYX", "low"),
-            job=RestoreOptions(model=GRAY, device="cpu"),
+            options=RestoreOptions(model=GRAY, device="cpu"),
             scratch=scratch,
         )
     )
@@ -531,15 +531,14 @@ def test_the_details_are_where_the_images_differ():
 
 
 def test_a_stale_result_has_no_invention_map(files):
-    from napari_srgan.engine.progress import drain
-    from napari_srgan.engine.run import restore_stack
-
-    stack, job = Stack(files["low"], "ZYX", "low"), RestoreOptions(model="srgan-tiny", device="cpu")
-    made = drain(restore_stack(stack, job))
-    record = made.metadata["napari_srgan"] | {"weights_sha256": "0" * 64}
-    request = ReportRequest(stack=stack, job=job, result=Stack(made.data, "ZYX"), record=record)
+    stack = Stack(files["low"], "ZYX", "low")
+    options = RestoreOptions(model="srgan-tiny", device="cpu")
+    made = drain(restore_stack(stack, options))
+    record = replace(Record.of(made.metadata), weights_sha256="0" * 64)
+    result = Stack(made.data, "ZYX")
+    request = ReportRequest(stack=stack, options=options, result=result, record=record)
     content = drain(gather(request))
     assert [p.name for p in content.shown.maps] == ["consistency"]
     assert "trained anew" in content.shown.notes[0]
     with pytest.raises(InputError, match="not among those"):
-        drain(gather(ReportRequest(stack=stack, job=job, shown=(5,))))
+        drain(gather(ReportRequest(stack=stack, options=options, shown=(5,))))

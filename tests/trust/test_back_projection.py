@@ -15,6 +15,7 @@ from napari_srgan import open_stack
 from napari_srgan.cli import main
 from napari_srgan.engine.plan import plan
 from napari_srgan.engine.progress import drain
+from napari_srgan.engine.record import Record
 from napari_srgan.engine.run import restore_stack
 from napari_srgan.errors import InputError
 from napari_srgan.image.intensity import to_dtype
@@ -41,8 +42,9 @@ def models(tmp_path_factory):
     return found
 
 
-def run(data, axes, model, **job):
-    return drain(restore_stack(Stack(data, axes), RestoreOptions(model=model, device="cpu", **job)))
+def run(data, axes, model, **more):
+    options = RestoreOptions(model=model, device="cpu", **more)
+    return drain(restore_stack(Stack(data, axes), options))
 
 
 def blocks(data):
@@ -147,9 +149,7 @@ def test_data_that_no_image_could_give_are_met_nearly_and_said_so(models):
     record = result.metadata["napari_srgan"]
     assert not record["back_projection"]["within_rounding"]
     assert record["back_projection"]["rmse_percent"] < record["consistency"]["rmse_percent"] / 2
-    from napari_srgan.trust.consistency import sentence
-
-    assert "no image of this model's degradation" in sentence(record)
+    assert "no image of this model's degradation" in Record.of(result.metadata).sentence
 
 
 @pytest.mark.parametrize("name", ["area", "bicubic"])
@@ -195,13 +195,11 @@ def test_models_of_other_degradations_are_refused(models, name):
 
 def test_transforms_are_refused_and_memory_is_counted(models):
     stack = Stack(np.ones((16, 16), np.uint16), "YX")
-    job = RestoreOptions(model=models["area", "gray"], device="cpu", back_project=True)
+    options = RestoreOptions(model=models["area", "gray"], device="cpu", back_project=True)
     with pytest.raises(InputError, match="leave one of the two out"):
-        plan(stack, dataclasses.replace(job, transform="log"))
-    more = (
-        plan(stack, job).memory - plan(stack, dataclasses.replace(job, back_project=False)).memory
-    )
-    assert more >= 2 * 2 * 64 * 64
+        plan(stack, dataclasses.replace(options, transform="log"))
+    without = dataclasses.replace(options, back_project=False)
+    assert plan(stack, options).memory - plan(stack, without).memory >= 2 * 2 * 64 * 64
 
 
 def test_a_cancelled_projection_leaves_nothing(models):
@@ -215,8 +213,8 @@ def test_a_cancelled_projection_leaves_nothing(models):
             super().abort()
 
     data = pictures(np.uint8)
-    job = RestoreOptions(model=models["bicubic", "gray"], device="cpu", back_project=True)
-    steps = restore_stack(Stack(data, "ZYX"), job, Sink())
+    options = RestoreOptions(model=models["bicubic", "gray"], device="cpu", back_project=True)
+    steps = restore_stack(Stack(data, "ZYX"), options, Sink())
     first = next(steps)
     assert first.done == 0  # in the middle of a projection, before its plane is done
     steps.close()
@@ -235,9 +233,4 @@ def test_on_the_command_line(models, tmp_path, capsys):
 
 
 def _project(low, high, shrink):
-    steps = back_project(low, high, shrink)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return drain(back_project(low, high, shrink))

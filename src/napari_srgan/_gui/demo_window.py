@@ -7,8 +7,8 @@ from pathlib import Path
 import napari
 import numpy as np
 
-from napari_srgan.cli.demo import Demo
 from napari_srgan.errors import InputError
+from napari_srgan.tasks.demo import Demo
 
 _GEOMETRY = (1500, 900)
 _ROUNDS = 30  # of the event loop, until the canvas has been laid out and drawn
@@ -20,7 +20,7 @@ def show(demo: Demo, screenshot: Path | None = None) -> None:
     Parameters
     ----------
     demo : Demo
-        What `demo.run` made.
+        What `tasks.demo.run_demo` made.
     screenshot : Path, optional
         Write a picture of the window there and close it instead of waiting.
 
@@ -57,15 +57,14 @@ def fill(viewer: napari.Viewer, demo: Demo) -> None:
     viewer : napari.Viewer
         An empty viewer.
     demo : Demo
-        What `demo.run` made.
+        What `tasks.demo.run_demo` made.
     """
     low, truth, result = demo.low, demo.truth, demo.result
     high = np.asarray(truth.data[:])
-    model = result.metadata["napari_srgan"]["model"]
     limits = [float(v) for v in np.percentile(high, (0.5, 99.8))]
     for pixels, name, at in (
         (np.asarray(low.data[:]), "input", low),
-        (np.asarray(result.data), f"result [{model} 4x]", result),
+        (np.asarray(result.data), f"result [{demo.model} 4x]", result),
         (high, "truth", truth),
     ):
         layer = viewer.add_image(

@@ -15,7 +15,7 @@ import numpy as np
 from napari_srgan._gui.tags import input_tag, kept_metadata, noted_spacing, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels
-from napari_srgan.image.geometry import factors, placed_translate
+from napari_srgan.image.geometry import Scale, factors, placed_translate, scale_text
 from napari_srgan.image.stack import Stack
 
 if TYPE_CHECKING:
@@ -219,10 +219,10 @@ def unique_name(wanted: str, taken: Iterable[str]) -> str:
     return name
 
 
-def result_name(input_name: str, model: str, factor: int, *, preview: bool = False) -> str:
+def result_name(input_name: str, model: str, scale: Scale, *, preview: bool = False) -> str:
     """Name a result: "eye1 [srresnet-gray 4x]"."""
     # The list of layers cuts long names in the middle: what tells them apart stands at the end.
-    return f"{input_name} [{model} {factor}x{' preview' if preview else ''}]"
+    return f"{input_name} [{model} {scale_text(scale)}{' preview' if preview else ''}]"
 
 
 def linear_matrix(layer: Image) -> np.ndarray:
@@ -235,7 +235,7 @@ def linear_matrix(layer: Image) -> np.ndarray:
 
 
 def placement(
-    layer: Image, region: Mapping[str, tuple[int, int]], factor: int
+    layer: Image, region: Mapping[str, tuple[int, int]], scale: Scale
 ) -> dict[str, np.ndarray | list[str] | Any]:
     """Give the spatial arguments of the layer of an enlarged region.
 
@@ -245,7 +245,7 @@ def placement(
         The input.
     region : mapping of axis letter to (start, stop)
         Part that was restored; axes left out are whole.
-    factor : int
+    scale : (int, int)
         Enlargement of Y and X.
 
     Returns
@@ -255,7 +255,7 @@ def placement(
         of the result coincide with those of the region in world coordinates.
     """
     axes = layer_axes(layer).replace("S", "")
-    growth = factors(axes, factor)
+    growth = factors(axes, scale)
     offset = [region.get(a, (0, 0))[0] for a in axes]
     return {
         "scale": np.asarray(layer.scale) / growth,
@@ -280,7 +280,7 @@ def in_layer_order(data: Any, axes: str, wanted: str) -> Any:
 def layer_arguments(
     layer: Image,
     region: Mapping[str, tuple[int, int]],
-    factor: int,
+    scale: Scale,
     name: str,
     metadata: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -289,7 +289,7 @@ def layer_arguments(
     It is shown as the input is: colormap, contrast limits and gamma are copied, never guessed
     anew, because a different grey scale would pass for an effect of the model.
     """
-    arguments = placement(layer, region, factor) | {
+    arguments = placement(layer, region, scale) | {
         "name": name,
         "rgb": layer.rgb,
         "opacity": layer.opacity,
@@ -297,7 +297,7 @@ def layer_arguments(
         "metadata": {
             **metadata,
             **spacing_tag(spacing_source(layer)),
-            **input_tag(layer, region, factor),
+            **input_tag(layer, region, scale),
         },
     }
     if not layer.rgb:

@@ -23,40 +23,18 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBox
 
 from napari_srgan._gui.sentences import progress_text
 from napari_srgan.errors import InputError
+from napari_srgan.tasks.steps import Progress, sentence_for
 
 _log = logging.getLogger(__name__)
 _POLL = 10  # ms
+_NO_MEMORY = (
+    "There is not enough memory; restore fewer slices or a smaller area, set Advanced > Output to "
+    "a file, or close other layers."
+)
 
 Work = Callable[[], Generator[Any, None, Any]]
 Say = Callable[..., None]
 """Shows a sentence: `say(text, error=False)`."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """How far a work is.
-
-    Attributes
-    ----------
-    done, total : int
-        Tiles, slices or maps; a total of 0 is not known yet.
-    eta : float or None
-        Seconds left.
-    note : str
-        What is being done, or what was out of the ordinary.
-    part, parts : int
-        Which of several works this is, from 0.
-    found : object
-        What this step has found, for who shows it at once.
-    """
-
-    done: int = 0
-    total: int = 0
-    eta: float | None = None
-    note: str = ""
-    part: int = 0
-    parts: int = 1
-    found: Any = None
 
 
 @dataclass(frozen=True)
@@ -68,25 +46,14 @@ class End:
     error: str = ""
 
 
-def sentence_for(error: BaseException) -> str:
+def said(error: Exception) -> str:
     """Say in a sentence why work failed; called where the exception is being handled.
 
-    The traceback of all but an `InputError` goes to the log.
+    The traceback of a defect is also in napari's log, where people look first.
     """
-    if isinstance(error, InputError):
-        return str(error)
-    _log.exception("the work failed")
-    if isinstance(error, MemoryError):
-        return (
-            "There is not enough memory; restore fewer slices or a smaller area, set Advanced > "
-            "Output to a file, or close other layers."
-        )
-    if isinstance(error, OSError):
-        return f"Reading or writing failed: {error.strerror or error}."
-    return (
-        "The work stopped because of a defect in the program; the details are in the log (Help > "
-        "Show logs, or the terminal). Please report them."
-    )
+    if not isinstance(error, InputError | OSError):
+        _log.exception("the work failed")
+    return sentence_for(error, _NO_MEMORY)
 
 
 @contextmanager
@@ -95,7 +62,7 @@ def errors_said(say: Say) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        say(sentence_for(error), error=True)
+        say(said(error), error=True)
 
 
 class Runner(QObject):
@@ -193,7 +160,7 @@ class _Job(threading.Thread):
         except StopIteration as stop:
             end = End(result=stop.value)
         except Exception as error:
-            end = End(error=sentence_for(error))
+            end = End(error=said(error))
         finally:
             if steps is not None:
                 steps.close()  # what is half-made is given up
@@ -270,7 +237,8 @@ class RunnerBar(QWidget):
 
     Signals
     -------
-    stepped(Step)
+    stepped(object)
+        What the work yielded: `Progress`, or what it has found.
     ended(End)
         When all that follows from the end has been done.
     """
@@ -321,7 +289,7 @@ class RunnerBar(QWidget):
         Parameters
         ----------
         work : callable
-            Returns a generator of `Step`.
+            Returns a generator of `Progress`.
         show : callable
             Called with the result.
         say : callable
@@ -350,17 +318,21 @@ class RunnerBar(QWidget):
         self._runner.stop()
         self.setVisible(False)
 
-    def _on_step(self, step: Step) -> None:
+    def _on_step(self, step: Any) -> None:
         if self._runner.cancelling:
             return
+        if isinstance(step, Progress):
+            self._tell(step)
+        self.stepped.emit(step)
+
+    def _tell(self, step: Progress) -> None:
+        parts = [step.stage] if step.stage else []
         if step.total:
             self.bar.setRange(0, step.total)
             self.bar.setValue(step.done)
-        head = f"{step.part + 1} of {step.parts}: " if step.parts > 1 else ""
-        tail = progress_text(step.done, step.total, step.eta) if step.total else step.note
-        note = f" ({step.note})" if step.note and step.total else ""
-        self.text.setText(head + tail + note)
-        self.stepped.emit(step)
+            parts.append(progress_text(step.done, step.total, step.eta))
+        note = f" ({step.note})" if step.note else ""
+        self.text.setText(": ".join(parts) + note)
 
     def _on_end(self, end: End) -> None:
         show, say, cancelled = self._told

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_srgan.engine.record import input_label
+from napari_srgan.engine.record import Record, input_label
+from napari_srgan.image.geometry import Scale
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
-_RECORD, _TRUST_MAP, _SPACING = "napari_srgan", "trust_map", "spacing_source"
+_TRUST_MAP, _SPACING = "trust_map", "spacing_source"
 _INPUT, _PREVIEW = "napari_srgan_input", "napari_srgan_preview"
 _FINDING, _CURTAIN = "napari_srgan_map", "napari_srgan_curtain"
 _SELF_TEST, _TARGET = "napari_srgan_self_test", "napari_srgan_target"
@@ -38,10 +39,9 @@ def kept_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
 # --- results ------------------------------------------------------------------------------------
 
 
-def record_of(layer: Any) -> dict[str, Any] | None:
+def record_of(layer: Any) -> Record | None:
     """The provenance record that a layer carries, if it is a result."""
-    record = _get(layer, _RECORD)
-    return record if isinstance(record, dict) else None
+    return Record.of(getattr(layer, "metadata", None))
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,18 @@ class MadeFrom:
         `unique_id` of the input layer.
     region : mapping of axis letter to (start, stop)
         The part of it; axes left out are whole.
-    factor : int
+    scale : (int, int)
         Enlargement of Y and X.
     """
 
     id: str
     region: Region
-    factor: int
+    scale: Scale
 
 
-def input_tag(layer: Image, region: Region, factor: int) -> dict[str, Any]:
-    """Metadata of a result: the layer that it is made from, the region and the factor."""
-    return {_INPUT: {"id": str(layer.unique_id), "region": dict(region), "factor": factor}}
+def input_tag(layer: Image, region: Region, scale: Scale) -> dict[str, Any]:
+    """Metadata of a result: the layer that it is made from, the region and the scale."""
+    return {_INPUT: {"id": str(layer.unique_id), "region": dict(region), "scale": scale}}
 
 
 def made_from(layer: Any) -> MadeFrom | None:
@@ -86,12 +86,13 @@ def input_of(result: Image, layers: Iterable[Any]) -> Image | None:
     for layer in others:
         if is_made_from(result, layer):
             return layer
-    label = (record_of(result) or {}).get("input")
-    if not label:
+    record = record_of(result)
+    if record is None or not record.input:
         return None
-    hidden = is_hidden(label)
+    hidden = is_hidden(record.input)
     return next(
-        (c for c in others if label == (input_label(c.name, True) if hidden else c.name)), None
+        (c for c in others if record.input == (input_label(c.name, True) if hidden else c.name)),
+        None,
     )
 
 

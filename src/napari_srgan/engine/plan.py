@@ -265,7 +265,7 @@ def _projection_memory(
 
 def _intensity(stack: Stack, options: RestoreOptions) -> Intensity:
     given = options.intensity
-    if isinstance(given, str):
+    if not isinstance(given, Intensity):
         return measure(stack, given, options.transform)
     if len(given.lo) != stack.n_channels:
         raise InputError(

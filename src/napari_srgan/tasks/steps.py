@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 def stage(name: str, steps: Work[Result]) -> Work[Result]:
-    """Do other work as a stage of this one: its steps carry the stage's name."""
+    """Do other work as a stage of this one: its steps carry the stage's name before their own."""
     try:
         while True:
             try:
@@ -25,7 +25,7 @@ def stage(name: str, steps: Work[Result]) -> Work[Result]:
             except StopIteration as end:
                 result: Result = end.value
                 return result
-            yield replace(step, stage=name)
+            yield replace(step, stage=": ".join(filter(None, (name, step.stage))))
     finally:
         steps.close()
 

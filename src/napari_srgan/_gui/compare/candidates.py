@@ -14,8 +14,8 @@ from napari_srgan._gui.layers import data_shape, layer_sizes
 from napari_srgan._gui.parts.widgets import Connections
 from napari_srgan._gui.tags import input_of, is_candidate, record_of
 from napari_srgan.errors import InputError
-from napari_srgan.measure.plane_measures import Settings
-from napari_srgan.measure.reference_grid import whole_factor
+from napari_srgan.measure.grid import whole_factors
+from napari_srgan.measure.planes import Settings
 
 if TYPE_CHECKING:
     import napari
@@ -224,5 +224,5 @@ def _fits(low: Any, reference: Any) -> bool:
     except InputError:
         return False
     same = all(sizes[0].get(a) == sizes[1].get(a) for a in "TCZ")
-    factor = whole_factor(*((s["Y"], s["X"]) for s in sizes))
-    return same and factor is not None and factor > 1
+    scale = whole_factors(*((s["Y"], s["X"]) for s in sizes))
+    return same and scale not in (None, (1, 1))

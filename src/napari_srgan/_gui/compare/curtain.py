@@ -1,10 +1,10 @@
 """The curtain: two layers on one canvas, one on each side of a divider that can be dragged.
 
-napari has no clipping of images in
-2D (clipping planes act on volumes), and the graphics behind its layers are not public. So the
-right side is a layer of its own, on top: the candidate without the columns left of the divider,
-with the candidate's placement, colours and sliders. It is a view, read slice by slice; nothing is
-copied, and the two layers are not touched. Its bounding box draws the divider.
+napari has no clipping of images in 2D (clipping planes act on volumes), and the graphics behind its
+layers are not public. So the right side is a layer of its own, on top: the candidate without the
+columns left of the divider, with the candidate's placement, colours and sliders. It is a view, read
+slice by slice; nothing is copied, and the two layers are not touched. Its bounding box draws the
+divider.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from napari_srgan._gui.parts.grid import show_names, turn_grid
 from napari_srgan._gui.parts.widgets import Connections, timer
 from napari_srgan._gui.tags import curtain_tag, is_hidden
 from napari_srgan.errors import InputError
-from napari_srgan.image.plane_array import PartArray
+from napari_srgan.image.views import MovedArray, without_first
 
 if TYPE_CHECKING:
     import napari
@@ -150,8 +150,8 @@ class Curtain(QObject):
 
     # --- the layer --------------------------------------------------------------------------
 
-    def _part(self) -> PartArray:
-        return PartArray(finest_data(self._right), self._axis, self._start)
+    def _part(self) -> MovedArray:
+        return without_first(finest_data(self._right), self._axis, self._start)
 
     def _length(self) -> int:
         return 0 if self._right is None else data_shape(self._right)[self._axis]

@@ -5,7 +5,7 @@ From planes to findings with their sentences, for a thread. The formulas are the
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,16 @@ import numpy as np
 
 from napari_srgan._gui.compare.candidates import CompareRequest
 from napari_srgan._gui.compare.planes import Question, SlicePixels, part_of, question_for
-from napari_srgan._gui.compare.table import figure_text
 from napari_srgan._gui.layers import drawn_in_pixels, layer_axes, layer_sizes, layer_stack
-from napari_srgan._gui.runner import Step
 from napari_srgan._gui.sentences import UNIT_SYMBOLS
 from napari_srgan._gui.super_resolve.trust_maps import LEAST, recorded_intensity
 from napari_srgan._gui.tags import record_of
+from napari_srgan.engine.progress import Progress, Work
 from napari_srgan.errors import InputError
 from napari_srgan.measure.error_map import error_map
 from napari_srgan.measure.frc import AGAINST_REFERENCE, FRC, ring_correlation
 from napari_srgan.measure.regions import cnr, enl
+from napari_srgan.measure.table import MEASURES
 from napari_srgan.models.catalogue import find_model
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def slice_in_view(request: CompareRequest, dims: Dims) -> SliceInView:
     return SliceInView(question, request, {la.name: la for la in request.candidates})
 
 
-def error_maps(seen: SliceInView) -> Generator[Step, None, list[CandidateMap]]:
+def error_maps(seen: SliceInView) -> Work[list[CandidateMap]]:
     """Map the errors of every candidate and of bicubic.
 
     Returns
@@ -102,28 +102,28 @@ def error_maps(seen: SliceInView) -> Generator[Step, None, list[CandidateMap]]:
     pixels = SlicePixels(question)
     names = list(question.candidates)
     for done, name in enumerate(names):
-        yield Step(done, len(names))
+        yield Progress(done, len(names))
         one = error_map(pixels.reference(), pixels.candidate(name))
         if one.rse is None:
             raise InputError(
                 f"{seen.request.reference.name} is constant in this slice, where an error map "
                 "is not defined; go to another slice."
             )
-        rsp = figure_text("pearson", one.rsp)
+        rse, rsp = MEASURES["rse"].text(one.rse), MEASURES["rsp"].text(one.rsp)
         found.append(
             CandidateMap(
                 name,
                 seen.request.reference,
                 question.position,
                 one.map,
-                f"{name}: RSE {one.rse:.4g}, RSP {rsp} (gain {one.gain:.3g}, offset "
+                f"{name}: RSE {rse}, RSP {rsp} (gain {one.gain:.3g}, offset "
                 f"{one.offset:.3g}, blur {one.sigma:.2g} px)",
             )
         )
     return found
 
 
-def correlations(seen: SliceInView, direction: Any) -> Generator[Step, None, list[RingCurve]]:
+def correlations(seen: SliceInView, direction: Any) -> Work[list[RingCurve]]:
     """Correlate every candidate, and bicubic, with the reference, ring by ring.
 
     Returns
@@ -135,7 +135,7 @@ def correlations(seen: SliceInView, direction: Any) -> Generator[Step, None, lis
     pixels = SlicePixels(question)
     names = list(question.candidates)
     for done, name in enumerate(names):
-        yield Step(done, len(names))
+        yield Progress(done, len(names))
         curve = ring_correlation(
             pixels.reference(),
             pixels.candidate(name),
@@ -181,12 +181,12 @@ def _resolution(curve: FRC, unit: str) -> str:
 # --- consistency -------------------------------------------------------------------------------
 
 
-def consistency_maps(seen: SliceInView) -> Generator[Step, None, list[CandidateMap]]:
+def consistency_maps(seen: SliceInView) -> Work[list[CandidateMap]]:
     """Compare the slice in view of every result with the LR input.
 
     Yields
     ------
-    Step
+    Progress
         How many maps are done.
 
     Returns
@@ -222,12 +222,12 @@ def consistency_maps(seen: SliceInView) -> Generator[Step, None, list[CandidateM
     measured = small.read()
     found = []
     for done, (name, record) in enumerate(made.items()):
-        yield Step(done, len(made))
+        yield Progress(done, len(made))
         part = part_of(low, [seen.layers[name]])
         rows, cols = part["Y"], part["X"]
         height, width = small.stack.height, small.stack.width
         cuts = (rows[0] > 0, rows[1] < height, cols[0] > 0, cols[1] < width)
-        operator = operator_of(find_model(record["model"]).card)
+        operator = operator_of(find_model(record.model).card)
         intensity, channel = recorded_intensity(record), at.get("C", 0)
         first, span = comparable(measured[slice(*rows), slice(*cols)], intensity, channel)
         second, _ = comparable(question.candidates[name].read(), intensity, channel)
@@ -254,9 +254,7 @@ def consistency_maps(seen: SliceInView) -> Generator[Step, None, list[CandidateM
 # --- drawn regions -----------------------------------------------------------------------------
 
 
-def region_figures(
-    seen: SliceInView, masks: list[np.ndarray], scale: Any
-) -> Generator[Step, None, str]:
+def region_figures(seen: SliceInView, masks: list[np.ndarray], scale: Any) -> Work[str]:
     """Measure drawn regions in the reference and in all candidates.
 
     Returns
@@ -265,7 +263,7 @@ def region_figures(
     """
     question = seen.question
     pixels = SlicePixels(question)
-    yield Step(0, 1)
+    yield Progress(0, 1)
     images = {seen.request.reference.name: pixels.reference()}
     images |= {name: pixels.candidate(name) for name in question.candidates}
     return region_text(images, masks, scale, None)
@@ -339,9 +337,9 @@ def region_text(
         figures = []
         if len(masks) > 1:
             found = cnr(image, masks[0], masks[1], scale, decibels)
-            figures.append(f"{found.label} {figure_text('', found.value)}")
+            figures.append(f"{found.label} {MEASURES['cnr'].text(found.value)}")
         looks = [enl(image, mask, scale, decibels) for mask in masks]
-        values = " / ".join(figure_text("", one.value) for one in looks)
+        values = " / ".join(MEASURES["enl"].text(one.value) for one in looks)
         figures.append(f"{looks[0].label} {values}")
         lines.append(f"{name}: {', '.join(figures)}")
     if len(masks) == 1:

@@ -14,7 +14,7 @@ from napari_srgan._gui.compare.maps import SliceMaps
 from napari_srgan._gui.compare.planes import DataRange, question_for
 from napari_srgan._gui.compare.self_test import SelfTest
 from napari_srgan._gui.compare.slice_figures import SliceFigures
-from napari_srgan._gui.compare.table import FigureTable, MeasureMenu, MeasureSettings, save_csv
+from napari_srgan._gui.compare.table import FigureTable, MeasureMenu, MeasureSettings
 from napari_srgan._gui.compare.views import Views
 from napari_srgan._gui.compare.whole_stack import WholeStack, csv_rows, stack_rows
 from napari_srgan._gui.parts.widgets import (
@@ -31,7 +31,8 @@ from napari_srgan._gui.runner import errors_said
 from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan._gui.tags import is_candidate, original_of, record_of, self_test_heading
 from napari_srgan.errors import InputError
-from napari_srgan.measure.comparison import rows
+from napari_srgan.io.atomic import write_csv
+from napari_srgan.measure.stacks import rows
 
 if TYPE_CHECKING:
     import napari
@@ -300,20 +301,21 @@ class Compare(Panel):
 
     def save_to(self, path: str | Path) -> None:
         """Write the figures as CSV: of all slices if measured, else of the one in view."""
+        path = Path(path)
         try:
             if self.stack.comparison is not None:
-                save_csv(path, rows(self.stack.comparison))
+                write_csv(path, rows(self.stack.comparison))
             else:
                 chosen = self.request()
                 how = {"mode": chosen.settings.mode, "border": chosen.settings.border}
                 lines = csv_rows(list(self.slice.rows.values()), self.slice.span, how)
-                save_csv(path, [{**line, "reference": chosen.reference.name} for line in lines])
+                write_csv(path, [{**line, "reference": chosen.reference.name} for line in lines])
         except InputError as error:
             self.say(str(error), error=True)
         except OSError as error:
-            self.say(f"{Path(path).name} could not be written: {error.strerror}.", error=True)
+            self.say(f"{path.name} could not be written: {error.strerror}.", error=True)
         else:
-            self.say(f"Saved {Path(path).name}.")
+            self.say(f"Saved {path.name}.")
 
     # --- closing ----------------------------------------------------------------------------
 

@@ -18,15 +18,16 @@ from napari_srgan._gui.sentences import plane_text
 from napari_srgan._gui.tags import is_made_from, made_from
 from napari_srgan.errors import InputError
 from napari_srgan.image.intensity import to_dtype
-from napari_srgan.measure.comparison import BICUBIC
-from napari_srgan.measure.plane_measures import Settings
-from napari_srgan.measure.reference_grid import (
+from napari_srgan.measure.grid import (
     check_kind,
     on_reference_grid,
-    plane_factor,
+    plane_factors,
     reference_range,
     refuse_invalid_plane,
+    whole_factors,
 )
+from napari_srgan.measure.planes import Settings
+from napari_srgan.measure.stacks import BICUBIC
 
 if TYPE_CHECKING:
     from napari.components import Dims
@@ -139,7 +140,7 @@ def question_for(
         try:
             plane = _in_view(layer, dims)
             check_kind(ref.stack, plane.stack)
-            plane_factor(ref.stack, plane.stack)
+            plane_factors(ref.stack, plane.stack)
             planes[layer.name] = plane
             notes += _place_note(reference, layer)
         except InputError as error:
@@ -208,20 +209,20 @@ def enlarged(
     Raises
     ------
     InputError
-        If the sizes do not differ by one whole factor from 2.
+        If the sizes do not differ by whole factors, or not at all.
     """
     from napari_srgan.image.resampling import bicubic_enlarge
 
     (y0, y1), (x0, x1) = part
     height, width = shape[:2]
-    factor = height // (y1 - y0)
-    if factor < 2 or (height, width) != (factor * (y1 - y0), factor * (x1 - x0)):
+    scale = whole_factors((y1 - y0, x1 - x0), (height, width))
+    if scale is None or scale == (1, 1):
         raise InputError(
             f"The LR input {name} is {y1 - y0} x {x1 - x0} px and the reference {height} x {width} "
             "px: choose an LR input that is a whole number of times smaller."
         )
-    large = np.asarray(bicubic_enlarge(low, factor))
-    large = large[y0 * factor : y1 * factor, x0 * factor : x1 * factor]
+    sy, sx = scale
+    large = bicubic_enlarge(low, scale)[sy * y0 : sy * y1, sx * x0 : sx * x1]
     return to_dtype(large, low.dtype)
 
 

@@ -17,10 +17,9 @@ from napari_srgan._gui.parts.widgets import timer
 from napari_srgan._gui.runner import End, LastQuestion, Work
 from napari_srgan.errors import InputError
 from napari_srgan.measure import metrics
-from napari_srgan.measure.plane_measures import Figure, Settings, compared, measure_plane
+from napari_srgan.measure.planes import Settings, compared, measure_plane
+from napari_srgan.measure.table import MEASURES, Figure
 
-QUICK = ("psnr", "mse", "rmse", "mae")
-"""Measures of some 10 ms for 2048 x 2048 px; the others take a second."""
 _BAND = 128  # rows; SSIM can be given up between two bands
 _REST = 120  # ms
 _PATIENCE = 0.03  # s; for figures that are there before the slice is drawn, if they are quick
@@ -186,7 +185,7 @@ def quick(
     Answer
     """
     question = pixels.question
-    measures = tuple(m for m in question.settings.measures if m in QUICK)
+    measures = tuple(m for m in question.settings.measures if not MEASURES[m].effort)
     try:
         span = ranges.of(question)
         reference = pixels.reference()
@@ -204,7 +203,7 @@ def quick(
 
 
 def slow(pixels: SlicePixels, ranges: DataRange) -> Generator[Answer | None, None, None]:
-    """Measure the others: SSIM of all candidates first, MS-SSIM last.
+    """Measure the others, those of all candidates that take longest last.
 
     Yields
     ------
@@ -212,8 +211,8 @@ def slow(pixels: SlicePixels, ranges: DataRange) -> Generator[Answer | None, Non
         None where the work can be given up.
     """
     question = pixels.question
-    measures = [m for m in ("ssim", "pearson", "ms_ssim") if m in question.settings.measures]
-    for measure in measures:
+    measures = [m for m in question.settings.measures if MEASURES[m].effort]
+    for measure in sorted(measures, key=lambda name: MEASURES[name].effort):
         for name in question.candidates:
             yield None
             # Errors are told of by `quick`, which meets the same ones.

@@ -1,12 +1,10 @@
-"""The figures of Compare: which are taken and how, their rows, and the table and file of them."""
+"""The figures of Compare: which are taken and how, their rows, and the table of them."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QBrush, QColor, QFontMetrics, QKeySequence
@@ -24,39 +22,14 @@ from qtpy.QtWidgets import QTableWidgetItem as Item
 
 from napari_srgan._gui.parts.widgets import DropDown, Form
 from napari_srgan.errors import InputError
-from napari_srgan.measure.plane_measures import MEASURES, Settings
+from napari_srgan.measure.planes import Settings
+from napari_srgan.measure.table import MEASURES, PLANE_MEASURES, Figure
 
-HEADS = {
-    "psnr": "PSNR",
-    "ssim": "SSIM",
-    "ms_ssim": "MS-SSIM",
-    "mse": "MSE",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "pearson": "Pearson",
-    "psnr_mean": "Mean",
-    "psnr_infinite": "∞",
-}
-TIPS = {
-    "psnr": "Peak signal-to-noise ratio, dB; of a stack from the mean squared error of all pixels",
-    "ssim": "Structural similarity (Wang 2004: Gaussian window, 11 x 11 px, sigma 1.5)",
-    "ms_ssim": "Multi-scale SSIM (Wang 2003), for images of at least 176 px a side",
-    "mse": "Mean squared error, in the square of the pixels' unit",
-    "rmse": "Root of the mean squared error, in the pixels' unit",
-    "mae": "Mean absolute error (L1), in the pixels' unit",
-    "pearson": "Pearson's correlation of the pixels",
-    "psnr_mean": "Mean of the slices' PSNR, dB, without those that equal the reference",
-    "psnr_infinite": "How many slices equal the reference: their PSNR is infinite",
-}
-LOWER_IS_BETTER = ("mse", "rmse", "mae")
-EMPTY = "–"
 WHOLE = "all"
 """What stands for the slices in a row of the whole stack."""
-Figure = float | None
 DEFAULT = ("psnr", "ssim")
 _MOST = 8  # rows that are seen without scrolling
 _STALE = "#8c8c8c"
-_TYPICAL = {"psnr": "00.00", "psnr_mean": "00.00", "ssim": "0.0000", "ms_ssim": "0.0000"}
 
 
 # --- which figures, and how --------------------------------------------------------------------
@@ -74,9 +47,9 @@ class MeasureMenu(QPushButton):
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
         self.boxes = {}
-        for name in MEASURES:
-            action = menu.addAction(HEADS[name])
-            action.setToolTip(TIPS[name])
+        for name in PLANE_MEASURES:
+            action = menu.addAction(MEASURES[name].label)
+            action.setToolTip(MEASURES[name].tip)
             action.setCheckable(True)
             action.setChecked(name in DEFAULT)
             action.toggled.connect(self._on_toggle)
@@ -183,39 +156,11 @@ class Row:
         return self.candidate, self.where == WHOLE
 
 
-def figure_text(measure: str, value: Figure) -> str:
-    """Write a figure as the table shows it; an infinite PSNR is the sign of infinity."""
-    if value is None:
-        return EMPTY
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if measure in ("psnr", "psnr_mean"):
-        return f"{value:.2f}"
-    if measure in ("ssim", "ms_ssim", "pearson"):
-        return f"{value:.4f}"
-    return f"{value:.4g}"
-
-
 def plain(value: Figure | str) -> str:
     """Write a value for a file: six digits, "inf", nothing for what is not known."""
     if isinstance(value, str):
         return value
     return "" if value is None else f"{value:.6g}"
-
-
-def save_csv(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows as CSV, with a head of all their keys in the order of appearance.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, keys, restval="")
-        writer.writeheader()
-        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -261,7 +206,7 @@ class FigureTable(QTableWidget):
         self.horizontalHeader().setMinimumSectionSize(12)  # the style's own is wider than "∞"
         self.horizontalHeader().setSectionsClickable(True)
         self.horizontalHeader().sectionClicked.connect(self.sort_by)
-        self.set_measures(("psnr", "ssim"))
+        self.set_measures(DEFAULT)
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -273,14 +218,14 @@ class FigureTable(QTableWidget):
         if tuple(measures) == self._measures:
             return
         self._measures, self._sorted = tuple(measures), None
-        heads = self._heads = ["Candidate", "Slice", *(HEADS[m] for m in measures)]
+        heads = self._heads = ["Candidate", "Slice", *(MEASURES[m].label for m in measures)]
         self.clear()
         self.setColumnCount(len(heads))
         self.setHorizontalHeaderLabels(heads)
         header = self.horizontalHeader()
         header.setSortIndicatorShown(False)
         for column, measure in enumerate(measures, start=2):
-            self.horizontalHeaderItem(column).setToolTip(TIPS[measure])
+            self.horizontalHeaderItem(column).setToolTip(MEASURES[measure].tip)
         self._set_widths()
         self.show_rows(self._rows)
 
@@ -321,8 +266,8 @@ class FigureTable(QTableWidget):
         if self._sorted is not None and self._sorted[0] == column:
             order = ascending if self._sorted[1] == descending else descending
         else:
-            text = column < 2 or self._measures[column - 2] in LOWER_IS_BETTER
-            order = ascending if text else descending
+            rising = column < 2 or MEASURES[self._measures[column - 2]].better == "lower"
+            order = ascending if rising else descending
         self._sorted = column, order
         self.sortItems(column, order)
         self.horizontalHeader().setSortIndicator(column, order)
@@ -364,9 +309,12 @@ class FigureTable(QTableWidget):
         widths = []
         # Columns that are being added resize the table before they have heads.
         for column in range(1, min(self.columnCount(), len(self._heads))):
-            measure = "" if column < 2 else self._measures[column - 2]
-            # A typical figure, so that the columns do not jump when the first ones come.
-            texts = [self._heads[column], _TYPICAL.get(measure, "")]
+            texts = [self._heads[column]]
+            if column > 1:
+                measure = MEASURES[self._measures[column - 2]]
+                # A typical figure, so that the columns do not jump when the first ones come.
+                if measure.decimals is not None:
+                    texts.append(measure.text(10.0 if measure.unit else 0.0))
             items = (self.item(r, column) for r in range(self.rowCount()))
             texts += [item.text() for item in items if item is not None]
             widths.append(max(metrics.horizontalAdvance(t) for t in texts) + 8)
@@ -396,7 +344,7 @@ class FigureTable(QTableWidget):
                 continue  # each change is drawn, and the slider should stay smooth
             cell.value = value
             cell.stale = measure in row.stale
-            cell.setText(value if isinstance(value, str) else figure_text(measure, value))
+            cell.setText(value if isinstance(value, str) else MEASURES[measure].text(value))
             cell.setToolTip(row.candidate if column == 0 else "")
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             cell.setTextAlignment(

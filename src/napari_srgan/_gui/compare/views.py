@@ -6,7 +6,7 @@ left one; red: it is brighter; the colour in the middle is exactly zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,14 @@ from napari_srgan._gui.layers import (
 )
 from napari_srgan._gui.parts.grid import side_by_side, turn_grid
 from napari_srgan._gui.parts.widgets import DropDown, Form, Part, button, column, row
-from napari_srgan._gui.runner import RunnerBar, Step, errors_said
+from napari_srgan._gui.runner import RunnerBar, errors_said
 from napari_srgan._gui.tags import finding_key, finding_tag
+from napari_srgan.engine.progress import Progress, Work
 from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
-from napari_srgan.image.plane_array import PlaneArray
-from napari_srgan.measure.reference_grid import index_in, matched, on_reference_grid
+from napari_srgan.image.views import PlaneArray
+from napari_srgan.measure.grid import index_in, matched, on_reference_grid
+from napari_srgan.measure.stacks import BICUBIC
 
 if TYPE_CHECKING:
     import napari
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
     from napari_srgan.image.stack import Stack
 
-BICUBIC = "bicubic"
 _STEPS = 1000
 COLORMAP = "coolwarm"  # Moreland, "Diverging color maps for scientific visualization" (2009)
 _PERCENTILE = 99.9
@@ -122,8 +123,8 @@ class Views(Part):
             at = view_of(left, self._viewer.dims).index
             index = tuple(at[a] for a in array.axes if a not in "YX")
 
-            def work() -> Generator[Step, None, float]:
-                yield Step(0, 1)
+            def work() -> Work[float]:
+                yield Progress(0, 1)
                 return symmetric_limit(array.plane(index))
 
             def show(limit: float) -> None:
@@ -246,7 +247,7 @@ def bicubic_layer(viewer: napari.Viewer, chosen: CompareRequest) -> Image:
             return layer
     part = part_of(chosen.low, chosen.candidates)
     stack = bicubic_stack(layer_stack(chosen.reference), layer_stack(chosen.low), part)
-    arguments = layer_arguments(chosen.reference, {}, 1, f"{chosen.low.name} [bicubic]", {})
+    arguments = layer_arguments(chosen.reference, {}, (1, 1), f"{chosen.low.name} [bicubic]", {})
     return add_layer(viewer, stack.data, arguments | {"metadata": finding_tag(key)})
 
 
@@ -324,7 +325,7 @@ def add_difference(
         The colours reach from -limit to limit; the sliders reach as far as the dtype can differ.
     """
     widest = max(_span(reference), _span(candidate), limit)
-    arguments = placement(reference, {}, 1) | {
+    arguments = placement(reference, {}, (1, 1)) | {
         "name": f"{candidate.name} - {reference.name}",
         "rgb": False,
         "colormap": COLORMAP,

@@ -19,15 +19,18 @@ from superqt.utils import signals_blocked
 from napari_srgan._gui.compare.candidates import CompareRequest
 from napari_srgan._gui.compare.planes import DataRange, bicubic_name, enlarged, part_of
 from napari_srgan._gui.compare.plot import Curve, CurvePlot
-from napari_srgan._gui.compare.table import HEADS, WHOLE, Row
+from napari_srgan._gui.compare.table import WHOLE, Row
 from napari_srgan._gui.layers import layer_axes, layer_stack, slice_axis, unit_ratio, view_of
 from napari_srgan._gui.parts.widgets import DropDown, Message, Part, button, column
-from napari_srgan._gui.runner import End, RunnerBar, Step, errors_said
+from napari_srgan._gui.runner import End, RunnerBar, errors_said
+from napari_srgan.engine.progress import Progress
 from napari_srgan.errors import InputError
-from napari_srgan.image.plane_array import PlaneArray
 from napari_srgan.image.stack import Stack
-from napari_srgan.measure.comparison import Comparison, PlaneFigures, Settings, compare
-from napari_srgan.measure.reference_grid import index_in, matched
+from napari_srgan.image.views import PlaneArray
+from napari_srgan.measure.grid import index_in, matched, whole_factors
+from napari_srgan.measure.planes import Settings
+from napari_srgan.measure.stacks import Comparison, PlaneFigures, compare
+from napari_srgan.measure.table import MEASURES
 
 if TYPE_CHECKING:
     import napari
@@ -82,7 +85,7 @@ class WholeStack(Part):
             with signals_blocked(self.measure):
                 self.measure.clear()
                 for name in request.settings.measures:
-                    self.measure.addItem(f"{HEADS[name]} over the slices", name)
+                    self.measure.addItem(f"{MEASURES[name].label} over the slices", name)
             self.button.setEnabled(False)
             self.runner.start(
                 partial(measure_stacks, stacks, request.settings, self._ranges, request.data_range),
@@ -139,11 +142,11 @@ class WholeStack(Part):
     def _along(self) -> str | None:
         return None if self._stacks is None else slice_axis(self._stacks.reference.sizes)
 
-    def _on_step(self, step: Step) -> None:
-        if step.found is not None:
-            self._planes.append(step.found)
-            if step.done % max(1, step.total // 200) == 0:
-                self._draw()
+    def _on_step(self, step: Progress | PlaneFigures) -> None:
+        if isinstance(step, PlaneFigures):
+            self._planes.append(step)
+        elif step.done % max(1, step.total // 200) == 0:
+            self._draw()
 
     def _show(self, comparison: Comparison) -> None:
         self.comparison = comparison
@@ -168,8 +171,8 @@ class WholeStack(Part):
             self._planes, reference.plane_axes, at, reference.sizes, measure, self._stacks.bicubic
         )
         self.plot.mark(float(at[self._along()]))
-        unit = " (dB)" if measure == "psnr" else ""
-        self.plot.show_curves(lines, x_label=self._along(), y_label=f"{HEADS[measure]}{unit}")
+        y_label = MEASURES[measure].heading
+        self.plot.show_curves(lines, x_label=self._along(), y_label=y_label)
         self._show_plot(True)
 
     def _show_plot(self, on: bool) -> None:
@@ -240,8 +243,7 @@ def bicubic_stack(reference: Stack, low: Stack, part: Mapping[str, tuple[int, in
         at = tuple(i + part[a][0] for a, i in zip(low.plane_axes, at, strict=True))
         return enlarged(low.read(at), (rows, cols), shape, low.name)
 
-    factor = shape[0] // max(lengths["Y"], 1)
-    if factor < 2 or shape != (factor * lengths["Y"], factor * lengths["X"]):
+    if whole_factors((lengths["Y"], lengths["X"]), shape) in (None, (1, 1)):
         raise InputError(
             f"The LR input {low.name} is {lengths['Y']} x {lengths['X']} px and the reference "
             f"{shape[0]} x {shape[1]} px: choose an LR input that is a whole number of times "
@@ -254,20 +256,20 @@ def bicubic_stack(reference: Stack, low: Stack, part: Mapping[str, tuple[int, in
 
 def measure_stacks(
     stacks: ComparedStacks, settings: Settings, ranges: DataRange, data_range: float | None
-) -> Generator[Step, None, Comparison]:
+) -> Generator[Progress | PlaneFigures, None, Comparison]:
     """Measure every plane of every candidate; for a thread.
 
     Yields
     ------
-    Step
-        With the figures of the last plane.
+    PlaneFigures, then Progress
+        After every plane of every candidate.
 
     Returns
     -------
     Comparison
     """
     total = math.prod(stacks.reference.plane_shape) * len(stacks.candidates)
-    yield Step(0, total)
+    yield Progress(0, total)
     span = ranges.of_stack(stacks.reference) if data_range is None else data_range
     steps = compare(stacks.reference, stacks.candidates, data_range=span, settings=settings)
     done = 0
@@ -278,7 +280,8 @@ def measure_stacks(
             comparison: Comparison = end.value
             return comparison
         done += 1
-        yield Step(done, total, found=figures)
+        yield figures
+        yield Progress(done, total)
 
 
 def stack_rows(comparison: Comparison) -> list[Row]:
@@ -288,10 +291,9 @@ def stack_rows(comparison: Comparison) -> list[Row]:
             name,
             WHOLE,
             {
-                "psnr": whole.psnr,
                 **whole.figures,
-                "psnr_mean": whole.mean_psnr,
-                "psnr_infinite": float(whole.infinite),
+                "psnr_mean": whole.psnr_mean,
+                "psnr_infinite": float(whole.psnr_infinite),
             },
         )
         for name, whole in comparison.stack.items()

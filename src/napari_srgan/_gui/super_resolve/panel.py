@@ -23,25 +23,27 @@ from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
-    Engines,
     Order,
-    Restored,
     Speeds,
     full_order,
     preview_orders,
-    restore,
+    restore_all,
 )
 from napari_srgan._gui.super_resolve.pixel_size import PixelSize, set_pixel_size
 from napari_srgan._gui.super_resolve.region_picker import RegionPicker
 from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan._gui.super_resolve.results import Exports, show_results
-from napari_srgan._gui.super_resolve.trust_maps import TrustMaps
+from napari_srgan._gui.super_resolve.trust_maps import TrustMapButtons
 from napari_srgan._gui.tags import is_trust_map, record_of
+from napari_srgan.engine.run import Upscalers
 from napari_srgan.errors import InputError
+from napari_srgan.options import RestoreOptions
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
+
+    from napari_srgan.tasks.restore import Restored
 
 DOCK = "Super-resolve (SRGAN upscale)"
 """Name that napari gives the dock when it is opened from the Plugins menu: one dock, not two."""
@@ -62,7 +64,7 @@ class SuperResolve(Panel):
 
         viewer = napari_viewer
         super().__init__(viewer)
-        self._speeds, self._engines = Speeds(), Engines()
+        self._speeds, self._upscalers = Speeds(), Upscalers()
         self._devices: list[str] = []
         self._error_about: str | None = None
         self.layer = LayerPicker(viewer, Image, self._connections)
@@ -79,9 +81,9 @@ class SuperResolve(Panel):
         self.runner = RunnerBar()
         self.message = Message()
         self.exports = Exports(viewer)
-        settings = self.advanced.job
-        self.trust = TrustMaps(viewer, self.runner, self._engines, settings)
-        self.report = ReportButton(viewer, self._connections, settings, self.runner, self._engines)
+        settings, upscalers = self.advanced.values, self._upscalers
+        self.trust = TrustMapButtons(viewer, self.runner, upscalers, settings)
+        self.report = ReportButton(viewer, self._connections, settings, self.runner, upscalers)
         # torch is loaded once the panel is on the screen: it takes seconds.
         self._loading = Runner(self)
         self._loading_soon = QTimer(self)
@@ -214,9 +216,11 @@ class SuperResolve(Panel):
         return full_order(
             layer,
             view,
-            self.region.region(layer, view),
-            self.model.info(layer.rgb),
-            self.advanced.job(),
+            RestoreOptions(
+                **self.advanced.values(),
+                model=self.model.info(layer.rgb).path,
+                region=self.region.region(layer, view),
+            ),
             place=self.advanced.place.value(),
             path=self.advanced.file(),
         )
@@ -234,7 +238,7 @@ class SuperResolve(Panel):
             orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
             started = time.perf_counter()
             self.runner.start(
-                partial(restore, orders, self._engines),
+                partial(restore_all, orders, self._upscalers),
                 lambda restored: self._show(orders, restored, started),
                 self.say,
             )
@@ -243,10 +247,11 @@ class SuperResolve(Panel):
     def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
         view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
         names = names or [self.model.value()]
-        return preview_orders(layer, view, names, self.advanced.job(), self._speeds, self._devices)
+        settings = self.advanced.values()
+        return preview_orders(layer, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
-        self._speeds.note_all(orders, restored)
+        self._speeds.note_all(restored)
         layers, text = show_results(
             self.viewer,
             orders,
@@ -302,12 +307,12 @@ def load_torch() -> Generator[None, None, list[str]]:
     yield
     import napari_srgan.engine.window  # noqa: F401  # what a plan does not need but a run does
     from napari_srgan.engine.devices import available_devices
-    from napari_srgan.engine.upscaler import Job, plan
+    from napari_srgan.engine.plan import plan
     from napari_srgan.image.stack import Stack
 
     # A broken default model is named when work is asked for; the devices are there all the same.
     with suppress(InputError):
-        plan(Stack(np.zeros((8, 8), np.uint8)), Job(device="cpu"))
+        plan(Stack(np.zeros((8, 8), np.uint8)), RestoreOptions(device="cpu"))
     return available_devices()
 
 

@@ -41,7 +41,7 @@ def set_pixel_size(layer: Image, size: dict[str, float], layers: Iterable[Any]) 
     for other in layers:
         if is_made_from(other, layer):
             made = made_from(other)
-            placed = placement(layer, made.region, made.factor)
+            placed = placement(layer, made.region, made.scale)
             other.scale, other.translate, other.units = placed["scale"], placed["translate"], units
             other.metadata.update(spacing_tag("user"))
 

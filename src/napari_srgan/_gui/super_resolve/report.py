@@ -6,8 +6,7 @@ where to save, and the offer to open the page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,18 +17,19 @@ from qtpy.QtGui import QDesktopServices
 
 from napari_srgan._gui.layers import layer_stack, view_of
 from napari_srgan._gui.parts.widgets import LayerPicker, Part, asked_path, button, column, row
-from napari_srgan._gui.runner import End, RunnerBar, Step, errors_said
-from napari_srgan._gui.super_resolve.order import Engines
+from napari_srgan._gui.runner import End, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.trust_maps import map_order
 from napari_srgan._gui.tags import is_candidate, is_hidden, record_of
+from napari_srgan.engine.run import Upscalers
 from napari_srgan.errors import InputError
+from napari_srgan.tasks.steps import Progress, Work
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
     from napari_srgan._gui.parts.widgets import Connections
-    from napari_srgan.tasks.report.request import ReportRequest
+    from napari_srgan.tasks.report.prepare import ReportRequest
 
 
 class ReportButton(Part):
@@ -41,10 +41,10 @@ class ReportButton(Part):
     connections : Connections
         Of the panel.
     settings : callable
-        Gives device, precision and tile, as `Advanced.job` does.
+        Gives device, precision and tile, as `Advanced.values` does.
     runner : RunnerBar, optional
         That of the panel; without, the button has a bar of its own.
-    engines : Engines, optional
+    upscalers : Upscalers, optional
         Those of the panel.
     reference : callable, optional
         Gives the reference layer or None, where the panel has a choice of its own.
@@ -56,13 +56,14 @@ class ReportButton(Part):
         connections: Connections,
         settings: Callable[[], dict[str, Any]],
         runner: RunnerBar | None = None,
-        engines: Engines | None = None,
+        upscalers: Upscalers | None = None,
         reference: Callable[[], Image | None] | None = None,
     ) -> None:
         super().__init__()
         from napari.layers import Image
 
-        self._viewer, self._settings, self._engines = viewer, settings, engines or Engines()
+        self._viewer, self._settings = viewer, settings
+        self._upscalers = upscalers or Upscalers()
         self._layer: Image | None = None
         self.running = False
         """Whether a report is being made."""
@@ -106,7 +107,7 @@ class ReportButton(Part):
                 self._viewer, self._layer, self._reference(), self._settings(), Path(path)
             )
             self.runner.start(
-                partial(make_report, request, Path(path), self._engines),
+                partial(make_report, request, Path(path), self._upscalers),
                 self._show,
                 self.say,
                 cancelled="Cancelled; no report was written.",
@@ -138,8 +139,9 @@ class ReportButton(Part):
         from napari_srgan.io.open import image_name
 
         # The name in the record, which is hidden where it may be a patient's.
-        record = record_of(self._layer) or {}
-        proposal = f"{image_name(str(record.get('input') or 'result'))}_report.html"
+        record = record_of(self._layer)
+        name = record.input if record is not None else ""
+        proposal = f"{image_name(name or 'result')}_report.html"
         with errors_said(self.say):
             path = asked_path(self, "Save the report", proposal, "HTML (*.html)", ".html")
             if path is not None:
@@ -172,8 +174,8 @@ def report_request(
         If the input is not open, or a layer or the place cannot be used.
     """
     # Late: the engine is not needed to open the panel, which has to be quick.
-    from napari_srgan.tasks.report.place import check_page_place
-    from napari_srgan.tasks.report.request import ReportRequest
+    from napari_srgan.tasks.report.page import check_page_place
+    from napari_srgan.tasks.report.prepare import ReportRequest
 
     check_page_place(path, overwrite=True)
     if reference is result:
@@ -182,10 +184,10 @@ def report_request(
     stack, region = order.request.stack, order.region
     at = view_of(order.source, viewer.dims).index
     inside = all(region[a][0] <= at[a] < region[a][1] for a in stack.plane_axes)
-    hidden = is_hidden(str(order.record.get("input", "")))
+    hidden = is_hidden(order.record.input)
     return ReportRequest(
         stack=stack,
-        job=replace(order.request.job, anonymise=hidden),
+        options=replace(order.request.restore, anonymise=hidden),
         reference=None if reference is None else layer_stack(reference),
         result=order.request.result,
         result_region=order.request.result_region,
@@ -194,23 +196,13 @@ def report_request(
     )
 
 
-def make_report(
-    request: ReportRequest, path: Path, engines: Engines
-) -> Generator[Step, None, Path]:
+def make_report(request: ReportRequest, path: Path, upscalers: Upscalers) -> Work[Path]:
     """Measure, write the page and return its path; for a thread."""
-    yield Step(note="Preparing the report")
+    yield Progress(0, 0, stage="Preparing the report")
     from napari_srgan.tasks.report.gather import gather
-    from napari_srgan.tasks.report.page import page
-    from napari_srgan.tasks.report.place import write_page
+    from napari_srgan.tasks.report.page import page, write_page
 
-    with closing(gather(request, engines.get)) as steps:
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                content = end.value
-                break
-            yield Step(step.done, step.total, step.eta, step.note or step.stage)
-    yield Step(note="Writing the page")
+    content = yield from gather(request, upscalers)
+    yield Progress(0, 0, stage="Writing the page")
     write_page(path, page(content))
     return path

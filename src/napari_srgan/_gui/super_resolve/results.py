@@ -5,7 +5,7 @@ The record behind the text is the engine's, the file formats are those of files.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +21,19 @@ from napari_srgan._gui.layers import (
 )
 from napari_srgan._gui.parts.grid import side_by_side
 from napari_srgan._gui.parts.widgets import Part, asked_path, button, row
-from napari_srgan._gui.runner import End, Runner, Step, errors_said
+from napari_srgan._gui.runner import End, Runner, errors_said
 from napari_srgan._gui.sentences import plane_text, time_text
 from napari_srgan._gui.super_resolve.advanced import FILTERS
 from napari_srgan._gui.tags import is_preview, kept_metadata, preview_tag, record_of
 from napari_srgan.engine.record import methods_text
-from napari_srgan.errors import InputError
-from napari_srgan.trust.consistency import sentence
+from napari_srgan.tasks.steps import Progress, Work
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Shapes
 
-    from napari_srgan._gui.super_resolve.order import Order, Restored
+    from napari_srgan._gui.super_resolve.order import Order
+    from napari_srgan.tasks.restore import Restored
 
 FIGURES = (".png", ".jpg", ".tif", ".tiff")
 
@@ -78,9 +78,9 @@ def show_results(
             drawn.visible = False
             note = f"{drawn.name} is hidden, to leave its room in the grid."
         side_by_side(viewer, orders[0].layer, made)
-    last, sizes = orders[-1], orders[-1].stack.sizes
+    last, sizes = orders[-1], orders[-1].ahead.stack.sizes
     if last.preview:
-        (y0, y1), (x0, x1) = last.region["Y"], last.region["X"]
+        (y0, y1), (x0, x1) = last.ahead.region["Y"], last.ahead.region["X"]
         whole = (y0, y1) == last.view.rows and (x0, x1) == last.view.cols
         part = "what is in view" if whole else "the middle of the view"
         if not whole and viewer.dims.ndisplay == 2:
@@ -91,21 +91,20 @@ def show_results(
         text = f"Done in {time_text(seconds)}: {made[-1].name}."
         if last.path is not None:
             text += f" Written to {last.path}."
-    text = f"{text} {sentence(record_of(restored[-1].result))}".rstrip()
+    text = f"{text} {restored[-1].record.sentence}".rstrip()
     warnings = dict.fromkeys(w for one in restored for w in one.plan.warnings)
     return made, " ".join([text, *warnings, note]).rstrip()
 
 
 def _add(viewer: napari.Viewer, order: Order, one: Restored) -> Image:
-    layer, model = order.layer, order.model.card.name
-    # The recorded name, not the layer's: it is hidden where it may be a patient's.
-    recorded = str(record_of(one.result)["input"])
+    layer, scale = order.layer, order.ahead.scale
     metadata = dict(one.result.metadata) | (preview_tag() if order.preview else {})
     arguments = layer_arguments(
         layer,
-        order.region,
-        order.factor,
-        result_name(recorded, model, order.factor, preview=order.preview),
+        order.ahead.region,
+        scale,
+        # The recorded name, not the layer's: it is hidden where it may be a patient's.
+        result_name(one.record.input, order.model, scale, preview=order.preview),
         metadata,
     )
     data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
@@ -143,21 +142,12 @@ def save_figure(viewer: napari.Viewer, path: str | Path) -> bool:
     return drawn
 
 
-def save_layer(path: Path, data: Any, attributes: dict[str, Any]) -> Generator[Step, None, str]:
-    """Write a result with its provenance, and return the name of the file; for a thread.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
+def save_layer(path: Path, data: Any, attributes: dict[str, Any]) -> Work[str]:
+    """Write a result with its provenance, and return the name of the file; for a thread."""
     from napari_srgan._gui.files import write_image
 
-    yield Step(note="Saving")
-    try:
-        write_image(str(path), data, attributes)
-    except OSError as error:
-        raise InputError(f"{path.name} could not be written: {error.strerror or error}.") from error
+    yield Progress(0, 0, stage="Saving")
+    write_image(str(path), data, attributes)
     return path.name
 
 

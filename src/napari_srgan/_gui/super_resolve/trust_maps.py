@@ -6,7 +6,7 @@ map as a layer above its result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,20 +26,25 @@ from napari_srgan._gui.layers import (
 )
 from napari_srgan._gui.parts.grid import show_names
 from napari_srgan._gui.parts.widgets import DropDown, Part, button, column, row
-from napari_srgan._gui.runner import RunnerBar, Step, errors_said
+from napari_srgan._gui.runner import RunnerBar, errors_said
 from napari_srgan._gui.sentences import size_text
-from napari_srgan._gui.super_resolve.order import Engines
 from napari_srgan._gui.tags import input_of, made_from, record_of, spacing_tag
+from napari_srgan.engine.record import KEY, Record
+from napari_srgan.engine.run import Upscalers
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Scale, factors, scale_text
 from napari_srgan.image.intensity import Intensity
 from napari_srgan.image.stack import check_region
 from napari_srgan.models.catalogue import find_model
+from napari_srgan.options import MapOptions, RestoreOptions
+from napari_srgan.tasks.steps import Progress, Work
+from napari_srgan.trust.operators import REMOVED
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
-    from napari_srgan.tasks.map_request import MapNotes, MapRequest
+    from napari_srgan.tasks.trust_maps import MapNotes, MapRequest, TrustMaps
 
 LEAST = 0.01
 """The colours end at 1 % of the range at least, so that rounding noise does not look alarming."""
@@ -50,7 +55,7 @@ _TIPS = {
 }
 
 
-class TrustMaps(Part):
+class TrustMapButtons(Part):
     """Three buttons, and whether they act on the slice in view or the whole result.
 
     Parameters
@@ -58,7 +63,7 @@ class TrustMaps(Part):
     viewer : napari.Viewer
     runner : RunnerBar
         Of the panel; it runs one thing at a time.
-    engines : Engines
+    upscalers : Upscalers
         Of the panel.
     settings : callable
         Gives the settings under "Advanced".
@@ -68,12 +73,12 @@ class TrustMaps(Part):
         self,
         viewer: napari.Viewer,
         runner: RunnerBar,
-        engines: Engines,
+        upscalers: Upscalers,
         settings: Callable[[], dict[str, Any]],
     ) -> None:
         super().__init__()
         self._viewer, self._runner, self._settings = viewer, runner, settings
-        self._engines = engines
+        self._upscalers = upscalers
         self._layer: Image | None = None
         self.scope = DropDown(
             ("slice in view", False),
@@ -92,8 +97,9 @@ class TrustMaps(Part):
         """Act on this result from now on."""
         self._layer = layer
         self.setVisible(layer is not None)
-        found = (record_of(layer) or {}).get("consistency") or {}
-        removed = found.get("kind") == "removed signal"
+        record = record_of(layer)
+        found = None if record is None else record.consistency
+        removed = found is not None and found.kind == REMOVED
         self.buttons["consistency"].setText("Removed signal" if removed else "Consistency")
 
     def enable(self, on: bool) -> None:
@@ -108,7 +114,7 @@ class TrustMaps(Part):
         with errors_said(self.say):
             order = map_order(kind, self._viewer, self._layer, self._settings(), self.scope.value())
             self._runner.start(
-                partial(make_map, order, self._engines),
+                partial(make_map, order, self._upscalers),
                 lambda made: self.say(add_map(self._viewer, order, made)),
                 self.say,
             )
@@ -122,13 +128,13 @@ class MapOrder:
     Attributes
     ----------
     kind : str
-        Of `trust.map_request.KINDS`.
+        Of `options.MAP_KINDS`.
     source, result : Image
         The input and the result; looked at again when the map is placed.
     region : dict
         What the map covers, input pixels.
     request : MapRequest
-    record : mapping
+    record : Record
         Of the result.
     """
 
@@ -137,7 +143,7 @@ class MapOrder:
     result: Image
     region: dict[str, tuple[int, int]]
     request: MapRequest
-    record: Mapping[str, Any]
+    record: Record
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,7 @@ class TrustMap:
 
 
 def map_order(
-    kind: str, viewer: napari.Viewer, result: Image, job: Mapping[str, Any], whole: bool
+    kind: str, viewer: napari.Viewer, result: Image, settings: Mapping[str, Any], whole: bool
 ) -> MapOrder:
     """Order a map of a result: of all its planes, or of the one in view.
 
@@ -172,8 +178,7 @@ def map_order(
         If the input is not open, or does not fit, or the map would not fit in memory.
     """
     # Late: the engine is not needed to open the panel, which has to be quick.
-    from napari_srgan.engine.upscaler import Job
-    from napari_srgan.tasks.map_request import MapRequest
+    from napari_srgan.tasks.trust_maps import MapRequest
     from napari_srgan.trust.operators import operator_of
 
     record = record_of(result)
@@ -183,9 +188,9 @@ def map_order(
     if source is None:
         raise InputError(
             f"The input of {result.name} is not open, and the map compares the two; open it under "
-            f"the name {record.get('input', 'it had')}."
+            f"the name {record.input or 'it had'}."
         )
-    model = find_model(str(record.get("model", "")))
+    model = find_model(record.model)
     operator = None if kind == "spread" else operator_of(model.card)
     stack, covered = layer_stack(source), _covered(source, result, model.card.scale)
     region = covered
@@ -195,17 +200,16 @@ def map_order(
         if any(not covered[a][0] <= at[a] < covered[a][1] for a in at):
             raise InputError(f"The slice in view is not in {result.name}; move the slider to it.")
     _check_memory(kind, region, model.card.scale)
-    settings = {key: job[key] for key in ("device", "precision", "tile")}
     request = MapRequest(
-        kinds=(kind,),
         stack=stack,
-        job=Job(
+        restore=RestoreOptions(
             model=model.path,
             region=region,
             intensity=recorded_intensity(record),
             nan="fill",
-            **settings,
+            **{key: settings[key] for key in ("device", "precision", "tile")},
         ),
+        options=MapOptions(maps=(kind,)),
         result=layer_stack(result),
         result_region=covered,
     )
@@ -215,7 +219,7 @@ def map_order(
         assert operator is not None
         require_definite(operator)
         info = fidelity_model(model.card)
-        request = replace(request, fidelity_model=info.path)
+        request = replace(request, options=replace(request.options, fidelity=info.path))
         found = _fidelity_layer(viewer, source, record, info.card.name, region)
         if found is not None:
             request = replace(
@@ -226,7 +230,7 @@ def map_order(
     return MapOrder(kind, source, result, region, request, record)
 
 
-def make_map(order: MapOrder, engines: Engines) -> Generator[Step, None, TrustMap]:
+def make_map(order: MapOrder, upscalers: Upscalers) -> Work[TrustMap]:
     """Make a map; for a thread.
 
     Raises
@@ -234,23 +238,22 @@ def make_map(order: MapOrder, engines: Engines) -> Generator[Step, None, TrustMa
     InputError
         If the model is not there any more, or another one than made the result.
     """
-    yield Step(note="Loading the model, reading the images")
-    from napari_srgan.tasks.map_request import MapPlane
-    from napari_srgan.tasks.maps import Maps
+    yield Progress(0, 0, stage="Loading the model, reading the images")
+    from napari_srgan.tasks.trust_maps import MapPlane, TrustMaps
 
-    maps = Maps(order.request)
-    _check_model(order, maps.record())
+    maps = TrustMaps(order.request)
+    _check_model(order, maps)
     notes = maps.notes(order.kind)
     axes = order.request.stack.axes.replace("S", "")
-    growth = [notes.factor if a in "YX" else 1 for a in axes]
+    growth = factors(axes, notes.scale)
     lengths = [order.region[a][1] - order.region[a][0] for a in axes]
     values = np.zeros([n * f for n, f in zip(lengths, growth, strict=True)], np.float32)
     turned = axes.index("Y") > axes.index("X")
     squares: list[float] = []
-    with closing(maps.planes(engines.get)) as steps:
+    with closing(maps.planes(upscalers)) as steps:
         for step in steps:
             if not isinstance(step, MapPlane):
-                yield Step(step.done, step.total, step.eta, step.note)
+                yield step
                 continue
             place = iter(step.index)
             at = tuple(slice(None) if a in "YX" else next(place) for a in axes)
@@ -264,26 +267,23 @@ def make_map(order: MapOrder, engines: Engines) -> Generator[Step, None, TrustMa
     return TrustMap(values, notes, mean, span)
 
 
-def _covered(source: Image, result: Image, factor: int) -> dict[str, tuple[int, int]]:
+def _covered(source: Image, result: Image, scale: Scale) -> dict[str, tuple[int, int]]:
     """Say what part of its input a result covers."""
     stack, made = layer_stack(source), layer_stack(result)
-    made_in_session = made_from(result)
-    if made_in_session is not None:
-        known = made_in_session.region
-    else:
-        known = (record_of(result) or {}).get("region")
-    region = check_region(stack, None if known is None else {k: tuple(v) for k, v in known.items()})
+    origin = made_from(result) or record_of(result)
+    region = check_region(stack, None if origin is None else origin.region)
     lengths = {a: stop - start for a, (start, stop) in region.items()}
-    wanted = {a: n * factor if a in "YX" else n for a, n in lengths.items()}
+    growth = dict(zip("YX", scale, strict=True))
+    wanted = {a: n * growth.get(a, 1) for a, n in lengths.items()}
     if {a: n for a, n in made.sizes.items() if a != "S"} != wanted:
         raise InputError(
-            f"{result.name} does not have the size that a {factor}x result of {source.name} has; "
-            "it was changed, or made from another image."
+            f"{result.name} does not have the size that a {scale_text(scale)} result of "
+            f"{source.name} has; it was changed, or made from another image."
         )
     return region
 
 
-def recorded_intensity(record: Mapping[str, Any]) -> Intensity:
+def recorded_intensity(record: Record) -> Intensity:
     """The intensity range of the run that made a result.
 
     Raises
@@ -291,39 +291,32 @@ def recorded_intensity(record: Mapping[str, Any]) -> Intensity:
     InputError
         If the record does not state it.
     """
-    try:
-        return Intensity(
-            tuple(float(v) for v in record["intensity_lo"]),
-            tuple(float(v) for v in record["intensity_hi"]),
-            str(record.get("intensity_mode", "auto")),
-            str(record.get("transform", "none")),
-        )
-    except (KeyError, TypeError, ValueError):
+    if record.intensity is None:
         raise InputError(
             "The record of this result does not state its intensity range, so figures in % of it "
             "cannot be given; restore the image again."
-        ) from None
+        )
+    return record.intensity
 
 
 def _fidelity_layer(
     viewer: napari.Viewer,
     source: Image,
-    record: Mapping[str, Any],
+    record: Record,
     model: str,
     region: Mapping[str, tuple[int, int]],
 ) -> Image | None:
     """Find a result of the fidelity model that is open, made alike, and covers the region."""
-    alike = ("intensity_lo", "intensity_hi", "transform", "precision")
     for layer in viewer.layers:
         other = record_of(layer)
-        if other is None or other.get("model") != model or other.get("back_projection"):
+        if other is None or other.model != model or other.back_projection is not None:
             continue
-        if any(other.get(k) != record.get(k) for k in alike):
+        if _range_and_precision(other) != _range_and_precision(record):
             continue
         if input_of(layer, viewer.layers) is not source:
             continue
         try:
-            there = _covered(source, layer, int(other.get("scale_factor", 4)))
+            there = _covered(source, layer, other.scale)
         except InputError:
             continue
         if all(there[a][0] <= region[a][0] and region[a][1] <= there[a][1] for a in region):
@@ -331,18 +324,22 @@ def _fidelity_layer(
     return None
 
 
-def _check_model(order: MapOrder, made: Mapping[str, Any]) -> None:
+def _range_and_precision(record: Record) -> tuple[object, ...]:
+    return record.intensity_lo, record.intensity_hi, record.transform, record.precision
+
+
+def _check_model(order: MapOrder, maps: TrustMaps) -> None:
     """Refuse a model that is no longer the one that made the result; its A may still be."""
-    wanted = order.record.get("weights_sha256")
-    if order.kind != "consistency" and wanted and wanted != made["weights_sha256"]:
+    wanted = order.record.weights_sha256
+    if order.kind != "consistency" and wanted and wanted != maps.sha256:
         raise InputError(
-            f"The model {made['model']} is not the one that made {order.result.name}: it was "
+            f"The model {maps.card.name} is not the one that made {order.result.name}: it was "
             "trained anew since then. Restore the image again."
         )
 
 
-def _check_memory(kind: str, region: Mapping[str, tuple[int, int]], factor: int) -> None:
-    grown = 1 if kind == "consistency" else factor**2
+def _check_memory(kind: str, region: Mapping[str, tuple[int, int]], scale: Scale) -> None:
+    grown = 1 if kind == "consistency" else scale[0] * scale[1]
     nbytes = 4 * grown
     for start, stop in region.values():
         nbytes *= stop - start
@@ -366,7 +363,7 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> str:
     signed = order.kind == "consistency"
     known = np.abs(values[np.isfinite(values)])
     limit = max(float(np.percentile(known, 99.9)) if known.size else 0.0, LEAST * made.span)
-    arguments = placement(order.source, order.region, notes.factor) | {
+    arguments = placement(order.source, order.region, notes.scale) | {
         # The kind first: names in the grid are cut at their end.
         "name": f"{notes.title} of {order.result.name}",
         "rgb": False,
@@ -375,7 +372,7 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> str:
         "blending": "translucent",
         "interpolation2d": "nearest",
         "metadata": {
-            **notes.metadata(order.record),
+            **notes.metadata(order.result.metadata.get(KEY)),
             **spacing_tag(spacing_source(order.source)),
         },
     }

@@ -1,0 +1,90 @@
+"""Fields of a form for declared options, made by magicgui as flags are for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import Field
+from typing import Any
+
+from magicgui.widgets import CheckBox, ComboBox, LineEdit
+from magicgui.widgets.bases import ValueWidget
+from qtpy.QtWidgets import QComboBox, QSizePolicy, QWidget
+
+from napari_srgan.options import declared
+
+
+class OptionFields:
+    """A field for every declared option of a dataclass.
+
+    Parameters
+    ----------
+    options : type
+        A dataclass with fields of `options.option`, each with a default.
+    leave_out : collection of str
+        Options that have no field here.
+    """
+
+    def __init__(self, options: type, leave_out: Collection[str] = ()) -> None:
+        self._options = {f.name: f for f in declared(options) if f.name not in leave_out}
+        self._fields = {name: _field(option) for name, option in self._options.items()}
+
+    def __getitem__(self, name: str) -> ValueWidget:
+        """The field of an option."""
+        return self._fields[name]
+
+    def rows(self) -> dict[str, QWidget]:
+        """Labels and Qt widgets, for a form."""
+        return {
+            self._options[name].metadata["label"] or name.replace("_", " ").capitalize(): w.native
+            for name, w in self._fields.items()
+        }
+
+    def on_change(self, callback: Callable[[], Any]) -> None:
+        """Call back when a value was changed; a text counts as changed when it was finished."""
+        for field in self._fields.values():
+            if isinstance(field, LineEdit):
+                field.native.editingFinished.connect(callback)
+            else:
+                field.changed.connect(lambda _value: callback())
+
+    def values(self) -> dict[str, Any]:
+        """The values by name, for the dataclass; an empty text is the default."""
+        return {name: self._value(name) for name in self._fields}
+
+    def set_defaults(self) -> None:
+        """Put everything back to its default."""
+        for name, field in self._fields.items():
+            field.value = self._options[name].default
+
+    def offer(self, name: str, entries: Sequence[tuple[str, Any]]) -> None:
+        """List other values; what was chosen stays chosen if it is among them."""
+        field = self._fields[name]
+        with field.changed.blocked():
+            field.choices = entries
+
+    def _value(self, name: str) -> Any:
+        field, option = self._fields[name], self._options[name]
+        if not isinstance(field, LineEdit):
+            return field.value
+        text = field.value.strip()
+        return option.metadata["read"](text) if text else option.default
+
+
+def _field(option: Field[Any]) -> ValueWidget:
+    about = option.metadata
+    entries = about["entries"] or tuple((value, value) for value in about["choices"])
+    tip = about["help"][:1].upper() + about["help"][1:]
+    if option.default is False:
+        return CheckBox(value=False, text=entries[0][0] if entries else "", tooltip=tip)
+    field: ValueWidget
+    if entries:
+        field = ComboBox(choices=entries, value=option.default, tooltip=tip)
+        adjust = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        field.native.setSizeAdjustPolicy(adjust)
+        field.native.setMinimumContentsLength(8)
+    else:
+        field = LineEdit(value=str(option.default), tooltip=tip)
+        field.native.setMinimumWidth(60)
+    # As wide as the dock, and never wider.
+    field.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return field

@@ -1,0 +1,81 @@
+"""Every option is declared once, and every face has it: the call and the commands."""
+
+import inspect
+
+import pytest
+
+from napari_srgan import upscale
+from napari_srgan.cli import parser
+from napari_srgan.options import (
+    CompareOptions,
+    EvaluateOptions,
+    MapOptions,
+    PartOptions,
+    RestoreOptions,
+    declared,
+)
+
+COMMANDS = {
+    "upscale": (
+        "a.tif b.tif",
+        (RestoreOptions, PartOptions),
+        {"paths", "out_dir", "overwrite", "json"},
+        set(),
+    ),
+    "trust": (
+        "a.tif --out maps",
+        (RestoreOptions, PartOptions, MapOptions),
+        {"input", "out", "overwrite", "json"},
+        {"back_project"},  # the maps are of the network's own result
+    ),
+    "report": (
+        "a.tif -o a.html",
+        (RestoreOptions, PartOptions, CompareOptions),
+        {"input", "output", "reference", "show", "overwrite", "json"},
+        # The page always has rings, takes the range of the reference, and shows whole planes.
+        {"roi", "data_range", "frc", "frc_threshold"},
+    ),
+    "compare": (
+        "a.tif b.tif",
+        (CompareOptions, PartOptions),
+        {"reference", "candidates", "low", "error_map", "csv", "overwrite", "json"},
+        {"roi"},
+    ),
+    "evaluate": ("folder", (EvaluateOptions,), {"paths", "csv", "overwrite", "json"}, set()),
+}
+"""Of each command: what has to be typed, its options, what it has beside them, and what of them it
+leaves out."""
+
+
+def names(*classes):
+    return {f.name for cls in classes for f in declared(cls)}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_the_options_that_are_declared(command):
+    typed, classes, beside, left_out = COMMANDS[command]
+    found = vars(parser().parse_args([command, *typed.split()]))
+    assert set(found) - {"command"} == names(*classes) - left_out | beside
+    for cls in classes:
+        for f in declared(cls):
+            if f.name in found:
+                assert found[f.name] == f.default, f.name
+
+
+def test_the_call_has_the_options_that_are_declared_with_the_same_defaults():
+    """`region` stands for the slices and the region that are typed."""
+    found = dict(inspect.signature(upscale).parameters)
+    part = names(PartOptions) - {"slices", "roi"} | {"region"}
+    assert set(found) - {"image", "progress"} == names(RestoreOptions) | part
+    for f in declared(RestoreOptions):
+        assert found[f.name].default == f.default, f.name
+
+
+@pytest.mark.parametrize(
+    "cls", [RestoreOptions, PartOptions, MapOptions, CompareOptions, EvaluateOptions]
+)
+def test_every_option_is_described(cls):
+    for f in declared(cls):
+        assert f.metadata["help"], f.name
+        assert f.default is None or not f.metadata["choices"] or f.default in f.metadata["choices"]
+    cls()
