@@ -34,7 +34,8 @@ def test_importing_the_package_loads_neither_torch_nor_napari():
 
 
 def test_the_pure_modules_do_not_load_torch():
-    names = "stack files sinks geometry tiling intensity sampling invalid provenance errors"
+    names = "image.stack image.geometry image.intensity image.sampling image.invalid io.open "
+    names += "io.sinks engine.tiles engine.record errors"
     code = (
         "import sys, importlib;"
         f"[importlib.import_module('napari_srgan.' + n) for n in {names.split()}];"
