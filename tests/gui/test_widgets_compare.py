@@ -326,7 +326,7 @@ def test_bicubic_of_a_result_of_a_region(viewer, panel, qtbot):
         name="result",
         metadata={
             "napari_srgan": {"model": "m"},
-            "napari_srgan_input": {"id": str(low.unique_id), "region": region, "factor": 4},
+            "napari_srgan_input": {"id": str(low.unique_id), "region": region, "scale": (4, 4)},
         },
     )
     reference = viewer.add_image(part, name="truth")

@@ -87,7 +87,7 @@ def test_a_result_is_shown_as_its_input_and_forgets_the_session():
         gamma=0.7,
         metadata={"spacing_source": "file"},
     )
-    got = layer_arguments(layer, {"Z": (1, 2)}, 4, "b", {"napari_srgan": {"model": "m"}})
+    got = layer_arguments(layer, {"Z": (1, 2)}, (4, 4), "b", {"napari_srgan": {"model": "m"}})
     result = Image(np.zeros((1, 40, 40), np.uint16), **got)
     assert (result.colormap.name, result.gamma) == ("magma", 0.7)
     assert tuple(result.contrast_limits) == (5, 900)

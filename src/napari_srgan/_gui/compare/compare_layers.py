@@ -53,7 +53,7 @@ def bicubic_layer(viewer: napari.Viewer, chosen: Selection) -> Image:
     part = part_of(chosen.low, chosen.candidates)
     stack = bicubic_stack(layer_stack(chosen.reference), layer_stack(chosen.low), part)
     name = unique_name(f"{chosen.low.name} [bicubic]", [la.name for la in viewer.layers])
-    arguments = layer_arguments(chosen.reference, {}, 1, name, {})
+    arguments = layer_arguments(chosen.reference, {}, (1, 1), name, {})
     arguments["metadata"] = {MAP_KEY: key}
     return _added(viewer, stack.data, multiscale=False, **arguments)
 
@@ -100,7 +100,7 @@ def add_map(
         rgb=False,
         multiscale=False,
         **shown,
-        **placement(layer, region, 1),
+        **placement(layer, region, (1, 1)),
     )
 
 

@@ -111,7 +111,7 @@ def add_difference(
         colormap=COLORMAP,
         contrast_limits=(-limit, limit),
         metadata={MAP_KEY: True},
-        **placement(reference, {}, 1),
+        **placement(reference, {}, (1, 1)),
     )
     made.contrast_limits_range = (-widest, widest)
     return made
