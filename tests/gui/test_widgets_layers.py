@@ -241,7 +241,7 @@ def test_the_order_says_what_comes_out(tiny_models, tmp_path, monkeypatch):
     assert moved.path == tmp_path / "eye_tiny-gray_4x.tif"
     assert "would not fit in memory" in moved.text(speeds, ["cpu"])
     moved.path.write_bytes(b"")
-    assert free_path(layer, "tiny-gray", 4).name == "eye_tiny-gray_4x_2.tif"
+    assert free_path(layer, "tiny-gray", (4, 4)).name == "eye_tiny-gray_4x_2.tif"
 
 
 def test_previews_of_a_gray_layer_refuse_an_rgb_model(tiny_models):
@@ -276,11 +276,11 @@ def test_comparison_measures_what_is_in_view():
 def test_comparison_names_what_does_not_fit():
     viewer = ViewerModel()
     reference = viewer.add_image(np.zeros((32, 32), np.uint8))
-    small = viewer.add_image(np.zeros((16, 32), np.uint8))
+    small = viewer.add_image(np.zeros((15, 32), np.uint8))
     odd = viewer.add_image(np.zeros((9, 9), np.uint8))
     twin = viewer.add_image(np.zeros((32, 32), np.uint8), translate=(3, 0))
     errors = question_for(reference, [small], None, viewer.dims).errors
-    assert f"{reference.name} is 32 x 32 px and {small.name} 16 x 32 px" in errors[small.name]
+    assert f"{reference.name} is 32 x 32 px and {small.name} 15 x 32 px" in errors[small.name]
     question = question_for(reference, [twin], odd, viewer.dims)
     assert "same place" in question.notes[0]
     assert "whole number of times" in answers(question, Ranges())["bicubic"].error
