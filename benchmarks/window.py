@@ -129,7 +129,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, float | int]
     panel.choose_layer(layer)
     panel.model.box.choose("bench-gray")
     panel.advanced.options["device"].value = "cpu"
-    panel.advanced.options["tile"].value = options.tile if options.tile == "auto" else int(options.tile)
+    tile = options.tile if options.tile == "auto" else int(options.tile)
+    panel.advanced.options["tile"].value = tile
     settle(0.5)
     work: dict[str, float | int] = {}
 

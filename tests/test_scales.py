@@ -12,7 +12,7 @@ from torch import nn
 
 import napari_srgan
 from napari_srgan.cli import main
-from napari_srgan.engine.record import methods_text
+from napari_srgan.engine.record import Record, methods_text
 from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.resampling import bicubic_shrink
 from napari_srgan.io.open import open_stack
@@ -96,7 +96,7 @@ def test_python_and_command_make_the_same_in_any_tiles(scale, tmp_path, capsys):
     np.testing.assert_array_equal(made.data[:], result.data[:, 5 * sy : 30 * sy, 4 * sx : 20 * sx])
     assert pytest.approx(made.translate[1] - made.scale[1] / 2) == (5 - 0.5)
     assert pytest.approx(made.translate[2] - made.scale[2] / 2) == (4 - 0.5)
-    record = result.metadata["napari_srgan"]
+    record = Record.of(result.metadata)
     times = f"{sy} times" if sy == sx else f"{sy} and {sx} times"
     assert f"super-resolved {times} laterally" in methods_text(record)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari_srgan.engine.upscaler import Result
 
-from napari_srgan.cli.demo import Demo, Measured
+from napari_srgan.engine.run import Result
 from napari_srgan.image.stack import Stack
 from napari_srgan.synthetic.samples import sample
+from napari_srgan.tasks.demo import Demo, MethodFigures
 
 
 @pytest.fixture
@@ -33,9 +33,10 @@ def demo():
         axes="ZYX",
         scale=truth.scale,
         translate=truth.translate,
-        metadata={"napari_srgan": {"model": "srresnet-gray"}},
+        metadata={},
     )
-    return Demo(*stacks, result, (Measured("bicubic", 1, 1),) * 2, Path("a"), Path("b"), 1.0)
+    methods = (MethodFigures("bicubic", 1, 1),) * 2
+    return Demo(*stacks, result, "srresnet-gray", methods, Path("a"), Path("b"), 1.0)
 
 
 def test_three_stacks_side_by_side_in_the_same_coordinates(make_napari_viewer, demo):

@@ -9,8 +9,8 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
 from napari_srgan._gui.runner import End, LastQuestion, Runner, RunnerBar
-from napari_srgan.tasks.steps import Progress
 from napari_srgan.errors import InputError
+from napari_srgan.tasks.steps import Progress
 
 WAIT = 10_000
 

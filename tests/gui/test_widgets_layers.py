@@ -281,11 +281,11 @@ def test_comparison_measures_what_is_in_view():
 def test_comparison_names_what_does_not_fit():
     viewer = ViewerModel()
     reference = viewer.add_image(np.zeros((32, 32), np.uint8))
-    small = viewer.add_image(np.zeros((16, 32), np.uint8))
+    small = viewer.add_image(np.zeros((15, 32), np.uint8))
     odd = viewer.add_image(np.zeros((9, 9), np.uint8))
     twin = viewer.add_image(np.zeros((32, 32), np.uint8), translate=(3, 0))
     errors = question_for(reference, [small], None, viewer.dims).errors
-    assert f"{reference.name} is 32 x 32 px and {small.name} 16 x 32 px" in errors[small.name]
+    assert f"{reference.name} is 32 x 32 px and {small.name} 15 x 32 px" in errors[small.name]
     question = question_for(reference, [twin], odd, viewer.dims)
     assert "same place" in question.notes[0]
     assert "whole number of times" in answers(question, DataRange())["bicubic"].error
@@ -310,9 +310,11 @@ from napari_srgan._gui.super_resolve.panel import load_torch
 list(load_torch())
 before = set(sys.modules)
 import numpy as np
-from napari_srgan.engine.upscaler import Job, finish, run_job
+from napari_srgan.engine.progress import drain
 from napari_srgan.image.stack import Stack
-finish(run_job(Stack(np.random.rand(1, 20, 20).astype(np.float32)), Job()))
+from napari_srgan.options import RestoreOptions
+from napari_srgan.tasks.restore import restore
+drain(restore(Stack(np.random.rand(1, 20, 20).astype(np.float32)), RestoreOptions()))
 print(*sorted(set(sys.modules) - before))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

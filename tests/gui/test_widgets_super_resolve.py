@@ -280,12 +280,12 @@ def test_a_defect_gives_a_sentence_and_the_log_the_traceback(
     def broken(*args):
         raise RuntimeError("tensor of the wrong kind")
 
-    monkeypatch.setattr("napari_srgan.engine.upscaler.plan", broken)
+    monkeypatch.setattr("napari_srgan.tasks.restore.plan", broken)
     layer = viewer.add_image(image(16, 16), name="s")
     choose(panel, layer)
     assert super_resolve(qtbot, panel) == []
     assert panel.message.is_error
-    assert "tensor" not in panel.message.text()
+    assert "defect of napari-srgan" in panel.message.text()
     assert "tensor of the wrong kind" in caplog.text
     assert panel.run.isEnabled()
 

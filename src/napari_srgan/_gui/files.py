@@ -20,7 +20,8 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.io.formats.tiff import ImageFile, open_tiff
 from napari_srgan.io.open import check_file, image_name
-from napari_srgan.io.sinks import FileSink, OutputSpec
+from napari_srgan.io.output import OutputSpec
+from napari_srgan.io.sinks import FileSink
 from napari_srgan.synthetic.samples import sample_path
 
 LayerData = tuple[Any, dict[str, Any], str]

@@ -377,7 +377,7 @@ def add_plane(
     names = [a for a in axes if a in "YX"]
     data = plane if names == ["Y", "X"] else plane.T
     data = np.expand_dims(data, [i for i, a in enumerate(axes) if a not in "YX"])
-    return add_layer(viewer, data, {"rgb": False, **shown, **placement(layer, region, 1)})
+    return add_layer(viewer, data, {"rgb": False, **shown, **placement(layer, region, (1, 1))})
 
 
 def link_looks(viewer: napari.Viewer, layers: Sequence[Any]) -> None:

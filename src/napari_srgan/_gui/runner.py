@@ -49,9 +49,9 @@ class End:
 def said(error: Exception) -> str:
     """Say in a sentence why work failed; called where the exception is being handled.
 
-    The traceback of a defect is also in napari's log, where people look first.
+    The traceback of all but an `InputError` is in napari's log, where people look first.
     """
-    if not isinstance(error, InputError | OSError):
+    if not isinstance(error, InputError):
         _log.exception("the work failed")
     return sentence_for(error, _NO_MEMORY)
 
