@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_srgan.cli.demo import demo_text
 from napari_srgan.engine.run import Result
 from napari_srgan.image.stack import Stack
 from napari_srgan.synthetic.samples import sample
@@ -61,7 +62,7 @@ def test_three_stacks_side_by_side_in_the_same_coordinates(make_napari_viewer, d
 
 
 def test_text_names_the_model_and_both_figures(demo):
-    measured = (Measured("bicubic", 33.54, 0.848), Measured("srresnet-gray", 34.1, 0.861))
-    lines = replace(demo, measured=measured).text().splitlines()
+    methods = MethodFigures("bicubic", 33.54, 0.848), MethodFigures("srresnet-gray", 34.1, 0.861)
+    lines = demo_text(replace(demo, methods=methods)).splitlines()
     assert any(line.split() == ["bicubic", "33.54", "0.8480"] for line in lines)
     assert any(line.split() == ["srresnet-gray", "34.10", "0.8610"] for line in lines)

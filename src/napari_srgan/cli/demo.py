@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = chosen(arguments, RestoreOptions)
     steps = run_demo(arguments.out, str(options.model), options.device)
     demo = follow(steps, "oct_volume_lr.tif", "tile", quiet=arguments.json)
-    print(json.dumps(_summary(demo)) if arguments.json else _text(demo))
+    print(json.dumps(_summary(demo)) if arguments.json else demo_text(demo))
     if arguments.window:
         from napari_srgan._gui.demo_window import show
 
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _text(demo: Demo) -> str:
+def demo_text(demo: Demo) -> str:
     """Give the table and what it says, for people."""
     rows = [("method", "PSNR (dB)", "SSIM")]
     rows += [(m.method, f"{m.psnr:.2f}", f"{m.ssim:.4f}") for m in demo.methods]
