@@ -64,9 +64,8 @@ def measure(folder: Path, slices: int, side: int, model: str) -> tuple[float, fl
 
     import napari_srgan.engine.window  # the whole program, as a window has it loaded before work
     from napari_srgan import open_stack
-    from napari_srgan.engine.run import restore_stack
-    from napari_srgan.io.sinks import FileSink
     from napari_srgan.options import RestoreOptions
+    from napari_srgan.tasks.restore import restore
 
     path = model_or_random(model, folder)
     loaded = memory_mb("VmRSS")
@@ -74,7 +73,7 @@ def measure(folder: Path, slices: int, side: int, model: str) -> tuple[float, fl
     started = time.perf_counter()
     target = folder / "result.tif"
     options = RestoreOptions(model=path, device="cpu")
-    for _ in restore_stack(open_stack(source), options, FileSink(target)):
+    for _ in restore(open_stack(source), options, target):
         pass
     seconds = time.perf_counter() - started
     peak = memory_mb("VmHWM")

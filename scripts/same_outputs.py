@@ -4,10 +4,11 @@
     python scripts/same_outputs.py make OTHER       # with the changed one
     python scripts/same_outputs.py compare FOLDER OTHER
 
-Outputs must be equal byte for byte, but for dates, seconds and peak memory. What a restructuring
-may not change is thus one command; `PYTHONPATH=<checkout>/src:<checkout>` chooses the version.
-Numbers of the consistency are compared to six digits: their last ones depend on the order in
-which tiles are summed.
+Outputs must be equal byte for byte, but for dates, seconds and peak memory; of TIFF files all tags
+and pixels, whatever their places in the file. What a restructuring may not change is thus one
+command; `PYTHONPATH=<checkout>/src:<checkout>` chooses the version. Numbers of the consistency are
+compared to six digits: the others depend on the order in which tiles are summed, and are no longer
+recorded.
 """
 
 from __future__ import annotations
@@ -36,16 +37,14 @@ _MASKED = (
     re.compile(rb"(?m),[0-9.]+,[0-9.]+,\r?$"),  # the last columns of a batch's summary
     re.compile(rb"-[mp][0-9a-f]{10}\b"),  # matplotlib's names of markers and clips
 )
-# ImageJ's metadata is UTF-16: the same pattern with a zero beside every byte.
-_DATE_WIDE = re.compile(
-    rb"".join(
-        (rb"[0-9]" if c == "9" else re.escape(c.encode())) + rb"\x00" for c in "9999-99-99T99:99:99"
-    )
-)
 _UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CONSISTENCY = re.compile(
-    rb'(\w*(?:rmse|max|back_projected)_percent|max_residual)((?:&#34;|")?: )(-?[0-9.]+(?:e-?\d+)?)'
+    rb'(\w*(?:rmse|max|back_projected)_percent|max_residual)((?:&\w+;|&#34;|")?: ?)'
+    rb"(-?[0-9.]+(?:e-?\d+)?)"
 )
+_CONSISTENCY_CELL = re.compile(rb'(>Consistency</th><td data-value=)(")([0-9.e-]+)')
+# Where things lie in a TIFF file depends on how long its texts are.
+_PLACES = {"StripOffsets", "TileOffsets", "IJMetadataByteCounts"}
 
 
 def inputs(folder: Path) -> None:
@@ -174,10 +173,15 @@ def _essence(path: Path) -> str:
     if path.suffix == ".png":  # compressed: its texts and its pixels
         with Image.open(path) as picture:
             content = repr(sorted(picture.info.items())).encode() + picture.tobytes()
-    for pattern in (*_MASKED, _DATE_WIDE, _UUID):
+    elif path.suffix == ".tif":
+        with tifffile.TiffFile(path) as file:
+            tags = [(t.name, t.value) for p in file.pages for t in p.tags if t.name not in _PLACES]
+            content = repr(tags).encode() + file.asarray().tobytes()
+    for pattern in (*_MASKED, _UUID):
         content = pattern.sub(b"(masked)", content)
     content = content.replace(str(path.parents[0]).encode(), b"(folder)")
-    content = _CONSISTENCY.sub(lambda m: m[1] + m[2] + b"%.5g" % float(m[3]), content)
+    for pattern in (_CONSISTENCY, _CONSISTENCY_CELL):
+        content = pattern.sub(lambda m: m[1] + m[2] + b"%.6g" % float(m[3]), content)
     return hashlib.sha256(content).hexdigest()
 
 

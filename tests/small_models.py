@@ -2,6 +2,8 @@
 
 import torch
 
+from napari_srgan.engine.plan import plan
+from napari_srgan.engine.run import Upscalers
 from napari_srgan.models import catalogue as models
 from napari_srgan.models.architectures import build
 from napari_srgan.models.architectures.srresnet import SRResNet
@@ -58,3 +60,9 @@ def save_both(folder):
 
 
 __all__ = ["GRAY", "PERCEPTUAL", "RGB", "save", "save_both", "save_rrdb"]
+
+
+def restore_stack(stack, options, sink=None):
+    """Plan and carry out: the engine without a task around it."""
+    planned = plan(stack, options)
+    return (yield from Upscalers().of(planned).run(planned, sink))

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from napari_srgan.engine.progress import Progress, drain
-from napari_srgan.engine.run import Result, restore_stack
+from napari_srgan.engine.run import Result
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Region, Stack
 from napari_srgan.options import RestoreOptions
+from napari_srgan.tasks.restore import restore
 
 
 def upscale(
@@ -57,7 +58,7 @@ def upscale(
         Change the result as little as makes it, shrunk again, equal the image; for models of the
         degradations "area" (exactly) and "bicubic".
     progress : callable, optional
-        Called with a `Progress` after every tile.
+        Called with a `Progress` after every tile, and before the first with every warning.
     nan : {"refuse", "fill"}
         "fill": restore around NaN and infinities and put them back.
     region : mapping of axis letter to (start, stop), optional
@@ -94,7 +95,12 @@ def upscale(
         anonymise=anonymise,
         region=region,
     )
-    return drain(restore_stack(_as_stack(image, axes), options), progress)
+
+    def tell(step: Progress) -> None:
+        if progress is not None and step.total:
+            progress(step)
+
+    return drain(restore(_as_stack(image, axes), options), tell).result
 
 
 def _as_stack(image: Any, axes: str | None) -> Stack:

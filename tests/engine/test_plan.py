@@ -9,12 +9,13 @@ import pytest
 import small_models
 import tifffile
 import torch
+from small_models import restore_stack
 
 from napari_srgan import open_stack
 from napari_srgan.engine.plan import footprint, plan, preflight
 from napari_srgan.engine.progress import drain
 from napari_srgan.engine.restore import restore_plane
-from napari_srgan.engine.run import Upscaler, Upscalers, restore_stack
+from napari_srgan.engine.run import Upscaler, Upscalers
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
 from napari_srgan.models.architectures.receptive_field import halo

@@ -8,11 +8,12 @@ import small_models
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_models import restore_stack
 
 from napari_srgan.engine import window as window_module
 from napari_srgan.engine.plan import footprint, plan
 from napari_srgan.engine.progress import drain
-from napari_srgan.engine.run import Upscaler, restore_stack
+from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.tiles import BORDER, auto_tile, plan_tiles
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError

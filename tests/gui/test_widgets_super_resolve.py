@@ -501,7 +501,7 @@ def test_a_result_that_cannot_be_shown_gives_a_sentence(viewer, panel, qtbot, mo
     choose(panel, viewer.add_image(image(16, 16), name="s"))
     super_resolve(qtbot, panel)
     assert panel.message.is_error
-    assert "no such layer" not in panel.message.text()
+    assert "defect of napari-srgan" in panel.message.text()
     assert "no such layer" in caplog.text
     assert panel.run.isEnabled()
 

@@ -14,13 +14,12 @@ import tifffile
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from small_models import GRAY, PERCEPTUAL, RGB, save_both
+from small_models import GRAY, PERCEPTUAL, RGB, restore_stack, save_both
 
 from napari_srgan.api import upscale
 from napari_srgan.cli import main
 from napari_srgan.engine.progress import drain
 from napari_srgan.engine.record import Record
-from napari_srgan.engine.run import restore_stack
 from napari_srgan.errors import InputError
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.image.stack import Stack

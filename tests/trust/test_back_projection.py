@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.ndimage import gaussian_filter
+from small_models import restore_stack
 
 from napari_srgan import open_stack
 from napari_srgan.cli import main
 from napari_srgan.engine.plan import plan
 from napari_srgan.engine.progress import drain
 from napari_srgan.engine.record import Record
-from napari_srgan.engine.run import restore_stack
 from napari_srgan.errors import InputError
 from napari_srgan.image.intensity import to_dtype
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink

@@ -8,13 +8,13 @@ import pytest
 import small_models
 import tifffile
 from scipy.ndimage import gaussian_filter
+from small_models import restore_stack
 
 from napari_srgan import open_stack, upscale
 from napari_srgan.cli import main
 from napari_srgan.engine.progress import drain
 from napari_srgan.engine.record import Record, methods_text
 from napari_srgan.engine.restore import restore_tile
-from napari_srgan.engine.run import restore_stack
 from napari_srgan.errors import InputError
 from napari_srgan.image.degradation import BlurNoise
 from napari_srgan.image.intensity import Intensity, to_dtype

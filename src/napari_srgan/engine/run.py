@@ -21,17 +21,15 @@ from napari_srgan.engine.devices import (
     native_low_precision,
     resolve_device,
 )
-from napari_srgan.engine.plan import Plan, plan
+from napari_srgan.engine.plan import Plan
 from napari_srgan.engine.progress import Clock, Progress
 from napari_srgan.engine.restore import PlanePixels, RestoredTile, TileObserver, restore_tile
 from napari_srgan.engine.tiles import SMALLEST_TILE, Tile, split
 from napari_srgan.errors import InputError
 from napari_srgan.image.invalid import put_back
-from napari_srgan.image.stack import Stack
 from napari_srgan.io.sinks import MemorySink, Sink
 from napari_srgan.models.catalogue import load_model
 from napari_srgan.models.file import Model
-from napari_srgan.options import RestoreOptions
 from napari_srgan.trust.back_projection import ProjectionSums, back_project
 from napari_srgan.trust.meter import Meter
 from napari_srgan.trust.operators import operator_of
@@ -166,14 +164,6 @@ class Upscalers:
             del self._kept[next(iter(self._kept))]  # its memory, before the next takes its own
         self._kept[key] = Upscaler(model, options.device, options.precision)
         return self._kept[key]
-
-
-def restore_stack(
-    stack: Stack, options: RestoreOptions, sink: Sink | None = None
-) -> Generator[Progress, None, Result]:
-    """Plan and carry out; see `plan.plan` and `Upscaler.run`."""
-    planned = plan(stack, options)
-    return (yield from Upscalers().of(planned).run(planned, sink))
 
 
 class _Run:
