@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         "--out-dir",
         type=Path,
         metavar="DIR",
-        help="write <name>_<model>_4x.tif for every input, and summary.csv",
+        help="write <name>_<model>_<scale>.tif for every input, and summary.csv",
     )
     add_options(parser, RestoreOptions)
     add_options(parser, PartOptions)

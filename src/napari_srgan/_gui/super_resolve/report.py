@@ -173,7 +173,7 @@ def report_request(
     InputError
         If the input is not open, or a layer or the place cannot be used.
     """
-    # Late: the engine is not needed to open the panel, which has to be quick.
+    # Late: the page brings matplotlib along, which opening the panel does not need.
     from napari_srgan.tasks.report.page import check_page_place
     from napari_srgan.tasks.report.prepare import ReportRequest
 

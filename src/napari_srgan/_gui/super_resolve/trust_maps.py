@@ -38,13 +38,14 @@ from napari_srgan.image.stack import check_region
 from napari_srgan.models.catalogue import find_model
 from napari_srgan.options import MapOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
-from napari_srgan.trust.operators import REMOVED
+from napari_srgan.tasks.trust_maps import MapNotes, MapPlane, MapRequest, TrustMaps
+from napari_srgan.trust.consistency import percent
+from napari_srgan.trust.invention import fidelity_model, require_definite
+from napari_srgan.trust.operators import REMOVED, operator_of
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
-
-    from napari_srgan.tasks.trust_maps import MapNotes, MapRequest, TrustMaps
 
 LEAST = 0.01
 """The colours end at 1 % of the range at least, so that rounding noise does not look alarming."""
@@ -177,10 +178,6 @@ def map_order(
     InputError
         If the input is not open, or does not fit, or the map would not fit in memory.
     """
-    # Late: the engine is not needed to open the panel, which has to be quick.
-    from napari_srgan.tasks.trust_maps import MapRequest
-    from napari_srgan.trust.operators import operator_of
-
     record = record_of(result)
     if record is None:
         raise InputError(f"{result.name} carries no record of how it was made.")
@@ -214,8 +211,6 @@ def map_order(
         result_region=covered,
     )
     if kind == "invention":
-        from napari_srgan.trust.invention import fidelity_model, require_definite
-
         assert operator is not None
         require_definite(operator)
         info = fidelity_model(model.card)
@@ -239,8 +234,6 @@ def make_map(order: MapOrder, upscalers: Upscalers) -> Work[TrustMap]:
         If the model is not there any more, or another one than made the result.
     """
     yield Progress(0, 0, stage="Loading the model, reading the images")
-    from napari_srgan.tasks.trust_maps import MapPlane, TrustMaps
-
     maps = TrustMaps(order.request)
     _check_model(order, maps)
     notes = maps.notes(order.kind)
@@ -357,8 +350,6 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> str:
     Signed maps are blue below and orange above zero, with limits alike on both sides; the others
     go from black to bright. The limits are the 99.9 percentile, but 1 % of the range at least.
     """
-    from napari_srgan.trust.consistency import percent
-
     notes, values = made.notes, made.values
     signed = order.kind == "consistency"
     known = np.abs(values[np.isfinite(values)])

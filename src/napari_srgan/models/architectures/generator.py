@@ -37,7 +37,8 @@ class Generator(nn.Module):
     channels : int
     scale : Scale
     head, body, upsample, tail : torch.nn.Module
-        Set by the subclass; `upsample` has a convolution and more for each of its stages.
+        Set by the subclass. The body ends in a convolution, or in a batch norm after one;
+        `upsample` has a convolution and more for each of its stages.
     block : type of torch.nn.Module
         What the body consists of: residual branches, whose convolutions start small.
 
