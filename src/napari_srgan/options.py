@@ -182,7 +182,7 @@ class RestoreOptions:
         "make the result reproduce the measured data, for models of the degradations area "
         "(exactly) and bicubic",
         label="Back-project",
-        entries=(("reproduce the measured data", True),),
+        entries=(("reproduce the data", True),),
     )
     anonymise: bool = option(
         False, "record no file name in the results", entries=(("hide the name", True),)
