@@ -59,9 +59,6 @@ def save_both(folder):
     save(folder, RGB, 3)
 
 
-__all__ = ["GRAY", "PERCEPTUAL", "RGB", "save", "save_both", "save_rrdb"]
-
-
 def restore_stack(stack, options, sink=None):
     """Plan and carry out: the engine without a task around it."""
     planned = plan(stack, options)

@@ -139,3 +139,26 @@ def test_the_halo_and_the_memory_ahead_are_those_of_the_model_itself(tmp_path):
     assert deep.halo > small.halo == wide.halo
     assert more > few == same
     assert wide.bytes_per_pixel == 2 * small.bytes_per_pixel == 2 * deep.bytes_per_pixel
+
+
+COMPILER = """
+import sys
+import numpy as np
+from napari_srgan.engine.progress import drain
+from napari_srgan.image.stack import Stack
+from napari_srgan.options import RestoreOptions
+from napari_srgan.tasks.restore import restore
+
+stack = Stack(np.random.default_rng(0).random((16, 18)).astype(np.float32))
+for model in sys.argv[1:]:
+    drain(restore(stack, RestoreOptions(model=model, device="cpu")))
+found = {"torch._dynamo", "triton"} & set(sys.modules)
+assert not found, found
+"""
+
+
+def test_no_run_loads_the_compiler_of_torch(gray, tmp_path):
+    """Its LLVM and that of Mesa in one process end napari with a segmentation fault."""
+    command = [sys.executable, "-c", COMPILER, str(gray), str(small_models.save_rrdb(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

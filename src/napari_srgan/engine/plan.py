@@ -155,15 +155,14 @@ def footprint(card: Card) -> Footprint:
 
 @lru_cache(maxsize=32)
 def _footprint(card_json: str) -> Footprint:
-    import torch
-
     from napari_srgan.engine.window import bytes_per_pixel
     from napari_srgan.models.architectures.receptive_field import halo
     from napari_srgan.models.architectures.rewrite import for_inference
     from napari_srgan.models.file import build_network
 
-    with torch.device("meta"):
-        network = for_inference(build_network(Card.from_json(card_json)))
+    # Not on the meta device: drawing weights and folding a batch norm there import torch._dynamo,
+    # whose LLVM clashes with that of Mesa and ends napari.
+    network = for_inference(build_network(Card.from_json(card_json)))
     return Footprint(halo(network), bytes_per_pixel(network))
 
 
