@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from scipy.optimize import minimize_scalar
 
 from napari_srgan.image.colour import as_channels
 from napari_srgan.measure.checks import checked_planes
@@ -116,6 +115,9 @@ def error_map(reference: Any, candidate: Any) -> ErrorMap:
 
 
 def _best_sigma(error: Callable[[float], float]) -> float:
+    # Late: of scipy's parts this one takes longest to import, and opening Compare needs none of it.
+    from scipy.optimize import minimize_scalar
+
     errors = [error(sigma) for sigma in _SIGMAS]
     best = int(np.argmin(errors))
     around = _SIGMAS[max(best - 1, 0)], _SIGMAS[min(best + 1, len(_SIGMAS) - 1)]
