@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
+from itertools import count
 from typing import Any, TypeVar
 
 from napari_srgan.engine.progress import Progress, Work, drain
@@ -18,6 +19,17 @@ Result = TypeVar("Result")
 
 def stage(name: str, steps: Work[Result]) -> Work[Result]:
     """Do other work as a stage of this one: its steps carry the stage's name before their own."""
+    return _told(steps, lambda s: replace(s, stage=": ".join(filter(None, (name, s.stage)))))
+
+
+def counted(steps: Generator[Any, None, Result], total: int, name: str = "") -> Work[Result]:
+    """Do work that yields something else after each of `total` steps, as a stage of this name."""
+    done = count(1)
+    return _told(steps, lambda _: Progress(next(done), total, stage=name))
+
+
+def _told(steps: Generator[Any, None, Result], tell: Callable[[Any], Progress]) -> Work[Result]:
+    """Do work, telling of each of its steps in other words."""
     try:
         while True:
             try:
@@ -25,23 +37,7 @@ def stage(name: str, steps: Work[Result]) -> Work[Result]:
             except StopIteration as end:
                 result: Result = end.value
                 return result
-            yield replace(step, stage=": ".join(filter(None, (name, step.stage))))
-    finally:
-        steps.close()
-
-
-def counted(steps: Generator[Any, None, Result], total: int, name: str = "") -> Work[Result]:
-    """Do work that yields something else after each of `total` steps, as a stage of this name."""
-    done = 0
-    try:
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            done += 1
-            yield Progress(done, total, stage=name)
+            yield tell(step)
     finally:
         steps.close()
 
