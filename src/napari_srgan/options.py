@@ -216,7 +216,7 @@ class PartOptions:
 
     axes: str | None = option(
         None,
-        "axes of the input in order, of TCZYXS (default: from the file)",
+        "axes of the pixels in order, of TCZYXS (default: from each file)",
         read=str.upper,
         metavar="LETTERS",
     )

@@ -49,7 +49,7 @@ def add_options(
             continue
         about = f.metadata
         flag = about["flag"] or f"--{f.name.replace('_', '-')}"
-        default = "" if f.default in (None, False) else f" (default: {f.default})"
+        default = "" if f.default is None or f.default is False else f" (default: {f.default})"
         text = f"{about['help']}{default}".replace("%", "%%")
         how: dict[str, Any] = {"dest": f.name, "help": text}
         if f.default is False:
