@@ -567,6 +567,21 @@ def test_auto_precision_is_16_bit_only_where_the_probe_is_close(gray, monkeypatc
     assert sixteen.metadata["napari_srgan"]["precision"] == "float32", "only uint8 may be 16-bit"
 
 
+def test_auto_precision_is_tried_on_measured_pixels_alone(gray, monkeypatch):
+    """The pixels that continue the plane at its border are none: they can tip the balance."""
+    monkeypatch.setattr("napari_srgan.engine.run.native_low_precision", lambda device: "bfloat16")
+    tried = []
+
+    def close_to_float32(network, unit):
+        tried.append(unit)
+        return True
+
+    monkeypatch.setattr(WindowNetwork, "close_to_float32", close_to_float32)
+    image = texture((30, 40), np.uint8, top=255)
+    run(Stack(image), gray, intensity="0:255")
+    np.testing.assert_allclose(tried, [image / 255], rtol=1e-6)
+
+
 def test_auto_precision_is_float32_where_16_bits_are_not_native(gray, monkeypatch):
     monkeypatch.setattr("napari_srgan.engine.run.native_low_precision", lambda device: None)
     monkeypatch.setattr(window_module, "_CLOSE_ANYWHERE", 1.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -297,7 +298,7 @@ class _Run:
                 pending[:0] = split(tile, plan.height, plan.width, plan.halo, self.limit)
                 continue
             try:
-                made = restore_tile(tile, pixels, plan, self._network, channel)
+                made = restore_tile(tile, pixels, plan, partial(self._network, tile), channel)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -333,15 +334,18 @@ class _Run:
                 " or use a machine with more memory."
             )
 
-    def _network(self, unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+    def _network(self, tile: Tile, unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
         """Enlarge a window; the first one with content decides what `auto` precision is."""
         if not self.precision:
             low = native_low_precision(self.device)
             if low is None or self.plan.dtype != np.uint8:
                 self.precision = "float32"
             else:
-                y, x = (max(0, (n - _PROBE) // 2) for n in unit.shape[:2])
-                probe = unit[y : y + _PROBE, x : x + _PROBE]
+                # Tried on measured pixels, without those that continue the plane at its border.
+                (top, bottom), (left, right) = tile.margins(self.plan.height, self.plan.width)
+                measured = unit[top : unit.shape[0] - bottom, left : unit.shape[1] - right]
+                y, x = (max(0, (n - _PROBE) // 2) for n in measured.shape[:2])
+                probe = measured[y : y + _PROBE, x : x + _PROBE]
                 close = self._upscaler.network(self.device, low).close_to_float32(probe)
                 self.precision = low if close else "float32"
         return self._upscaler.network(self.device, self.precision)(unit)

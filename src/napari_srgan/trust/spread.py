@@ -100,9 +100,10 @@ class Spread:
         """Take a result, mirrored back; shape (Y, X) or (Y, X, S)."""
         self._count += 1
         values = plane.astype(np.float64)
-        difference = values - self._mean
-        self._mean = self._mean + difference / self._count
-        self._squares = self._squares + difference * (values - self._mean)
+        with np.errstate(invalid="ignore"):  # infinities that were put back have no spread
+            difference = values - self._mean
+            self._mean = self._mean + difference / self._count
+            self._squares = self._squares + difference * (values - self._mean)
 
     def map(self, data_range: float) -> NDArray[np.float32]:
         """Give the standard deviation in % of the range, (Y, X); of RGB the RMS of the samples."""
