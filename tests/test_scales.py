@@ -114,9 +114,9 @@ def test_nan_keeps_its_place(scale):
     sy, sx = scale
     data = RNG.random((20, 24)).astype(np.float32)
     data[3, 5] = np.nan
-    run_job = ["upscale", "holes.npy", "whole.npy", "--nan", "fill", "--model", "sharp"]
+    arguments = ["upscale", "holes.npy", "whole.npy", "--nan", "fill", "--model", "sharp"]
     np.save("holes.npy", data)
-    assert main([*run_job, "--device", "cpu"]) == 0
+    assert main([*arguments, "--device", "cpu"]) == 0
     found = np.isnan(np.load("whole.npy"))
     assert found.sum() == sy * sx and found[3 * sy, 5 * sx] and found[4 * sy - 1, 6 * sx - 1]
 

@@ -298,6 +298,19 @@ def test_the_whole_stack(viewer, panel, qtbot, truth, tmp_path):
     assert not panel.stack.plot.isVisible()
 
 
+def test_figures_of_the_whole_stack_go_when_pixels_change(viewer, panel, qtbot, truth):
+    reference, bad, good, low = three(viewer, truth)
+    choose(qtbot, panel, reference, [good, bad], low)
+    click(panel.stack.button)
+    qtbot.waitUntil(lambda: panel.stack.comparison is not None, timeout=WAIT)
+    settled(qtbot, panel)
+    assert panel.stack.comparison is not None
+    good.data = good.data // 2
+    qtbot.waitUntil(lambda: panel.stack.comparison is None, timeout=WAIT)
+    with pytest.raises(KeyError):
+        panel.table.cell("good", "psnr", "all")
+
+
 def test_the_whole_stack_can_be_cancelled(viewer, panel, qtbot):
     rng = np.random.default_rng(0)
     data = rng.integers(0, 256, (40, 200, 200)).astype(np.uint8)

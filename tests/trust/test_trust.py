@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import warnings
 
 import numpy as np
 import pytest
@@ -30,7 +32,7 @@ from napari_srgan.trust.consistency import LEGEND, comparable, consistency, perc
 from napari_srgan.trust.invention import fidelity_model, invention
 from napari_srgan.trust.operators import Operator, operator_of
 from napari_srgan.trust.shrinking import shrinking
-from napari_srgan.trust.spread import Symmetry, symmetries
+from napari_srgan.trust.spread import Spread, Symmetry, symmetries
 
 FACTOR = 4
 
@@ -385,6 +387,18 @@ def test_a_region_is_found_again_in_the_mirrored_plane(member):
 def planes_of(request):
     maps = TrustMaps(request)
     return maps, [step for step in maps.planes() if isinstance(step, MapPlane)]
+
+
+def test_infinities_that_were_put_back_have_no_spread_and_bring_no_warning():
+    """In a thread of the window a warning of numpy becomes a notification."""
+    spread, plane = Spread(), np.array([[1.0, np.inf, np.nan]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        spread.add(plane)
+        spread.add(plane + 2)
+        found = spread.map(1.0)
+    assert found[0, 0] == pytest.approx(100 * math.sqrt(2))
+    assert np.isnan(found[0, 1:]).all()
 
 
 def test_the_spread_is_the_deviation_of_results_of_mirrored_inputs(models, run):

@@ -54,6 +54,7 @@ class WholeStack(Part):
         super().__init__()
         self._viewer, self._ranges, self._ask = viewer, ranges, ask
         self._request: CompareRequest | None = None
+        self._key: tuple[object, ...] | None = None  # what was asked, as it was then
         self._stacks: ComparedStacks | None = None
         self._planes: list[PlaneFigures] = []
         self.comparison: Comparison | None = None
@@ -81,7 +82,7 @@ class WholeStack(Part):
             request = self._ask()
             stacks = stacks_for(request.reference, request.candidates, request.low)
             self.forget()
-            self._request, self._stacks = request, stacks
+            self._request, self._stacks, self._key = request, stacks, request.key()
             with signals_blocked(self.measure):
                 self.measure.clear()
                 for name in request.settings.measures:
@@ -96,7 +97,7 @@ class WholeStack(Part):
 
     def check(self, key: tuple[object, ...] | None) -> None:
         """Take the figures away if they belong to other choices."""
-        if self._request is not None and self._request.key() != key:
+        if self._request is not None and self._key != key:
             self.runner.stop()
             self.button.setEnabled(True)
             self.forget()
