@@ -111,16 +111,17 @@ def _start_screen():
 
 @pytest.fixture(scope="session", autouse=True)
 def cpu_without_bfloat16():
-    """Let `auto` mean float32 on every CPU, and yield the function that really looks.
+    """Let `auto` mean torch in float32 on every CPU, and yield the function that really looks.
 
-    On a CPU with native bfloat16 tests would else take another path than on one without. Those
-    of that path ask for it.
+    On a CPU with native bfloat16, or where OpenVINO is installed, tests would else take another
+    path than elsewhere. Those of that path ask for it.
     """
-    from napari_srgan.engine import devices
+    from napari_srgan.engine import backends, devices
 
     real = devices._cpu_has_bfloat16
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "_cpu_has_bfloat16", lambda: False)
+        patch.setattr(backends, "openvino_formats", lambda: ())
         yield real
 
 

@@ -31,6 +31,7 @@ def upscale(
     nan: str = "refuse",
     region: Region | None = None,
     anonymise: bool = False,
+    backend: str = "auto",
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
 
@@ -65,6 +66,8 @@ def upscale(
         The part to restore, half-open, in pixels of the image; axes left out are whole.
     anonymise : bool
         Record no name of the image.
+    backend : str
+        "auto", "torch" (the reference) or "openvino" (faster on CPUs; extra "cpu").
 
     Returns
     -------
@@ -94,6 +97,7 @@ def upscale(
         back_project=back_project,
         anonymise=anonymise,
         region=region,
+        backend=backend,
     )
 
     def tell(step: Progress) -> None:

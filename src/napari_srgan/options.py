@@ -25,6 +25,7 @@ OpenRange = tuple[int | None, int | None]
 
 MAP_KINDS = ("consistency", "invention", "spread")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+BACKENDS = ("auto", "torch", "openvino")
 
 
 def option(
@@ -119,6 +120,8 @@ class RestoreOptions:
         "auto", a name of the catalogue, or a model file.
     device, precision : str
         See `engine.devices`.
+    backend : str
+        See `engine.backends`.
     tile : "auto" or int
         Side of a tile's interior in LR pixels; the halo is added. It changes time and memory,
         not the result.
@@ -151,6 +154,11 @@ class RestoreOptions:
         "auto",
         "arithmetic of the network; auto: the fastest that stays close to float32",
         choices=PRECISIONS,
+    )
+    backend: str = option(
+        "auto",
+        "what computes the network: torch, or openvino on CPUs; auto: the faster one that is there",
+        choices=BACKENDS,
     )
     tile: int | str = option(
         "auto",

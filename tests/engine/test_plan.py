@@ -15,7 +15,8 @@ from napari_srgan import open_stack
 from napari_srgan.engine.plan import footprint, plan, preflight
 from napari_srgan.engine.progress import drain
 from napari_srgan.engine.restore import restore_plane
-from napari_srgan.engine.run import Upscaler, Upscalers
+from napari_srgan.engine.run import Upscalers
+from napari_srgan.engine.window import window_network
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
 from napari_srgan.models.architectures.receptive_field import halo
@@ -23,6 +24,7 @@ from napari_srgan.models.catalogue import load_model
 from napari_srgan.options import RestoreOptions
 
 CPU = torch.device("cpu")
+EXACT = {"device": "cpu", "precision": "float32", "backend": "torch"}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def texture(*shape, dtype=np.uint16):
 
 
 def network_of(path):
-    return Upscaler(load_model(path), "cpu").network(CPU, "float32")
+    return window_network(load_model(path), CPU, "float32", "torch")
 
 
 # --- another process -------------------------------------------------------------------------
@@ -61,7 +63,12 @@ def test_a_plan_travels_to_another_process_which_restores_the_same_bytes(gray, t
         tifffile.imwrite(tmp_path / "scan.tif", data, **how)
         stack = open_stack(tmp_path / "scan.tif")
     region = {"Z": (1, 3), "Y": (2, 30)}
-    planned = plan(stack, RestoreOptions(model=gray, device="cpu", tile=16, region=region))
+    planned = plan(
+        stack,
+        RestoreOptions(
+            model=gray, device="cpu", backend="torch", precision="float32", tile=16, region=region
+        ),
+    )
     here = drain(Upscalers().of(planned).run(planned))
     command = [sys.executable, "-c", ELSEWHERE]
     sent = pickle.dumps(planned)

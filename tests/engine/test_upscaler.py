@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_models import restore_stack
 
-from napari_srgan.engine import window as window_module
 from napari_srgan.engine.plan import footprint, plan
 from napari_srgan.engine.progress import drain
 from napari_srgan.engine.run import Upscaler
@@ -213,7 +212,7 @@ def test_a_region_is_the_crop_of_the_whole(gray):
 def test_blocks_are_where_they_belong(gray, monkeypatch):
     """With replication for a network, every HR block must hold the value of its LR pixel."""
     monkeypatch.setattr(
-        WindowNetwork, "_run", lambda self, network, unit: unit.repeat(4, 0).repeat(4, 1)
+        WindowNetwork, "__call__", lambda self, unit: (unit.repeat(4, 0).repeat(4, 1), False)
     )
     data = np.arange(2 * 3 * 50 * 40, dtype=np.uint16).reshape(2, 3, 50, 40)
     whole = run(Stack(data, "TCYX"), gray, tile=16).data
@@ -458,15 +457,15 @@ def test_what_cannot_be_done_is_refused_before_work(gray, wrong, word):
 
 def out_of_memory_above(monkeypatch, pixels, error):
     """Let windows of more than so many pixels fail as a full memory does; return their sizes."""
-    seen, honest = [], WindowNetwork._run
+    seen, honest = [], WindowNetwork.__call__
 
-    def run(self, network, unit):
+    def enlarge(self, unit):
         seen.append(unit.shape[0] * unit.shape[1])
         if seen[-1] > pixels:
             raise error
-        return honest(self, network, unit)
+        return honest(self, unit)
 
-    monkeypatch.setattr(WindowNetwork, "_run", run)
+    monkeypatch.setattr(WindowNetwork, "__call__", enlarge)
     return seen
 
 
@@ -540,54 +539,32 @@ def test_a_16_bit_format_that_is_asked_for_is_used_and_close(request, model, pre
     assert np.abs(out.data - exact).mean() < 2
 
 
-def test_an_overflow_in_16_bits_is_repeated_in_float32(gray):
+@pytest.mark.parametrize("far", [1.6, -0.6, 1e7])
+def test_values_far_from_the_range_are_computed_in_float32(gray, far):
+    """16 bits are off in proportion to a value, and float16 ends at 65504."""
     data = texture((30, 40), np.float32, top=1)
-    data[10, 10] = 1e7  # beyond float16
+    data[10, 10] = far
     stack = Stack(data)
     notes = []
     steps = restore_stack(
         stack, RestoreOptions(model=gray, device="cpu", precision="float16", intensity="0:1")
     )
     out = drain(steps, lambda step: notes.append(step.note)).data
-    assert any("overflowed" in note for note in notes)
+    assert any("does not hold the values" in note for note in notes)
     assert np.array_equal(out, run(stack, gray, intensity="0:1").data)
 
 
-@pytest.mark.parametrize(("close", "used"), [(True, "bfloat16"), (False, "float32")])
-def test_auto_precision_is_16_bit_only_where_the_probe_is_close(gray, monkeypatch, close, used):
-    monkeypatch.setattr("napari_srgan.engine.run.native_low_precision", lambda device: "bfloat16")
-    if not close:
-        monkeypatch.setattr(window_module, "_CLOSE_ANYWHERE", 0.0)
-    else:
-        monkeypatch.setattr(window_module, "_CLOSE_ANYWHERE", 1.0)
-        monkeypatch.setattr(window_module, "_CLOSE_IN_THE_MEAN", 1.0)
-    out = run(Stack(texture((30, 40), np.uint8, top=255)), gray)
-    assert out.metadata["napari_srgan"]["precision"] == used
-    sixteen = run(Stack(texture((30, 40))), gray)
-    assert sixteen.metadata["napari_srgan"]["precision"] == "float32", "only uint8 may be 16-bit"
-
-
-def test_auto_precision_is_tried_on_measured_pixels_alone(gray, monkeypatch):
-    """The pixels that continue the plane at its border are none: they can tip the balance."""
-    monkeypatch.setattr("napari_srgan.engine.run.native_low_precision", lambda device: "bfloat16")
-    tried = []
-
-    def close_to_float32(network, unit):
-        tried.append(unit)
-        return True
-
-    monkeypatch.setattr(WindowNetwork, "close_to_float32", close_to_float32)
-    image = texture((30, 40), np.uint8, top=255)
-    run(Stack(image), gray, intensity="0:255")
-    np.testing.assert_allclose(tried, [image / 255], rtol=1e-6)
-
-
-def test_auto_precision_is_float32_where_16_bits_are_not_native(gray, monkeypatch):
-    monkeypatch.setattr("napari_srgan.engine.run.native_low_precision", lambda device: None)
-    monkeypatch.setattr(window_module, "_CLOSE_ANYWHERE", 1.0)
-    monkeypatch.setattr(window_module, "_CLOSE_IN_THE_MEAN", 1.0)
-    out = run(Stack(texture((30, 40), np.uint8, top=255)), gray)
-    assert out.metadata["napari_srgan"]["precision"] == "float32"
+def test_what_overflows_inside_the_network_is_computed_in_float32(tmp_path):
+    """The window lies in [0, 1]; float16 ends at 65504 in the features."""
+    path = small_models.save(tmp_path, "hot", 1)
+    model = load_model(path)
+    with torch.no_grad():
+        model.network.body[-2].weight *= 1e6
+    network = WindowNetwork(model.network, torch.device("cpu"), "float16")
+    unit = texture((30, 40), np.float32, top=1)
+    got, in_float32 = network(unit)
+    exact, _ = WindowNetwork(model.network, torch.device("cpu"))(unit)
+    assert in_float32 and np.array_equal(got, exact)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -85,7 +85,7 @@ class Record:
     intensity_lo, intensity_hi : tuple of float
         The data values that became 0 and 1, one per channel, as they stand in the data, before
         any transform.
-    transform, precision, device : str
+    transform, precision, device, backend : str
         As used, not as asked for: never ``auto``.
     tile : int
         Side of a tile's interior in LR pixels.
@@ -115,6 +115,7 @@ class Record:
     transform: str = "none"
     precision: str = ""
     device: str = ""
+    backend: str = ""
     tile: int = 0
     scale: Scale = (4, 4)
     region: Mapping[str, tuple[int, int]] | None = None
@@ -241,8 +242,9 @@ def methods_text(record: Record) -> str:
         parts = ", ".join(f"{axis} {a} to {b - 1}" for axis, (a, b) in record.region.items())
         text += f" Only a part of the stack was processed (pixel indices of the input: {parts})."
     if record.precision:
+        by = " by OpenVINO" if record.backend == "openvino" else ""
         text += (
-            f" The network was evaluated in {record.precision} arithmetic, in tiles that "
+            f" The network was evaluated in {record.precision} arithmetic{by}, in tiles that "
             "overlap by its receptive field, so that tiling does not alter the result."
         )
     text += _trust_text(record)

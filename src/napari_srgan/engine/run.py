@@ -7,21 +7,17 @@ error; what is done to the pixels is in `restore`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.engine import record
-from napari_srgan.engine.devices import (
-    check_precision,
-    is_out_of_memory,
-    native_low_precision,
-    resolve_device,
-)
+from napari_srgan.engine.backends import resolve_backend
+from napari_srgan.engine.devices import check_precision, is_out_of_memory, resolve_device
 from napari_srgan.engine.plan import Plan
 from napari_srgan.engine.progress import Clock, Progress
 from napari_srgan.engine.restore import PlanePixels, RestoredTile, TileObserver, restore_tile
@@ -36,10 +32,8 @@ from napari_srgan.trust.meter import Meter
 from napari_srgan.trust.operators import operator_of
 from napari_srgan.trust.shrinking import shrinking
 
-if TYPE_CHECKING:
-    from napari_srgan.engine.window import WindowNetwork
+log = logging.getLogger(__name__)
 
-_PROBE = 128  # side of the window that 16 bits are tried on, LR px
 _KEPT = 2  # upscalers: a perceptual model and its fidelity model take turns
 
 
@@ -74,18 +68,23 @@ class Upscaler:
     model : Model
     device, precision : str
         See `devices`.
+    backend : str
+        See `backends`.
 
     Raises
     ------
     InputError
-        If there is no such device or number format.
+        If there is no such device, number format or backend, or the backend cannot do that.
     """
 
-    def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, model: Model, device: str = "auto", precision: str = "auto", backend: str = "auto"
+    ) -> None:
         self.model = model
         self.device = resolve_device(device)
         self.precision = check_precision(precision)
-        self._networks: dict[tuple[str, str], WindowNetwork] = {}
+        self.backend = resolve_backend(backend, self.device, self.precision)
+        self._may_fall_back = backend == "auto"
 
     def run(self, plan: Plan, sink: Sink | None = None) -> Generator[Progress, None, Result]:
         """Carry out a plan.
@@ -126,21 +125,42 @@ class Upscaler:
             raise
         return Result(data, plan.output.axes, plan.output.scale, plan.output.translate, metadata)
 
-    def network(self, device: Any, precision: str) -> WindowNetwork:
-        """Return the network on a device in a number format, built at the first call."""
-        from napari_srgan.engine.window import WindowNetwork
+    def ready(self) -> tuple[str, str]:
+        """Settle backend and number format, neither of them "auto", with the network built.
 
-        key = (str(device), precision)
-        if key not in self._networks:
-            self._networks[key] = WindowNetwork(self.model.network, device, precision)
-        return self._networks[key]
+        Raises
+        ------
+        InputError
+            If OpenVINO was asked for and cannot compute this network.
+        """
+        from napari_srgan.engine.number_format import auto_precision
+        from napari_srgan.engine.window import window_network
+
+        while True:
+            precision = self.precision
+            try:
+                if precision == "auto":
+                    precision = auto_precision(self.model, self.device, self.backend)
+                window_network(self.model, self.device, precision, self.backend)
+            except Exception as error:
+                if self.backend != "openvino" or is_out_of_memory(error):
+                    raise
+                if not self._may_fall_back:
+                    raise InputError(
+                        f"OpenVINO cannot compute the model {self.model.card.name}"
+                        f" ({error}); choose the backend torch."
+                    ) from error
+                log.debug("Torch instead of OpenVINO: %s: %s", type(error).__name__, error)
+                self.backend = "torch"
+            else:
+                return self.backend, precision
 
 
 class Upscalers:
     """Keeps the last upscalers, because building one (weights, folding, device) takes a second."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, str], Upscaler] = {}
+        self._kept: dict[tuple[str, str, str, str], Upscaler] = {}
 
     def of(self, plan: Plan) -> Upscaler:
         """Return the upscaler that a plan asks for.
@@ -151,7 +171,7 @@ class Upscalers:
             If the model's file is another one than when the plan was made.
         """
         options = plan.options
-        key = (plan.model_sha256, options.device, options.precision)
+        key = (plan.model_sha256, options.device, options.precision, options.backend)
         if key in self._kept:
             self._kept[key] = self._kept.pop(key)  # the last used stands last
             return self._kept[key]
@@ -163,7 +183,7 @@ class Upscalers:
             )
         while len(self._kept) >= _KEPT:
             del self._kept[next(iter(self._kept))]  # its memory, before the next takes its own
-        self._kept[key] = Upscaler(model, options.device, options.precision)
+        self._kept[key] = Upscaler(model, options.device, options.precision, options.backend)
         return self._kept[key]
 
 
@@ -173,7 +193,7 @@ class _Run:
     def __init__(self, upscaler: Upscaler, plan: Plan) -> None:
         self._upscaler, self.plan = upscaler, plan
         self.device = upscaler.device
-        self.precision = "" if upscaler.precision == "auto" else upscaler.precision
+        self.backend, self.precision = upscaler.backend, upscaler.precision
         self.limit = plan.tile
         self.done = 0
         self.notes: list[str] = []
@@ -195,6 +215,7 @@ class _Run:
     def planes(self, sink: Sink) -> Iterator[Progress]:
         """Restore plane by plane into the sink."""
         plan, (sy, sx) = self.plan, self.plan.scale
+        self.backend, self.precision = self._upscaler.ready()
         starts = [plan.region[axis][0] for axis in plan.stack.plane_axes]
         for index in plan.planes:
             channel = plan.stack.channel_of(index)
@@ -243,8 +264,9 @@ class _Run:
             intensity_lo=tuple(float(v) for v in plan.intensity.lo),
             intensity_hi=tuple(float(v) for v in plan.intensity.hi),
             transform=plan.intensity.transform,
-            precision=self.precision or "float32",
+            precision=self.precision,
             device=str(self.device),
+            backend=self.backend,
             tile=self.limit,
             scale=plan.scale,
             region=None if whole else plan.region,
@@ -298,13 +320,15 @@ class _Run:
                 pending[:0] = split(tile, plan.height, plan.width, plan.halo, self.limit)
                 continue
             try:
-                made = restore_tile(tile, pixels, plan, partial(self._network, tile), channel)
+                made = restore_tile(tile, pixels, plan, self._network, channel)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
             else:
                 if made.overflowed:
-                    self.notes.append(f"{self.precision} overflowed; that tile is in float32.")
+                    self.notes.append(
+                        f"{self.precision} does not hold the values of a tile; it is in float32."
+                    )
                 return tile, made
             # Only here is the error gone, and with it the tensors that its traceback held.
             pending.insert(0, tile)
@@ -334,21 +358,12 @@ class _Run:
                 " or use a machine with more memory."
             )
 
-    def _network(self, tile: Tile, unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
-        """Enlarge a window; the first one with content decides what `auto` precision is."""
-        if not self.precision:
-            low = native_low_precision(self.device)
-            if low is None or self.plan.dtype != np.uint8:
-                self.precision = "float32"
-            else:
-                # Tried on measured pixels, without those that continue the plane at its border.
-                (top, bottom), (left, right) = tile.margins(self.plan.height, self.plan.width)
-                measured = unit[top : unit.shape[0] - bottom, left : unit.shape[1] - right]
-                y, x = (max(0, (n - _PROBE) // 2) for n in measured.shape[:2])
-                probe = measured[y : y + _PROBE, x : x + _PROBE]
-                close = self._upscaler.network(self.device, low).close_to_float32(probe)
-                self.precision = low if close else "float32"
-        return self._upscaler.network(self.device, self.precision)(unit)
+    def _network(self, unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+        """Enlarge a window."""
+        from napari_srgan.engine.window import window_network
+
+        model = self._upscaler.model
+        return window_network(model, self.device, self.precision, self.backend)(unit)
 
 
 class _KeptPlane:

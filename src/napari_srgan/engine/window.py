@@ -1,41 +1,36 @@
-"""One window of an image through the network: exact whatever its size, in any number format.
+"""One window of an image through the network, in the backend and number format that were chosen.
 
-The network ready to run on a device, and nothing of tiles or stacks. The result of a window is a
-function of its pixels alone, bit for bit in float32 on a CPU, so that a tiled image equals the
-untiled one.
+What comes of a window is a function of model, backend, format and its pixels: nothing that was
+computed before changes it, and any number of threads may call at once. Networks are kept for the
+process, so that a second run finds them ready.
 """
 
 from __future__ import annotations
 
-import copy
 import math
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from napari_srgan.engine.backends import Backend, build
 from napari_srgan.models.architectures.receptive_field import finer, halo
 from napari_srgan.models.architectures.rewrite import RowStrips, for_inference
 
 if TYPE_CHECKING:
     from napari_srgan.models.architectures.generator import Generator
+    from napari_srgan.models.file import Model
 
-_FRAME = 32
-"""Smallest side of what a network is given, LR px.
+TRUSTED = (-0.5, 1.5)
+"""Intensities that 16 bits are trusted with. Their errors grow with the values, and the harm was
+measured where they lie in [0, 1]."""
 
-Torch and oneDNN choose another algorithm, with another order of summation, for small images
-(3x3 convolutions of up to 20480 values, 5x5 ones narrower than 32 px: last bits differ). So
-a smaller window is set into a frame of this size, which is kept at zero before every
-convolution: the padding that the window would have had, computed by the algorithm of the
-larger ones.
-"""
-
-_CLOSE_ANYWHERE = 2 / 255
-_CLOSE_IN_THE_MEAN = 0.3 / 255
+_KEPT = 4  # networks: a perceptual model and its fidelity model, each beside its float32
 
 
 class WindowNetwork:
@@ -47,9 +42,9 @@ class WindowNetwork:
         As trained; it is not changed.
     device : torch.device
         Where to compute.
-    precision : str
-        "float32", "bfloat16" or "float16"; the last convolution is float32 in any case, since
-        16 bits hold too few grey levels.
+    precision : {"float32", "bfloat16", "float16"}
+        Of the layers between the first and the last.
+    backend : {"torch", "openvino"}
 
     Attributes
     ----------
@@ -61,17 +56,19 @@ class WindowNetwork:
     """
 
     def __init__(
-        self, network: Generator, device: torch.device, precision: str = "float32"
+        self,
+        network: Generator,
+        device: torch.device,
+        precision: str = "float32",
+        backend: str = "torch",
     ) -> None:
-        self.device = device
-        self.precision = precision
+        self.device, self.precision, self.backend = device, precision, backend
         self.scale = network.scale
-        self._float32 = for_inference(network).to(device)
-        self.halo = halo(self._float32)
-        self.bytes_per_pixel = bytes_per_pixel(self._float32)
-        self._network = self._float32
-        if precision != "float32":
-            self._network = _lowered(self._float32, getattr(torch, precision))
+        self._network = network
+        form = for_inference(network)
+        self.halo = halo(form)
+        self.bytes_per_pixel = bytes_per_pixel(form)
+        self._chosen = build(backend, network, device, precision)
 
     def __call__(self, unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
         """Enlarge a window.
@@ -84,36 +81,52 @@ class WindowNetwork:
         Returns
         -------
         enlarged : ndarray of float32, shape (sy * y, sx * x[, 3])
-        repeated : bool
-            Whether 16 bits overflowed, so that the window was computed again in float32.
+        in_float32 : bool
+            Whether float32 was needed where 16 bits were asked for: the window holds values far
+            from [0, 1], or 16 bits overflowed.
         """
-        enlarged = self._run(self._network, unit)
-        if self.precision == "float32" or np.isfinite(enlarged).all():
-            return enlarged, False
-        return self._run(self._float32, unit), True
+        if self.precision == "float32":
+            return self._chosen(unit), False
+        if TRUSTED[0] <= unit.min() and unit.max() <= TRUSTED[1]:
+            enlarged = self._chosen(unit)
+            if np.isfinite(enlarged).all():
+                return enlarged, False
+        return self._float32(unit), True
 
-    def close_to_float32(self, unit: NDArray[np.float32]) -> bool:
-        """Say whether a window comes out as in float32 within 2 grey levels of 255, mean 0.3."""
-        with np.errstate(invalid="ignore"):
-            difference = np.abs(self._run(self._network, unit) - self._run(self._float32, unit))
-            return bool(
-                difference.max() <= _CLOSE_ANYWHERE and difference.mean() <= _CLOSE_IN_THE_MEAN
-            )
+    def release(self) -> None:
+        """Give back the memory of the windows that were computed."""
+        self._chosen.release()
+        if "_float32" in self.__dict__:
+            self._float32.release()
 
-    def _run(self, network: nn.Module, unit: NDArray[np.float32]) -> NDArray[np.float32]:
-        height, width = unit.shape[:2]
-        samples = torch.from_numpy(np.ascontiguousarray(unit)).reshape(height, width, -1)
-        framed = torch.zeros(1, samples.shape[2], max(height, _FRAME), max(width, _FRAME))
-        framed[0, :, :height, :width] = samples.permute(2, 0, 1)
-        with (
-            torch.inference_mode(),
-            _full_float32(self.device),
-            _frame_at_zero(network, height, width),
-        ):
-            enlarged = network(framed.to(self.device))[0]
-            inside = enlarged[:, : height * self.scale[0], : width * self.scale[1]]
-            result = inside.permute(1, 2, 0).float().cpu().numpy()
-        return np.ascontiguousarray(result.reshape(*result.shape[:2], *unit.shape[2:]))
+    @cached_property
+    def _float32(self) -> Backend:
+        return build(self.backend, self._network, self.device, "float32")
+
+
+_networks: dict[tuple[str, str, str, str], WindowNetwork] = {}
+_building = threading.Lock()
+
+
+def window_network(
+    model: Model, device: torch.device, precision: str, backend: str
+) -> WindowNetwork:
+    """Return the network of a model, built at the first call and kept for the process.
+
+    Parameters
+    ----------
+    model : Model
+    device, precision, backend
+        See `WindowNetwork`.
+    """
+    key = (model.sha256, str(device), precision, backend)
+    with _building:
+        found = _networks.pop(key, None)
+        while found is None and len(_networks) >= _KEPT:
+            del _networks[next(iter(_networks))]
+        found = found or WindowNetwork(model.network, device, precision, backend)
+        _networks[key] = found  # the last used stands last
+    return found
 
 
 def bytes_per_pixel(network: nn.Module) -> int:
@@ -140,47 +153,3 @@ def _outside_strips(module: nn.Module) -> Iterator[nn.Module]:
     for child in module.children():
         if not isinstance(child, RowStrips):
             yield from _outside_strips(child)
-
-
-def _lowered(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Copy a network into a 16-bit format, all but its last convolution."""
-    network = copy.deepcopy(network).to(dtype)
-    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
-    convolutions[-1].float()
-    convolutions[-1].register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
-    network.register_forward_pre_hook(lambda _, inputs: (inputs[0].to(dtype),))
-    return network
-
-
-@contextmanager
-def _frame_at_zero(network: nn.Module, height: int, width: int) -> Iterator[None]:
-    """Zero what lies beyond a window of this size before every convolution, if it has a frame."""
-    frame_height, frame_width = max(height, _FRAME), max(width, _FRAME)
-
-    def clear(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        features = inputs[0]
-        features[..., features.shape[-1] // frame_width * width :] = 0
-        # A window of the frame's height or more needs no rows, and may come in strips of rows.
-        if height < frame_height:
-            features[..., features.shape[-2] // frame_height * height :, :] = 0
-
-    if (frame_height, frame_width) == (height, width):
-        yield
-        return
-    hooks = [
-        module.register_forward_pre_hook(clear)
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d)
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _full_float32(device: torch.device) -> AbstractContextManager[Any]:
-    """Keep cuDNN from rounding float32 to TF32's 10 bits: float32 is the reference."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

@@ -15,6 +15,7 @@ from napari_srgan.models.file import SUFFIX, Model, load, read_card, save_model
 
 __all__ = [
     "SUFFIX",
+    "WEIGHTS",
     "Card",
     "Model",
     "ModelInfo",
@@ -30,7 +31,8 @@ __all__ = [
     "user_folder",
 ]
 
-_BUNDLED = Path(__file__).parents[1] / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
+"""The folder of the bundled models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,13 @@ def list_models() -> list[ModelInfo]:
     wrong with it. A bundled name is never taken over by a user's file.
     """
     found: dict[str, ModelInfo] = {}
-    for folder in (_BUNDLED, user_folder()):
+    for folder in (WEIGHTS, user_folder()):
         for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []:
             try:
                 card = read_card(path)
             except InputError:
                 continue
-            found.setdefault(card.name, ModelInfo(card, path, folder == _BUNDLED))
+            found.setdefault(card.name, ModelInfo(card, path, folder == WEIGHTS))
     return list(found.values())
 
 

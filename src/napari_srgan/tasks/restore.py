@@ -111,7 +111,7 @@ class FileSummary:
         Of the result, per axis without S.
     factor : int or list of int
         How many times Y and X grew.
-    model, device, precision, tile : str, str, str, int
+    model, device, precision, backend, tile : str, str, str, str, int
         As used.
     consistency : dict or None
         kind, rmse_percent, and back_projected_percent where that was asked for; None if it cannot
@@ -136,6 +136,7 @@ class FileSummary:
     model: str
     device: str
     precision: str
+    backend: str
     tile: int
     consistency: dict[str, Any] | None
     sentence: str
@@ -327,6 +328,7 @@ def _into(
         model=record.model,
         device=record.device,
         precision=record.precision,
+        backend=record.backend,
         tile=record.tile,
         consistency=_consistency(record),
         sentence=record.sentence,

@@ -25,7 +25,7 @@ SMALLEST_STRIP = 32
 within which it keeps track of whole windows only (`engine.window`)."""
 
 
-def for_inference(network: Generator) -> nn.Module:
+def for_inference(network: Generator) -> InferenceForm:
     """Return a rewritten copy of a generator for inference; the original is left as it is.
 
     Parameters
@@ -35,14 +35,14 @@ def for_inference(network: Generator) -> nn.Module:
 
     Returns
     -------
-    torch.nn.Module
+    InferenceForm
         The same map from LR to SR images, in eval mode, channels_last, without gradients.
     """
     network = copy.deepcopy(network).eval()
     fold_batch_norm(network)
-    rewritten = _Rewritten(network.head, network.body, network.fine_for_inference())
-    rewritten.requires_grad_(False)
-    return rewritten.eval().to(memory_format=torch.channels_last)
+    form = InferenceForm(network.head, network.body, network.fine_for_inference())
+    form.requires_grad_(False)
+    return form.eval().to(memory_format=torch.channels_last)
 
 
 def for_training(network: Generator) -> nn.Module:
@@ -181,16 +181,38 @@ class RowStrips(nn.Module):
         return torch.cat(strips, dim=2)
 
 
-class _Rewritten(nn.Module):
-    """Head, body and up-sampling of a generator after the rewrites."""
+class InferenceForm(nn.Module):
+    """A generator after the rewrites, in two parts.
 
-    def __init__(self, head: nn.Module, body: nn.Module, upsample: nn.Module) -> None:
+    Attributes
+    ----------
+    features : torch.nn.Module
+        LR image -> features on the same grid.
+    fine : torch.nn.Module
+        These features -> SR image.
+    """
+
+    def __init__(self, head: nn.Module, body: nn.Module, fine: nn.Module) -> None:
         super().__init__()
-        self.head, self.body, self.upsample = head, body, upsample
+        self.features = _Features(head, body)
+        self.fine = fine
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.head(x.contiguous(memory_format=torch.channels_last))
-        return cast(torch.Tensor, self.upsample(x + self.body(x)))
+        """Super-resolve, (N, C, Y, X) to (N, C, sy * Y, sx * X)."""
+        x = self.features(x.contiguous(memory_format=torch.channels_last))
+        return cast(torch.Tensor, self.fine(x))
+
+
+class _Features(nn.Module):
+    """Head and body of a generator, with the skip over the body."""
+
+    def __init__(self, head: nn.Module, body: nn.Module) -> None:
+        super().__init__()
+        self.head, self.body = head, body
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.head(x)
+        return x + cast(torch.Tensor, self.body(x))
 
 
 class _ForTraining(nn.Module):
