@@ -24,6 +24,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.image.views import placed
+from napari_srgan.io.atomic import PARTIAL
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink
 from napari_srgan.measure.error_map import ErrorMap, error_map
 from napari_srgan.measure.frc import (
@@ -96,7 +97,7 @@ def gather(request: ReportRequest, upscalers: Upscalers | None = None) -> Work[C
         yield Progress(0, 1, note=warning, stage="starting")
     with ExitStack() as undo:
         if request.result is None:
-            sink = _sink(planned, request.scratch, undo)
+            sink = _sink(planned, request.page, undo)
             run = upscalers.of(planned).run(planned, sink)
             made = yield from stage("super-resolving", run)
             record = Record.of(made.metadata)
@@ -143,13 +144,20 @@ def _by_slice(
     return found
 
 
-def _sink(planned: Plan, scratch: Path | None, undo: ExitStack) -> Sink:
-    """Choose where the result lies while it is measured."""
+def _sink(planned: Plan, page: Path | None, undo: ExitStack) -> Sink:
+    """Choose where the result lies while it is measured: on the disk of the page if that is known.
+
+    Its folder is called as unfinished files of the page are, so that it goes with them after a
+    kill.
+    """
     if planned.output.nbytes <= IN_MEMORY:
         return MemorySink()
     # On Windows a file that is still mapped cannot be removed; the system then does it later.
+    prefix, where = ("napari-srgan", None) if page is None else (page.name, page.parent)
     folder = undo.enter_context(
-        TemporaryDirectory(prefix="napari-srgan-", dir=scratch, ignore_cleanup_errors=True)
+        TemporaryDirectory(
+            prefix=f"{prefix}.", suffix=PARTIAL, dir=where, ignore_cleanup_errors=True
+        )
     )
     return FileSink(Path(folder) / "result.npy")
 
