@@ -2,7 +2,7 @@
 
 The kernel holds it, on an empty file beside what is locked: after a kill nobody has to find out
 whether a process number or another machine is still alive, as one must of a lock file that counts
-by being there. Linux carries such locks over NFS and Lustre too.
+by being there. NFS carries such locks between machines too.
 """
 
 from __future__ import annotations
