@@ -6,6 +6,7 @@ place before is still there and whole, and what appears there is of one run.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -23,6 +24,8 @@ THERE_FOR_COMMANDS = "exists already; --overwrite replaces it."
 
 PARTIAL = ".partial"
 """How the names of unfinished files end; before it stand the target's name and 8 characters."""
+
+_TAKES_NO_FILE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _open_files: set[WholeFile] = set()
 """Those that `remove_unfinished` would have to remove."""
@@ -87,6 +90,9 @@ class WholeFile:
                     f"{self.target} is being written by another run; wait for its end or choose "
                     "another name."
                 ) from None
+            if isinstance(error, OSError) and error.errno in _TAKES_NO_FILE:
+                # Of the file that the user knows.
+                raise OSError(error.errno, error.strerror, str(self.target)) from error
             raise
         if self._lock.is_certain:  # then nobody writes what lies there unfinished
             _remove_leftovers(self.target)
@@ -227,14 +233,16 @@ def _rename_to_new(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
-        raise
+        # NFS may say so of a link that it has just made, when its first answer was lost.
+        if not target.samefile(source):
+            raise
     except OSError:  # a file system without hard links
         if target.exists() or target.is_symlink():
             raise FileExistsError(target) from None
         os.rename(source, target)  # noqa: PTH104
-    else:
-        with suppress(OSError):  # it is in place; `close` tries again
-            source.unlink()
+        return
+    with suppress(OSError):  # it is in place; `close` tries again
+        source.unlink()
 
 
 def _remove_leftovers(target: Path) -> None:
