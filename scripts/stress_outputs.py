@@ -17,6 +17,7 @@ the work and not the start of Python. It needs fork, which Windows does not have
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import re
@@ -208,10 +209,11 @@ def kill(place: Workplace, kills: int, rng: random.Random) -> Counter[str]:
     """Kill runs that replace a file, one after the other, over all kinds of files."""
     seen: Counter[str] = Counter()
     kinds = [Kind(place, name) for name in (*OUTPUTS[:4], "t.csv", "p.html", "added.safetensors")]
-    for number in range(kills):
-        kind = kinds[number % len(kinds)]
+    turns = itertools.cycle(kinds)
+    while seen["killed"] < kills:  # runs that were faster do not count
+        kind = next(turns)
         before = kind.path.read_bytes()
-        child = place.start(kind.typed(1), rng.uniform(0, 1.1 * kind.seconds))
+        child = place.start(kind.typed(1), rng.uniform(0, kind.seconds))
         while not (done := os.waitpid(child.pid, os.WNOHANG))[0]:
             if time.monotonic() > child.killed_at:
                 os.kill(child.pid, signal.SIGKILL)
