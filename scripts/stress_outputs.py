@@ -48,7 +48,7 @@ INPUTS = 4
 SHAPE = (6, 40, 48)
 OUTPUTS = ("a.tif", "b.ome.tif", "c.npy", "d.png", "e.tif")
 LOST = ("is being written by another run", "has appeared while", "has changed while",
-        "exists already")  # fmt: skip
+        "exists already", "is already there")  # fmt: skip
 KEPT = re.compile(r"waits beside it as (\S+)\.$", re.MULTILINE)
 
 
