@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -321,6 +322,19 @@ def test_a_bar_obeys_nothing(progress, capsys, monkeypatch):
     bar.show(Progress(1, 2, stage=stage, note=RED))
     bar.close()
     assert RED[:5] not in capsys.readouterr().err
+
+
+def test_a_warning_is_one_sentence(monkeypatch, capsys):
+    """As of a file with planes that are missing, and not where in the program it came up."""
+
+    def work(arguments):
+        warnings.warn(f"{RED}.tif: 2 planes are missing.", stacklevel=1)
+        return 0
+
+    monkeypatch.setattr("napari_srgan.cli.models.run", work)
+    assert main(["models"]) == 0
+    said = r"\x1b[31mred\x1b]0;title\x07.tif: 2 planes are missing."
+    assert capsys.readouterr().err == f"napari-srgan: {said}\n"
 
 
 FORMULAS = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1"]

@@ -241,10 +241,8 @@ def wait_for(condition, alive, seconds=120):
 
 
 @pytest.mark.usefixtures("without_pictures")
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
-def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path, number, code):
+@pytest.mark.parametrize(("sent", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path, sent, code):
     out = tmp_path / "run"
     options = [*TINY, "--pretrain-steps", 200, "--checkpoint-every", 10**6, "--log-every", 1]
     # The test may have been started where Ctrl-C is ignored; its child must not inherit that.
@@ -253,7 +251,7 @@ def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as stopped:  # fmt: skip
         wait_for(lambda: (out / "metrics.csv").exists() and len(log(out)) > 3, stopped)
-        stopped.send_signal(number)
+        stopped.send_signal(getattr(signal, sent))
         printed, _ = stopped.communicate(timeout=60)
     assert stopped.returncode == code
     step = checkpoint.read(out / "checkpoint.pt")["step"]
