@@ -185,7 +185,7 @@ def test_a_batch_and_a_single_run_spare_all_files_of_a_set(capsys):
 # --- before pixels are read --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["upscale", "trust"])
+@pytest.mark.parametrize("command", ["upscale", "trust", "report"])
 def test_a_disk_that_is_too_small_is_said_before_pixels_are_read(
     command, monkeypatch, capsys, no_pixel_is_read
 ):
@@ -194,8 +194,9 @@ def test_a_disk_that_is_too_small_is_said_before_pixels_are_read(
     write("a.tif")
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 10**6, 10**6))
-    target = ["o.tif"] if command == "upscale" else ["--out", "maps"]
-    assert main([command, "a.tif", *target, "--model", small_models.GRAY]) == 2
+    monkeypatch.setattr("napari_srgan.tasks.report.gather.IN_MEMORY", 1000)
+    target = {"upscale": ["o.tif"], "trust": ["--out", "maps"], "report": ["-o", "o.html"]}
+    assert main([command, "a.tif", *target[command], "--model", small_models.GRAY]) == 2
     assert "more than is free there; choose another disk" in capsys.readouterr().err
     assert names() == ["a.tif"]
 

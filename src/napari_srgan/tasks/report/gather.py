@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_srgan.engine.plan import Plan
+from napari_srgan.engine.plan import Plan, preflight
 from napari_srgan.engine.record import Record
 from napari_srgan.engine.run import Upscalers
 from napari_srgan.errors import InputError
@@ -25,7 +25,7 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.image.views import placed
 from napari_srgan.io.atomic import PARTIAL
-from napari_srgan.io.sinks import FileSink, MemorySink, Sink
+from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_room
 from napari_srgan.measure.error_map import ErrorMap, error_map
 from napari_srgan.measure.frc import (
     AGAINST_REFERENCE,
@@ -91,6 +91,10 @@ def gather(request: ReportRequest, upscalers: Upscalers | None = None) -> Work[C
         Before any work, if the request cannot be carried out; if data turn out to be unusable.
     """
     upscalers = upscalers or Upscalers()
+    if request.page is not None and request.result is None:
+        nbytes = preflight(request.stack, request.options).output.nbytes
+        if nbytes > IN_MEMORY:  # before the pixels are read
+            check_room(request.page, nbytes)
     prepared = prepare(request)
     planned = prepared.plan
     for warning in planned.warnings:
