@@ -91,7 +91,7 @@ def test_python_and_command_make_the_same_in_any_tiles(scale, tmp_path, capsys):
         run(capsys, "upscale", "scan.tif", "--out-dir", "out", "--model", "sharp",
             "--device", "cpu", "--precision", "float32", "--roi", "5:30,4:20", "--json")
     )  # fmt: skip
-    made = open_stack(f"out/scan_sharp_{scale_text(scale)}.tif")
+    made = open_stack(f"out/scan_sharp_{scale_text(scale)}_y5-30_x4-20.tif")
     assert told["factor"] == plain_scale(scale)
     np.testing.assert_array_equal(made.data[:], result.data[:, 5 * sy : 30 * sy, 4 * sx : 20 * sx])
     assert pytest.approx(made.translate[1] - made.scale[1] / 2) == (5 - 0.5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -11,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from napari_srgan.cli.terminal import tell
+from napari_srgan.io.tables import add_row, encoded, plain
 from training.checkpoint import replace_file
 
 CSV_NAME = "metrics.csv"
@@ -42,7 +43,7 @@ class Monitor:
     """
 
     def __init__(
-        self, folder: Path, after: int, as_json: bool = False, say: Callable[[str], None] = print
+        self, folder: Path, after: int, as_json: bool = False, say: Callable[[str], None] = tell
     ) -> None:
         from tensorboardX import SummaryWriter
 
@@ -50,11 +51,8 @@ class Monitor:
         self._as_json, self._say = as_json, say
         rows = [row for row in read_rows(self._path) if int(row["step"]) <= after]
         self._validated = {(int(row["step"]), row["set"]) for row in rows if row["set"]}
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-        replace_file(self._path, text.getvalue().encode(), "the log")
+        table = encoded([COLUMNS, *([row[key] for key in COLUMNS] for row in rows)])
+        replace_file(self._path, table, "the log")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=after + 1)
 
     def event(self, kind: str, sentence: str = "", **values: Any) -> None:
@@ -108,9 +106,7 @@ class Monitor:
             self._board.close()
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
-            writer.writerow({k: _short(v) for k, v in row.items()})
+        add_row(self._path, [_short(row.get(key, "")) for key in COLUMNS])
 
 
 _TERMS = ("generator", "pixel", "content", "adversarial", "discriminator", "real", "fake")
@@ -122,9 +118,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         try:
-            return [row for row in csv.DictReader(file) if _is_whole(row)]
+            rows = [row for row in csv.DictReader(file) if _is_whole(row)]
         except csv.Error:
             return []
+    return [{key: plain(text) for key, text in row.items()} for row in rows]
 
 
 def _is_whole(row: Mapping[str | None, Any]) -> bool:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import signal
-import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from napari_srgan.cli.terminal import say, tell
 from napari_srgan.engine.devices import is_out_of_memory
 from napari_srgan.errors import InputError
+from napari_srgan.io.atomic import remove_unfinished
+from napari_srgan.io.lock import FileLock, Taken
 from napari_srgan.models.vgg import VGGFeatures
 from training import checkpoint
 from training.checkpoint import replace_file
@@ -59,7 +63,7 @@ class Request:
 
 
 class Signals:
-    """Notes the first SIGINT or SIGTERM while it is entered; a second one ends at once.
+    """Notes the first SIGINT, SIGTERM or SIGHUP while it is entered; a second one ends at once.
 
     Attributes
     ----------
@@ -69,10 +73,14 @@ class Signals:
 
     def __init__(self) -> None:
         self.came = 0
+        self._count = 0
         self._former: dict[int, signal.Handlers] = {}
 
     def __enter__(self) -> Signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is None or signal.getsignal(number) == signal.SIG_IGN:  # nohup
+                continue
             try:
                 self._former[number] = signal.signal(number, self._note)  # type: ignore[assignment]
             except ValueError:  # not the main thread: signals are not ours to handle
@@ -89,6 +97,10 @@ class Signals:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count > 2:  # while the second is being seen to
+            remove_unfinished()
+            os._exit(self.exit_code)
         if self.came:
             raise KeyboardInterrupt
         self.came = number
@@ -112,8 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_json = options.json_progress
     signals = Signals()
     try:
-        with signals:
-            return _run(_request(options), signals)
+        with signals, ExitStack() as undo:
+            return _run(_request(options), signals, undo)
     except InputError as error:
         _complain(str(error), as_json)
     except OSError as error:
@@ -134,8 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _complain(sentence: str, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"event": "error", "text": sentence}), flush=True)
-    print(f"train_oct: {sentence}", file=sys.stderr)
+        tell(json.dumps({"event": "error", "text": sentence}))
+    say(sentence, "train_oct")
 
 
 def _request(options: argparse.Namespace) -> Request:
@@ -204,7 +216,7 @@ def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
     )
 
 
-def _run(request: Request, signals: Signals) -> int:
+def _run(request: Request, signals: Signals, undo: ExitStack) -> int:
     """Load what is needed, in the order in which it is likely to be wrong, and train."""
     folder, recipe = request.folder, request.recipe
     if not request.resumed and (folder / RECIPE).exists():
@@ -229,8 +241,10 @@ def _run(request: Request, signals: Signals) -> int:
     recipe, data = load(request.sources, recipe, settle)
     fabric = start(request.hardware)
     first = fabric.is_global_zero
-    if first and not request.resumed:
-        _open_folder(request, recipe, settled(fabric))
+    if first:
+        _hold_folder(folder, undo)
+        if not request.resumed:
+            _open_folder(request, recipe, settled(fabric))
     run = assemble(recipe, data, fabric, folder, start_from, content)
     vgg = [features.to(fabric.device) for features in vgg]
     run.workers = workers(request.hardware, fabric)
@@ -268,13 +282,24 @@ def _run(request: Request, signals: Signals) -> int:
     return 0
 
 
-def _open_folder(request: Request, recipe: Recipe, on: dict[str, str]) -> None:
-    """Make the run folder and write what a resumption reads; the recipe last, as the mark."""
-    folder = request.folder
+def _hold_folder(folder: Path, undo: ExitStack) -> None:
+    """Make the run folder if it is not there, and hold it against other trainings."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "run")
+        undo.callback(lock.release)
+        lock.acquire()
     except OSError as error:
         raise InputError(f"The run folder {folder} cannot be made: {error.strerror}.") from error
+    except Taken:
+        raise InputError(
+            f"Another training is writing to {folder}; wait for its end or give another folder."
+        ) from None
+
+
+def _open_folder(request: Request, recipe: Recipe, on: dict[str, str]) -> None:
+    """Write what a resumption reads; the recipe last, as the mark."""
+    folder = request.folder
     weights = request.vgg_weights
     kept = request.sources.to_dict() | on
     kept["vgg_weights"] = weights and str(weights.resolve())

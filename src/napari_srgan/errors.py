@@ -11,3 +11,7 @@ class InputError(ValueError):
 
 class OutputExists(InputError):
     """The output is already there and overwriting was not asked for."""
+
+
+class OutputBusy(InputError):
+    """Another run is writing the output."""

@@ -193,7 +193,9 @@ class RestoreOptions:
         entries=(("reproduce the data", True),),
     )
     anonymise: bool = option(
-        False, "record no file name in the results", entries=(("hide the name", True),)
+        False,
+        "record no file name in the results, and say none on standard error",
+        entries=(("hide the name", True),),
     )
     region: Region | None = None
 

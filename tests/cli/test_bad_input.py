@@ -292,9 +292,9 @@ def test_a_stack_does_not_fit_into_a_png(refused):
 
 def test_the_input_is_never_replaced_by_its_result(workplace, refused):
     np.save("scan.npy", image())
-    assert "same file" in refused("scan.npy", "--overwrite", target="scan.npy")
+    assert "is an input" in refused("scan.npy", "--overwrite", target="scan.npy")
     (workplace / "link.npy").symlink_to("scan.npy")
-    assert "same file" in refused("scan.npy", "--overwrite", target="link.npy")
+    assert "is an input" in refused("scan.npy", "--overwrite", target="link.npy")
 
 
 def test_an_output_folder_that_is_not_there(workplace, refused):

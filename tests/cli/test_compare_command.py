@@ -121,7 +121,7 @@ def test_error_maps_are_stacks_in_the_place_of_the_reference(files, capsys):
     options = ("truth.tif", "blurred.tif", "--low", "low.tif", "--slices", "1:3")
     assert run(*options, "--error-map", "maps", "--json") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    made = open_stack("maps/blurred_error.tif")
+    made = open_stack("maps/blurred_error_z1-3.tif")
     assert made.axes == "ZYX" and made.shape == (2, 64, 80) and made.dtype == np.float32
     assert made.scale == pytest.approx((120, 1.5, 2.5)) and made.translate[0] == 120
     assert made.metadata["error_map"] == {"reference": "truth.tif", "candidate": "blurred.tif"}
@@ -130,7 +130,7 @@ def test_error_maps_are_stacks_in_the_place_of_the_reference(files, capsys):
     assert lines[2]["rse"] == pytest.approx(np.sqrt(np.mean(pixels[0] ** 2)), rel=1e-5)
     assert 0.9 < lines[0]["rsp"] <= 1 and lines[2]["fit_gain"] > 1
     assert lines[0]["rse"] <= lines[0]["rmse"]
-    assert open_stack("maps/bicubic_error.tif").shape == (2, 64, 80)
+    assert open_stack("maps/bicubic_error_z1-3.tif").shape == (2, 64, 80)
     assert run(*options, "--error-map", "maps") == 2
     assert "exists already; --overwrite" in capsys.readouterr().err
     assert run(*options, "--error-map", "maps", "--overwrite") == 0
@@ -175,7 +175,7 @@ def test_nothing_half_made_is_left_of_error_maps(files, capsys):
     assert next(step for step in steps if step.stage == "error maps").done == 1
     assert list(Path("maps").iterdir())
     steps.close()
-    assert not list(Path("maps").iterdir())
+    assert not Path("maps").exists()
 
 
 def test_ring_correlation_is_told_in_micrometres(files, capsys):

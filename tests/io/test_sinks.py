@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.errors import InputError, OutputBusy, OutputExists
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.open import READABLE_SUFFIXES, open_stack
 from napari_srgan.io.output import OutputSpec
@@ -272,11 +272,12 @@ def test_an_output_that_appears_meanwhile_is_not_lost_nor_is_the_result(tmp_path
     sink.open(spec_of(pixels((20, 30)), "YX"))
     sink.write((), 0, 0, pixels((20, 30)))
     path.write_text("somebody else's")
-    with pytest.raises(OutputExists, match=r"waits beside it as a\.tif\.partial"):
+    with pytest.raises(OutputExists, match=r"waits beside it as \w+-a\.tif\."):
         sink.commit()
     sink.abort()
     assert path.read_text() == "somebody else's"
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif.partial"), pixels((20, 30)))
+    (kept,) = (p for p in tmp_path.iterdir() if p != path)
+    np.testing.assert_array_equal(open_stack(kept).data, pixels((20, 30)))
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a.npy", "a.png"])
@@ -287,7 +288,7 @@ def test_abort_removes_what_was_begun_and_nothing_else(tmp_path, name):
     sink.abort()  # before open: nothing to do
     sink.open(spec_of(pixels((20, 30)), "YX"))
     sink.write((), 0, 0, pixels((5, 5)))
-    assert (tmp_path / f"{name}.partial").exists()
+    assert len(list(tmp_path.glob(f"{name}.*.partial"))) == 1
     sink.abort()
     sink.abort()
     assert [p.name for p in tmp_path.iterdir()] == [name]
@@ -308,7 +309,8 @@ def test_an_error_while_the_file_is_laid_out_leaves_nothing(tmp_path, monkeypatc
 
 
 def test_a_stale_partial_file_is_no_obstacle(tmp_path):
-    (tmp_path / "a.tif.partial").write_bytes(b"left by a kill" * 1000)
+    (tmp_path / "a.tif.0123abcd.partial").write_bytes(b"left by a kill" * 1000)
+    (tmp_path / ".a.tif.lock").touch()
     np.testing.assert_array_equal(
         put(FileSink(tmp_path / "a.tif"), pixels((20, 30)), "YX"), pixels((20, 30))
     )
@@ -363,9 +365,23 @@ def test_a_disk_that_is_full_at_the_end_leaves_the_old_file(tmp_path, monkeypatc
 def test_too_little_disk_is_said_before_any_work(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 10**6, 10**6))
-    with pytest.raises(InputError, match=r"will take 2.4 MB, but only 1 MB are free"):
-        FileSink(tmp_path / "a.tif").open(spec_of(np.zeros((1200, 1000), np.uint16), "YX"))
+    says = r"will take 2.4 MB, and 16.8 MB must stay free .*, which is 18.2 MB more than is free"
+    with pytest.raises(InputError, match=says):
+        FileSink(tmp_path / "a.tif").reserve(spec_of(np.zeros((1200, 1000), np.uint16), "YX"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_is_held_from_when_it_is_reserved(tmp_path):
+    spec = spec_of(pixels((20, 30)), "YX")
+    first, second = FileSink(tmp_path / "a.tif"), FileSink(tmp_path / "a.tif")
+    first.reserve(spec)
+    with pytest.raises(OutputBusy, match="being written by another run"):
+        second.reserve(spec)
+    second.abort()
+    first.open(spec)
+    first.write((), 0, 0, pixels((20, 30)))
+    np.testing.assert_array_equal(first.commit(), pixels((20, 30)))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")

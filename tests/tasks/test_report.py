@@ -404,7 +404,7 @@ def test_rgb_and_a_result_in_a_file(files, monkeypatch):
     np.testing.assert_array_equal(seen.image("result"), made)
     value = peak_signal_noise_ratio(truth, made, data_range=255)
     assert float(seen.rows("stack")["PSNR (dB)"][1][1]) == pytest.approx(value, rel=1e-6)
-    assert not list(files["folder"].glob("napari-srgan-*"))
+    assert not list(files["folder"].glob("*.partial"))
 
 
 def test_an_output_is_refused_before_any_work(files, monkeypatch, capsys):
@@ -451,7 +451,7 @@ def test_closing_the_work_removes_the_result(files, monkeypatch, tmp_path):
         ReportRequest(
             stack=Stack(files["low"], "ZYX", "low"),
             options=RestoreOptions(model=GRAY, device="cpu"),
-            scratch=scratch,
+            page=scratch / "page.html",
         )
     )
     next(steps)

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from small_scans import TINY, picture, write_scans
 
+from napari_srgan.io.lock import FileLock
 from napari_srgan.models.catalogue import load_model
 from training import checkpoint
 from training.train_oct import main
@@ -240,8 +241,8 @@ def wait_for(condition, alive, seconds=120):
 
 
 @pytest.mark.usefixtures("without_pictures")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path, number, code):
+@pytest.mark.parametrize(("sent", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path, sent, code):
     out = tmp_path / "run"
     options = [*TINY, "--pretrain-steps", 200, "--checkpoint-every", 10**6, "--log-every", 1]
     # The test may have been started where Ctrl-C is ignored; its child must not inherit that.
@@ -250,7 +251,7 @@ def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as stopped:  # fmt: skip
         wait_for(lambda: (out / "metrics.csv").exists() and len(log(out)) > 3, stopped)
-        stopped.send_signal(number)
+        stopped.send_signal(getattr(signal, sent))
         printed, _ = stopped.communicate(timeout=60)
     assert stopped.returncode == code
     step = checkpoint.read(out / "checkpoint.pt")["step"]
@@ -259,6 +260,20 @@ def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path,
     assert "--resume" in printed
     assert main(["--resume", str(out)]) == 0
     assert load_model(out / "generator.safetensors").card.training["steps_done"] == 200
+
+
+def test_of_two_trainings_in_one_folder_the_later_is_refused(scans, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert run(scans, out, "--pretrain-steps", 2) == 0
+    before = (out / "checkpoint.pt").read_bytes()
+    lock = FileLock(out / "run")
+    lock.acquire()
+    assert main(["--resume", str(out)]) == 2
+    assert "Another training is writing to" in capsys.readouterr().err
+    assert (out / "checkpoint.pt").read_bytes() == before
+    lock.release()
+    assert main(["--resume", str(out)]) == 0
+    assert not list(out.glob(".*"))
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(scans, tmp_path, monkeypatch, capsys):

@@ -456,7 +456,7 @@ def test_the_command_writes_placed_maps_and_prints_a_table(models, tmp_path, mon
         assert word in printed
     shapes = {"consistency": (2, 32, 40), "invention": (2, 128, 160), "spread": (2, 128, 160)}
     for kind, shape in shapes.items():
-        stack = open_stack(out / f"eye_srgan-tiny_{kind}.tif")
+        stack = open_stack(out / f"eye_srgan-tiny_{kind}_z1-3.tif")
         assert stack.shape == shape
         assert stack.dtype == np.float32
         grown = 1 if kind == "consistency" else 4
@@ -465,10 +465,10 @@ def test_the_command_writes_placed_maps_and_prints_a_table(models, tmp_path, mon
         assert noted["result"]["model"] == "srgan-tiny"
         assert len(noted["rms_percent"]) == 2
         assert noted["legend"] in printed
-    found = open_stack(out / "eye_srgan-tiny_consistency.tif").read((1,))
+    found = open_stack(out / "eye_srgan-tiny_consistency_z1-3.tif").read((1,))
     assert main([*command, "--overwrite", "--json", "--maps", "consistency"]) == 0
     row = json.loads(capsys.readouterr().out)
-    span = _span(out / "eye_srgan-tiny_consistency.tif")
+    span = _span(out / "eye_srgan-tiny_consistency_z1-3.tif")
     assert row["per_slice"][1] == pytest.approx(100 * rms(found) / span, rel=1e-5)
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import napari
 import numpy as np
+from PIL import Image
 
 from napari_srgan.errors import InputError
+from napari_srgan.io.atomic import whole_file
 from napari_srgan.tasks.demo import Demo
 
 _GEOMETRY = (1500, 900)
@@ -42,10 +44,10 @@ def show(demo: Demo, screenshot: Path | None = None) -> None:
         return
     _settle()
     screenshot.parent.mkdir(parents=True, exist_ok=True)
-    viewer.window.screenshot(str(screenshot), flash=False, canvas_only=False)
+    pixels = viewer.window.screenshot(flash=False, canvas_only=False)
     viewer.close()
-    if not screenshot.exists():
-        raise InputError(f"The picture of the window could not be written to {screenshot}.")
+    with whole_file(screenshot) as partial:
+        Image.fromarray(pixels).save(partial, "PNG")
     print(f"window:  {screenshot}")
 
 

@@ -11,9 +11,10 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from napari_srgan import __version__
 from napari_srgan.cli import (
@@ -27,10 +28,8 @@ from napari_srgan.cli import (
     upscale,
 )
 from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, Parser, with_negative_ranges
-from napari_srgan.cli.terminal import say, sentence
-
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
+from napari_srgan.cli.terminal import hide, say, sentence
+from napari_srgan.io.atomic import remove_unfinished
 
 _COMMANDS: dict[str, Any] = {
     "upscale": upscale,
@@ -67,23 +66,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 after one sentence on standard error; 130 after Ctrl-C and 143 after a request
-        to end, both with nothing half-made left behind.
+        0; 2 after one sentence on standard error; 130 after Ctrl-C, 143 after a request to end
+        and 129 after the terminal was closed, all with nothing half-made left behind.
     """
+    hide({})
     for stream in (sys.stdout, sys.stderr):
         # Consoles that know few letters (Windows) get \\xb5 for a name's µ, not an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = parser().parse_args(with_negative_ranges(sys.argv[1:] if argv is None else argv))
-    restore = _end_like_interrupt()
+    signals = _Signals()
     try:
-        code: int = _COMMANDS[arguments.command].run(arguments)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt as interrupt:
-        terminated = interrupt.args == (signal.SIGTERM,)
+        signals.listen()
+        with warnings.catch_warnings():
+            warnings.showwarning = _say_warning
+            code: int = _COMMANDS[arguments.command].run(arguments)
+            sys.stdout.flush()
+            return code
+    except KeyboardInterrupt:
         say("Stopped; nothing half-made was left.")
-        return EXIT_TERMINATED if terminated else EXIT_INTERRUPTED
+        return signals.exit_code
     except BrokenPipeError:
         # The reader of our output went away ("napari-srgan models | head"): no mistake. Python
         # would complain again when it flushes at exit, so let that go nowhere.
@@ -92,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         say(sentence(error))
     finally:
-        restore()
+        if argv is not None:  # else the process ends, and Ctrl-C while it does says nothing
+            signals.restore()
     return EXIT_INPUT
 
 
@@ -111,18 +114,55 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def _end_like_interrupt() -> Callable[[], None]:
-    """Let a request to end (a cluster's time limit) tidy up as Ctrl-C does; give the way back."""
+class _Signals:
+    """Lets Ctrl-C, a cluster's request to end and a terminal that is closed tidy up.
 
-    def on_end(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(signal.SIGTERM)
+    Attributes
+    ----------
+    came : int
+        Number of the first that came, or 0.
+    """
 
-    try:
-        former = signal.signal(signal.SIGTERM, on_end)
-    except ValueError:  # not the main thread: signals are not ours to handle
-        return lambda: None
+    def __init__(self) -> None:
+        self.came = 0
+        self._former: dict[int, Any] = {}
 
-    def restore() -> None:
-        signal.signal(signal.SIGTERM, former)
+    def listen(self) -> None:
+        """Hear signals from now on."""
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is None or signal.getsignal(number) == signal.SIG_IGN:  # nohup
+                continue
+            try:
+                self._former[number] = signal.signal(number, self._on_signal)
+            except ValueError:  # not the main thread: signals are not ours to handle
+                return
 
-    return restore
+    def restore(self) -> None:
+        """Leave signals to whom they were left before."""
+        for number, former in self._former.items():
+            signal.signal(number, former)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.came:  # the first is being seen to, or was lost in code that cannot be stopped
+            remove_unfinished()
+            os._exit(self.exit_code)
+        self.came = number
+        raise KeyboardInterrupt
+
+    @property
+    def exit_code(self) -> int:
+        """What a program that was ended by this signal returns."""
+        return 128 + (self.came or signal.SIGINT)
+
+
+def _say_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Say a warning without where in the program it came up."""
+    say(str(message))

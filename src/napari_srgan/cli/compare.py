@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
-from napari_srgan.cli.terminal import follow, say
+from napari_srgan.cli.terminal import follow, say, tell
 from napari_srgan.options import CompareOptions, PartOptions
 
 
@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, write what was asked for, and print the figures."""
     options, part = chosen(arguments, CompareOptions), chosen(arguments, PartOptions)
     from napari_srgan.cli import figures
-    from napari_srgan.io.atomic import write_csv
+    from napari_srgan.io.atomic import THERE_FOR_COMMANDS
+    from napari_srgan.io.tables import csv_file
     from napari_srgan.tasks.compare import CompareRequest, compare_files
 
     request = CompareRequest(
@@ -62,15 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
         csv=arguments.csv,
         overwrite=arguments.overwrite,
     )
-    found = follow(compare_files(request), "measured", "slice", quiet=arguments.json)
-    laid = figures.comparison_rows(found)
-    if arguments.csv is not None:
-        write_csv(arguments.csv, laid)
+    with csv_file(arguments.csv, arguments.overwrite, THERE_FOR_COMMANDS) as write:
+        found = follow(compare_files(request), "measured", "slice", quiet=arguments.json)
+        laid = figures.comparison_rows(found)
+        write(laid)
     if arguments.json:
         for line in figures.comparison_lines(found, laid):
-            print(json.dumps(line))
+            tell(json.dumps(line))
     else:
-        print(figures.comparison_text(found, laid))
+        tell(figures.comparison_text(found, laid))
     for path in found.written:
         say(f"Wrote {path}")
     return EXIT_OK

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
-from napari_srgan.cli.terminal import follow, table
+from napari_srgan.cli.terminal import follow, table, tell
 from napari_srgan.errors import InputError
 from napari_srgan.options import RestoreOptions
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = chosen(arguments, RestoreOptions)
     steps = run_demo(arguments.out, str(options.model), options.device)
     demo = follow(steps, "oct_volume_lr.tif", "tile", quiet=arguments.json)
-    print(json.dumps(_summary(demo)) if arguments.json else demo_text(demo))
+    tell(json.dumps(_summary(demo)) if arguments.json else demo_text(demo))
     if arguments.window:
         from napari_srgan._gui.demo_window import show
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen
-from napari_srgan.cli.terminal import Bar, say, sentence
+from napari_srgan.cli.terminal import Bar, say, sentence, tell
 from napari_srgan.options import EvaluateOptions
 
 
@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure the images and print the figures."""
     options = chosen(arguments, EvaluateOptions)
     from napari_srgan.cli import figures
-    from napari_srgan.io.atomic import write_csv
+    from napari_srgan.io.atomic import THERE_FOR_COMMANDS
+    from napari_srgan.io.tables import csv_file
     from napari_srgan.tasks.evaluate import FileEvaluated, FileScore, evaluate_files
     from napari_srgan.tasks.steps import Progress, drain
 
@@ -63,17 +64,17 @@ def run(arguments: argparse.Namespace) -> int:
             say(told if step.name in told else f"{step.name}: {told}")
             rows.append({"image": step.name, "error": told})
         if arguments.json:
-            print(json.dumps(rows[-1]), flush=True)
+            tell(json.dumps(rows[-1]))
 
-    try:
-        overall = drain(steps, show)
-    finally:
-        bar.close()
+    with csv_file(arguments.csv, arguments.overwrite, THERE_FOR_COMMANDS) as write:
+        try:
+            overall = drain(steps, show)
+        finally:
+            bar.close()
+        write(rows)
     failed = len(rows) - len(scores)
-    if arguments.csv is not None:
-        write_csv(arguments.csv, rows)
     if arguments.json:
-        print(json.dumps(figures.evaluation_mean(overall, failed)))
+        tell(json.dumps(figures.evaluation_mean(overall, failed)))
     elif scores:
-        print(figures.evaluation_text(scores, overall, options.protocol))
+        tell(figures.evaluation_text(scores, overall, options.protocol))
     return EXIT_INPUT if failed else EXIT_OK

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.cli.arguments import EXIT_OK
-from napari_srgan.cli.terminal import table
+from napari_srgan.cli.terminal import table, tell
 from napari_srgan.errors import InputError
 
 
@@ -30,13 +30,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.action == "add":
         info = add_model(arguments.file, arguments.overwrite)
-        print(f"{info.card.name} is now listed; its file is {info.path}")
+        tell(f"{info.card.name} is now listed; its file is {info.path}")
         return EXIT_OK
     found = list_models()
     if arguments.json:
         for info in found:
             about = {"path": str(info.path), "bundled": info.bundled}
-            print(json.dumps(about | info.card.to_dict()))
+            tell(json.dumps(about | info.card.to_dict()))
         return EXIT_OK
     if not found:
         raise InputError("No model is installed; train one with 'python -m training.train_oct'.")
@@ -51,8 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for info in found
     ]
-    print(table(rows))
-    print("baseline: bicubic enlargement; for models that remove noise, a tuned filter before it")
+    tell(table(rows))
+    tell("baseline: bicubic enlargement; for models that remove noise, a tuned filter before it")
     return EXIT_OK
 
 

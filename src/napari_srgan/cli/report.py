@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen, reader
-from napari_srgan.cli.terminal import follow
+from napari_srgan.cli.terminal import follow, hide, names_of, tell
 from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_slice
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the page and print its main figures."""
     options, part = chosen(arguments, RestoreOptions), chosen(arguments, PartOptions)
+    if options.anonymise:
+        hide(names_of(filter(None, (arguments.input, arguments.reference))))
     from napari_srgan.measure.planes import Settings
     from napari_srgan.tasks.report.page import report_file
     from napari_srgan.tasks.report.tables import glance
@@ -68,11 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
     )
     content = follow(steps, arguments.input.name, "step", quiet=arguments.json)
     if arguments.json:
-        print(json.dumps(_summary(content) | {"output": str(arguments.output)}), flush=True)
+        tell(json.dumps(_summary(content) | {"output": str(arguments.output)}))
         return EXIT_OK
-    print(f"{arguments.output}: {content.label}, {content.card.name}")
+    tell(f"{arguments.output}: {content.label}, {content.card.name}")
     for line in glance(content):
-        print(f"{line.name}: {line.cells[0].text}")
+        tell(f"{line.name}: {line.cells[0].text}")
     return EXIT_OK
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.cli.arguments import EXIT_OK
+from napari_srgan.cli.terminal import tell
 
 
 def add(commands: Any) -> None:
@@ -21,5 +22,5 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_srgan.synthetic.samples import copy_to
 
     for path in copy_to(arguments.folder, overwrite=arguments.overwrite):
-        print(path)
+        tell(str(path))
     return EXIT_OK

@@ -1,13 +1,17 @@
 """What a terminal shows: sentences for people, progress with the time left, tables.
 
-Standard error is for people, standard output for results, so that output can be piped.
+Standard error is for people, standard output for results, so that output can be piped. Names of
+files, models and layers, and what files say of themselves, are somebody's text: here alone is it
+printed, without what a terminal would obey; and on standard error, which ends up in the logs of
+clusters, without the names that are to be hidden.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
@@ -18,12 +22,66 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"[-+]?[0-9.]+x?|inf|")
 _MEMORY = "There was not enough memory: try a smaller --tile, or --slices and --roi."
 
+# Control characters, and those that turn the direction of writing around.
+_OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+_hidden: dict[str, str] = {}
+"""What `hide` was given."""
+
 Result = TypeVar("Result")
 
 
-def say(sentence: str) -> None:
+def say(sentence: str, program: str = "napari-srgan") -> None:
     """Tell the user one sentence, in one line on standard error."""
-    tqdm.write(f"napari-srgan: {' '.join(sentence.split())}", file=sys.stderr)
+    sentence = without_names(" ".join(sentence.split()), _hidden)
+    tqdm.write(printable(f"{program}: {sentence}"), file=sys.stderr)
+
+
+def tell(text: str) -> None:
+    """Print a result on standard output; it may have several lines."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
+
+
+def printable(text: str) -> str:
+    """Make a text fit to be printed in one line, with escapes for what a terminal would obey."""
+    return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def hide(names: Mapping[str, str]) -> None:
+    """Say the labels of these names instead of them, from now on to the end of the command."""
+    _hidden.clear()
+    _hidden.update(names)
+
+
+def without_names(text: str, names: Mapping[str, str]) -> str:
+    """Put labels in the place of names, the longest first: paths before what ends them."""
+    if not names:
+        return text
+    longest = sorted(filter(None, names), key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest)), lambda found: names[found[0]], text)
+
+
+def names_of(paths: Iterable[str | Path], anonymise: bool = True) -> dict[str, str]:
+    """List how files may be called in sentences, each with the label that it is recorded under.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        As typed.
+    anonymise : bool
+        As of `record.input_label`: without it only names that may be a patient's get one.
+    """
+    from napari_srgan.engine.record import input_label
+    from napari_srgan.io.open import input_files
+
+    found: dict[str, str] = {}
+    for path in paths:
+        files = input_files(Path(path))
+        spelt = [str(path), *map(str, files), *(str(f.absolute()) for f in files)]
+        spelt += [file.name for file in files]
+        labels = {name: input_label(name, anonymise) for name in spelt}
+        found |= {n: label for n, label in labels.items() if not n.endswith(label)}
+    return found
 
 
 def sentence(error: Exception) -> str:
@@ -58,7 +116,7 @@ class Bar:
                 self.close()
                 self._stage = progress.stage
                 self._bar = tqdm(
-                    desc=progress.stage or self._label,
+                    desc=printable(without_names(progress.stage or self._label, _hidden)),
                     total=progress.total,
                     unit=self._unit,
                     disable=self._quiet or None,
@@ -100,6 +158,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     str
         One line per row and one under the head.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     columns = list(zip(*rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     right = [all(_NUMBER.fullmatch(cell) for cell in column[1:]) for column in columns]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
-from napari_srgan.cli.terminal import follow, table
+from napari_srgan.cli.terminal import follow, hide, names_of, table, tell
 from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
 
 if TYPE_CHECKING:
@@ -42,10 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_srgan.tasks.trust_maps import write_trust_maps
     from napari_srgan.trust.consistency import percent
 
+    options = chosen(arguments, RestoreOptions)
+    if options.anonymise:
+        hide(names_of([arguments.input]))
     steps = write_trust_maps(
         arguments.input,
         arguments.out,
-        chosen(arguments, RestoreOptions),
+        options,
         chosen(arguments, MapOptions),
         chosen(arguments, PartOptions),
         overwrite=arguments.overwrite,
@@ -56,18 +59,18 @@ def run(arguments: argparse.Namespace) -> int:
             row: dict[str, Any] = {"map": one.notes.kind, "title": one.notes.title}
             row |= {"models": one.notes.models, "rms_percent": one.rms_percent}
             row |= {"per_slice": one.slices, "legend": one.notes.legend}
-            print(json.dumps(row | {"output": str(one.path)}), flush=True)
+            tell(json.dumps(row | {"output": str(one.path)}))
         return EXIT_OK
     rows = [("map", "RMS", "largest slice", "of", "file")]
     for one in written.maps:
         mean = one.rms_percent
         shown, worst = ("-", "-") if mean is None else (percent(mean), percent(max(one.known)))
         rows.append((one.notes.title, shown, worst, " and ".join(one.notes.models), str(one.path)))
-    print(table(rows))
-    print(f"In % of the intensity range {_range_text(written.intensity)}.")
+    tell(table(rows))
+    tell(f"In % of the intensity range {_range_text(written.intensity)}.")
     for one in written.maps:
         title, legend = one.notes.title, one.notes.legend
-        print(legend if legend.casefold().startswith(title) else f"{title}: {legend}")
+        tell(legend if legend.casefold().startswith(title) else f"{title}: {legend}")
     return EXIT_OK
 
 

@@ -6,16 +6,29 @@ import argparse
 import csv
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen
-from napari_srgan.cli.terminal import Bar, follow, say, sentence
-from napari_srgan.errors import InputError
+from napari_srgan.cli.terminal import (
+    Bar,
+    follow,
+    hide,
+    names_of,
+    say,
+    sentence,
+    tell,
+    without_names,
+)
+from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.io.atomic import whole_file
+from napari_srgan.io.tables import add_row, encoded
 from napari_srgan.options import PartOptions, RestoreOptions
 
 SUMMARY = "summary.csv"
+_PATIENCE = 30.0  # seconds
 _COLUMNS = (
     "finished", "input", "output", "status", "axes", "shape", "dtype", "scale", "units", "model",
     "seconds", "peak_memory_mb", "error",
@@ -39,7 +52,8 @@ def add(commands: Any) -> None:
         "--out-dir",
         type=Path,
         metavar="DIR",
-        help="write <name>_<model>_<scale>.tif for every input, and summary.csv",
+        help="write <name>_<model>_<scale>.tif for every input, with the region before the ending "
+        "where it is not the whole, and summary.csv",
     )
     add_options(parser, RestoreOptions)
     add_options(parser, PartOptions)
@@ -61,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
             "Give one input and one output, or --out-dir DIR for any number of inputs (paths "
             f"given: {len(arguments.paths)})."
         )
+    if options.anonymise:
+        hide(names_of(arguments.paths[:1]))
     source, target = (Path(path) for path in arguments.paths)
     steps = restore_file(source, target, options, part, overwrite=arguments.overwrite)
     summary = follow(steps, source.name, "tile", quiet=arguments.json)
@@ -74,6 +90,9 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
     from napari_srgan.tasks.steps import Progress, drain
 
     folder, sources = arguments.out_dir, arguments.paths
+    names = names_of(sources, options.anonymise)
+    if options.anonymise:
+        hide(names)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -94,12 +113,11 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
         assert step.error is not None
         told = sentence(step.error)
         say(told)
-        # What is kept must not hold a name that is hidden.
-        hidden = told.replace(step.source, step.label).replace(Path(step.source).name, step.label)
-        row = {"input": step.label, "error": hidden}
+        # What is kept must not hold a name that may be a patient's.
+        row = {"input": step.label, "error": without_names(told, names)}
         table.add(row | {"status": "failed"})
         if arguments.json:
-            print(json.dumps(row), flush=True)
+            tell(json.dumps(row))
 
     steps = restore_files(sources, folder, options, part, overwrite=arguments.overwrite)
     try:
@@ -107,22 +125,22 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
     finally:
         bar.close()
     if not arguments.json:
-        print(f"{len(sources) - failed} of {len(sources)} files done; see {folder / SUMMARY}")
+        tell(f"{len(sources) - failed} of {len(sources)} files done; see {folder / SUMMARY}")
     return failed
 
 
 def _tell(summary: Mapping[str, Any], as_json: bool) -> None:
     """Print what came of one file, for machines or for people."""
     if as_json:
-        print(json.dumps(summary), flush=True)
+        tell(json.dumps(summary))
         return
     shape = " x ".join(map(str, summary["shape"]))
-    print(
+    tell(
         f"{summary['output']}: {summary['axes']} {shape} {summary['dtype']}, {summary['model']}, "
         f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_mb']:.0f} MB"
     )
     if summary["sentence"]:
-        print(summary["sentence"])
+        tell(summary["sentence"])
 
 
 class Summary:
@@ -143,27 +161,24 @@ class Summary:
 
     def __init__(self, path: Path, anew: bool) -> None:
         self._path = path
-        if path.exists() and not anew:
-            with path.open(newline="", encoding="utf-8", errors="replace") as stream:
-                if next(csv.reader(stream), None) != list(_COLUMNS):
-                    raise InputError(
-                        f"{path} exists and is not a summary of this program; move it, or "
-                        "--overwrite replaces it."
-                    )
+        with suppress(OutputExists):
+            # A batch that runs beside this one has it for a moment only.
+            with whole_file(path, anew, patience=_PATIENCE) as partial:
+                partial.write_bytes(encoded([_COLUMNS]))
             return
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerow(_COLUMNS)
+        with path.open(newline="", encoding="utf-8", errors="replace") as stream:
+            if next(csv.reader(stream), None) != list(_COLUMNS):
+                raise InputError(
+                    f"{path} exists and is not a summary of this program; move it, or "
+                    "--overwrite replaces it."
+                )
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a row; cells are taken by the columns' names, missing ones stay empty."""
         finished = {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
-        cells = {
-            key: " x ".join(map(str, value)) if isinstance(value, list) else value
-            for key, value in (finished | dict(row)).items()
-        }
-        # File names on Linux need not be UTF-8.
-        with self._path.open(
-            "a", newline="", encoding="utf-8", errors="backslashreplace"
-        ) as stream:
-            writer = csv.DictWriter(stream, _COLUMNS, restval="", extrasaction="ignore")
-            writer.writerow(cells)
+        values = (finished | dict(row)).get
+        add_row(self._path, [_cell(values(key)) for key in _COLUMNS])
+
+
+def _cell(value: Any) -> Any:
+    return " x ".join(map(str, value)) if isinstance(value, list) else value

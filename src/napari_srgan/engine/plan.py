@@ -222,7 +222,7 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
     _refuse_invalid(stack, options, region, tiles)
     largest = max(t.read_pixels for t in tiles)
     plane = min(stack.height * stack.width, sum(t.read_pixels for t in tiles))
-    warnings = _warnings(stack, intensity, card)
+    warnings = _warnings(stack, intensity, card, options.anonymise)
     if options.precision not in ("auto", "float32", native_low_precision(device)):
         warnings.append(
             f"{options.precision} is not native to {device}, so it may be slower than float32."
@@ -318,10 +318,11 @@ def _output(
     )
 
 
-def _warnings(stack: Stack, intensity: Intensity, card: Card) -> list[str]:
+def _warnings(stack: Stack, intensity: Intensity, card: Card, anonymise: bool) -> list[str]:
     found = []
     if stack.metadata.get(record.KEY):
-        former = record.Record.of(stack.metadata)
+        # What a file says of its model is text that may hold any name.
+        former = None if anonymise else record.Record.of(stack.metadata)
         by = f" of {former.model}" if former is not None and former.model else ""
         found.append(
             f"{stack.name} is already a super-resolved result{by}; upscaling it again takes"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
@@ -22,8 +22,10 @@ from typing import Any, Self
 import platformdirs
 
 from napari_srgan import __version__
+from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image.geometry import Scale, as_scale, plain_scale, times_text
 from napari_srgan.image.intensity import Intensity
+from napari_srgan.io.atomic import whole_file
 from napari_srgan.trust.back_projection import ProjectionFinding
 from napari_srgan.trust.consistency import LEGEND, ConsistencyFinding, percent
 from napari_srgan.trust.operators import REMOVED
@@ -279,15 +281,12 @@ def _user_key() -> bytes:
     path = Path(platformdirs.user_data_dir("napari-srgan", appauthor=False)) / "label-key"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(secrets.token_bytes(32))
+        if not path.exists():
+            # OutputExists: another process was faster.
+            with suppress(OutputExists), whole_file(path, overwrite=False, patience=5) as partial:
+                partial.chmod(0o600)
+                partial.write_bytes(secrets.token_bytes(32))
         key = path.read_bytes()
-    except OSError:
+    except (OSError, InputError):
         key = b""
-    # Shorter only while another process writes it for the first time, or on a full disk.
     return key if len(key) == 32 else secrets.token_bytes(32)

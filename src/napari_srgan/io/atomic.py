@@ -1,87 +1,184 @@
 """Files that are written whole: places are refused before any work, and a file appears complete.
 
-Whatever happens while a file is written (a full disk, Ctrl-C, a kill), what was at its place before
-is still there and whole.
+Whatever happens while a file is written (a full disk, Ctrl-C, a kill, another run), what was at its
+place before is still there and whole, and what appears there is of one run.
 """
 
 from __future__ import annotations
 
-import csv
+import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.errors import InputError, OutputBusy, OutputExists
+from napari_srgan.io.lock import FileLock, Taken
 
 THERE = "is already there; choose another name or ask to overwrite it."
 THERE_FOR_COMMANDS = "exists already; --overwrite replaces it."
 """Why a file is not written over, for a window or a Python call, and for a command."""
 
+PARTIAL = ".partial"
+"""How the names of unfinished files end; before it stand the target's name and 8 characters."""
 
-class PartialFile:
+_TAKES_NO_FILE = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+_open_files: set[WholeFile] = set()
+"""Those that `remove_unfinished` would have to remove."""
+
+
+class WholeFile:
     """A file that is written beside its place, and put there when it is whole.
+
+    Between `hold` and `close` no other run of this program writes to the place.
 
     Parameters
     ----------
     target : Path
-        Where the file will appear, in a folder that exists; it replaces what is there.
+        Where the file will appear.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+    there : str
+        What is said of one that may not.
 
     Attributes
     ----------
     target : Path
     path : Path
-        ``<name>.partial`` beside the target: where to write.
+        ``<name>.<8 hexadecimal digits>.partial`` beside the target: where to write.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, overwrite: bool = False, there: str = THERE) -> None:
         self.target = target
-        self.path = target.with_name(target.name + ".partial")
+        self.path = target.with_name(f"{target.name}.{secrets.token_hex(4)}{PARTIAL}")
+        self._overwrite, self._there = overwrite, there
+        self._lock = FileLock(target)
+        self._before: tuple[int, ...] | None = None
+        self._process = os.getpid()
 
-    def sync(self) -> None:
-        """Have the disk take what is written: it may say only now that it is full."""
+    def hold(self, patience: float = 0.0) -> None:
+        """Hold the place against other runs, and remove what a run that was killed left of it.
+
+        Parameters
+        ----------
+        patience : float
+            Seconds to wait for another run that holds it.
+
+        Raises
+        ------
+        OutputBusy
+            If another run holds it.
+        OutputExists
+            If a file is there and may not be replaced.
+        InputError
+            If it is a folder or lies in none.
+        OSError
+            If the folder takes no file.
+        """
+        check_place(self.target, self._overwrite, there=self._there)
+        _open_files.add(self)
+        try:
+            self._lock.acquire(patience)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, Taken):
+                raise OutputBusy(
+                    f"{self.target} is being written by another run; wait for its end or choose "
+                    "another name."
+                ) from None
+            if isinstance(error, OSError) and error.errno in _TAKES_NO_FILE:
+                # Of the file that the user knows.
+                raise OSError(error.errno, error.strerror, str(self.target)) from error
+            raise
+        if self._lock.is_certain:  # then nobody writes what lies there unfinished
+            _remove_leftovers(self.target)
+        self._before = _identity(self.target)
+        if self._before is not None and not self._overwrite:  # since a moment ago
+            self.close()
+            raise OutputExists(f"{self.target} {self._there}")
+
+    def create(self) -> Path:
+        """Make the empty file and return `path`; it is new, and no link to another."""
+        os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        return self.path
+
+    def commit(self) -> None:
+        """Flush the file to the disk, which may say only now that it is full, and put it in place.
+
+        Raises
+        ------
+        OutputExists
+            If the place is not as it was when it was held; the file is then kept, under a name
+            that the sentence gives.
+        OSError
+            If the disk is full or refuses.
+        """
         with self.path.open("r+b") as file:
             os.fsync(file.fileno())
+        if self._before is None:
+            with suppress(FileExistsError):
+                _rename_to_new(self.path, self.target)
+                return
+        elif _identity(self.target) == self._before:
+            os.replace(self.path, self.target)  # noqa: PTH105 (the atomic one)
+            return
+        # Its ending comes last, so that it can be opened; no leftover is called so.
+        kept = self.target.with_name(f"{secrets.token_hex(4)}-{self.target.name}")
+        os.rename(self.path, kept)  # noqa: PTH104 (of a new name)
+        how = "appeared" if self._before is None else "changed"
+        raise OutputExists(
+            f"{self.target} has {how} while its result was made; the result is whole and waits"
+            f" beside it as {kept.name}."
+        )
 
-    def place(self) -> None:
-        """Put the file at its place, in one step; `sync` comes first."""
-        os.replace(self.path, self.target)  # noqa: PTH105 (the atomic one)
-
-    def remove(self) -> None:
-        """Remove what was written; harmless at any time, and silent on a disk that refuses."""
-        with suppress(OSError):
+    def close(self) -> None:
+        """Remove what was written and is not in place, and let others have the place."""
+        with suppress(OSError):  # a disk that refuses
             self.path.unlink(missing_ok=True)
+        self._lock.release()
+        _open_files.discard(self)
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """Write a file whole or not at all.
+def whole_file(
+    target: Path, overwrite: bool = True, there: str = THERE, patience: float = 0.0
+) -> Iterator[Path]:
+    """Write a file whole or not at all; parameters are those of `WholeFile` and `hold`.
 
-    Parameters
-    ----------
-    target : Path
-        Where the file will appear, in a folder that exists; it replaces what is there.
+    The place is held as long as the block lasts, so a block that holds all the work refuses a
+    second run before its work.
 
     Yields
     ------
     Path
-        Where to write it, beside the target. It must be closed when the block ends; then it is
-        flushed to the disk and renamed, and after an error it is removed.
+        An empty file beside the target. It must be closed when the block ends; then it is flushed
+        to the disk and renamed, and after an error it is removed.
 
     Raises
     ------
+    InputError
+        As `WholeFile.hold` and `WholeFile.commit`.
     OSError
         If the disk is full or refuses.
     """
-    partial = PartialFile(target)
+    file = WholeFile(target, overwrite, there)
     try:
-        yield partial.path
-        partial.sync()
-        partial.place()
-    except BaseException:  # a full disk, or Ctrl-C
-        partial.remove()
-        raise
+        file.hold(patience)
+        yield file.create()
+        file.commit()
+    finally:
+        file.close()
+
+
+def remove_unfinished() -> None:
+    """Remove what this process has begun to write and let all places go, before it ends at once."""
+    for file in tuple(_open_files):
+        if file._process == os.getpid():  # else it is of the process that this was forked from
+            file.close()
 
 
 def check_place(
@@ -122,44 +219,40 @@ def check_place(
         raise OutputExists(f"{path} {there}")
 
 
-def spare_inputs(targets: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
-    """Refuse to write where an input lies, not even with --overwrite.
-
-    Raises
-    ------
-    InputError
-        If a target is the file of an input, by whatever name.
-    """
-    there = [path for path in inputs if path is not None and path.exists()]
-    for target in targets:
-        if target is not None and target.exists() and any(target.samefile(p) for p in there):
-            raise InputError(f"{target} is an input; name another output.")
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Give what tells a file from one that was put in its place, or changed; None without one."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows under the union of their columns, in the order of appearance.
+def _rename_to_new(source: Path, target: Path) -> None:
+    """Rename a file; FileExistsError if the new name is taken, at this very moment too."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        # NFS may say so of a link that it has just made, when its first answer was lost.
+        if not target.samefile(source):
+            raise
+    except OSError:  # a file system without hard links
+        if target.exists() or target.is_symlink():
+            raise FileExistsError(target) from None
+        os.rename(source, target)  # noqa: PTH104
+        return
+    with suppress(OSError):  # it is in place; `close` tries again
+        source.unlink()
 
-    Parameters
-    ----------
-    path : Path
-        The file appears when it is complete.
-    rows : sequence of mapping
-        Lists are written with spaces between their items, None as nothing.
 
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-    """
-    columns = dict.fromkeys(key for row in rows for key in row)
-    with (
-        whole_file(path) as partial,
-        # File names on Linux need not be UTF-8.
-        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
-    ):
-        writer = csv.DictWriter(stream, list(columns), restval="")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(
-                {k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in row.items()}
-            )
+def _remove_leftovers(target: Path) -> None:
+    """Remove what runs that were killed left beside a target: unfinished files and folders."""
+    ours = re.compile(re.escape(target.name) + r"\.[a-z0-9_]{8}" + re.escape(PARTIAL))
+    with os.scandir(target.parent) as entries:
+        for entry in entries:
+            if ours.fullmatch(entry.name):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    with suppress(OSError):
+                        Path(entry.path).unlink()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+
+import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
@@ -70,6 +75,67 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path} cannot be opened: {e.strerror}.") from e
     if not first:
         raise InputError(f"{path.name} is empty (0 bytes).")
+
+
+_OME_FILE = re.compile(r'FileName="([^"]*)"')
+
+
+def input_files(path: Path) -> set[Path]:
+    """List an input file with all others that its image may lie in: those of an OME-TIFF set."""
+    found = {path}
+    if path.name.lower().endswith(TIFF_SUFFIXES):
+        with suppress(Exception), tifffile.TiffFile(path) as tif:  # opening says what is wrong
+            names = _OME_FILE.findall(tif.ome_metadata or "")
+            # By their bare names: a set lies in one folder.
+            found |= {path.with_name(re.split(r"[\\/]", html.unescape(n))[-1]) for n in names if n}
+    return found
+
+
+class Spared:
+    """Files that nothing may be written over: inputs, with all files of their sets.
+
+    Parameters
+    ----------
+    inputs : iterable of Path or None
+    """
+
+    def __init__(self, inputs: Iterable[Path | None]) -> None:
+        files = {file for path in inputs if path is not None for file in input_files(path)}
+        self._files = {i for file in files if (i := _file_number(file)) is not None}
+
+    def check(self, target: Path) -> None:
+        """Refuse to write there.
+
+        Raises
+        ------
+        InputError
+            If it is one of the files, by whatever name.
+        """
+        if _file_number(target) in self._files:
+            raise InputError(f"{target} is an input; name another output.")
+
+
+def spare_inputs(targets: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """Refuse to write where an input lies, not even with --overwrite.
+
+    Raises
+    ------
+    InputError
+        If a target is the file of an input, or of its OME-TIFF set, by whatever name.
+    """
+    spared = Spared(inputs)
+    for target in targets:
+        if target is not None:
+            spared.check(target)
+
+
+def _file_number(path: Path) -> tuple[int, int] | None:
+    """Give what all names of one file have in common; None if there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # ValueError: a name that holds a null byte
+        return None
+    return found.st_dev, found.st_ino
 
 
 def image_name(path: str | os.PathLike[str]) -> str:

@@ -105,7 +105,7 @@ def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
     if target.exists() and not overwrite:
         raise OutputExists(f"There is a model {name} already; use --overwrite to replace it.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(target) as partial:
+    with whole_file(target, overwrite) as partial:
         shutil.copyfile(source, partial)
     return ModelInfo(read_card(target), target, bundled=False)
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.io.atomic import whole_file
 from napari_srgan.synthetic.optics import Grid, Optics, Psf, acquire, display
 from napari_srgan.synthetic.retina import backscatter
 from napari_srgan.synthetic.tissue import stained_tissue
@@ -156,7 +157,8 @@ def copy_to(folder: str | Path, overwrite: bool = False) -> list[Path]:
     targets = _targets(folder, overwrite)
     for source, target in zip(sources, targets, strict=True):
         if not (target.exists() and target.samefile(source)):
-            shutil.copyfile(source, target)
+            with whole_file(target, overwrite) as partial:
+                shutil.copyfile(source, partial)
     return targets
 
 
@@ -188,7 +190,8 @@ def make_samples(
     targets = _targets(folder, overwrite)
     images = oct_volumes(seed, progress=progress) | tissue_pair(seed)
     for entry, target in zip(SAMPLES, targets, strict=True):
-        _write(target, images[entry.name], entry)
+        with whole_file(target, overwrite) as partial:
+            _write(partial, images[entry.name], entry)
     return targets
 
 
@@ -277,7 +280,7 @@ def _write(path: Path, image: NDArray[Any], entry: Sample) -> None:
 
     z, dy, dx = len(image), *entry.spacing[-2:]
     y0, x0 = entry.translate[-2:]
-    if path.name.endswith(".ome.tif"):
+    if entry.file.endswith(".ome.tif"):
         metadata: dict[str, Any] = {
             "axes": entry.axes,
             "Name": entry.name,

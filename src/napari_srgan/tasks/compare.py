@@ -17,17 +17,17 @@ from napari_srgan.engine.record import input_label
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import upscaled_placement
 from napari_srgan.image.stack import Region, Stack, check_region
-from napari_srgan.io.atomic import check_place, spare_inputs
-from napari_srgan.io.open import image_name, open_stack
+from napari_srgan.io.atomic import check_place
+from napari_srgan.io.open import image_name, open_stack, spare_inputs
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks import FileSink, check_outputs_in
+from napari_srgan.io.sinks import FileSink, check_outputs_in, check_room, made_folder
 from napari_srgan.measure.error_map import error_map
 from napari_srgan.measure.frc import FRC, Direction, plane_spacing, ring_correlation
 from napari_srgan.measure.grid import middle_plane, read_alike
 from napari_srgan.measure.planes import Settings
 from napari_srgan.measure.stacks import BICUBIC, Comparison, compare
 from napari_srgan.options import CompareOptions, PartOptions
-from napari_srgan.tasks.restore import region_of
+from napari_srgan.tasks.restore import part_text, region_of
 from napari_srgan.tasks.steps import Progress, Work, counted
 
 _DIRECTIONS: tuple[Direction, ...] = ("all", "axial", "lateral")
@@ -137,25 +137,28 @@ def compare_files(request: CompareRequest) -> Work[FilesCompared]:
     low = None if request.low is None else open_stack(request.low, axes)
     region = region_of(reference, request.part)
     stacks = candidates if low is None else {**candidates, BICUBIC: low}
-    targets = _map_paths(request.error_maps, list(stacks), request.overwrite)
+    part = part_text(reference, check_region(reference, region))
+    targets = _map_paths(request.error_maps, list(stacks), part, request.overwrite)
     inputs = (request.reference, *request.candidates, request.low)
     spare_inputs([request.csv, *targets.values()], inputs)
-    rings: tuple[RingRow, ...] = ()
-    if request.options.rings is not None:  # first, because small images are refused
-        rings = _ring_rows(reference, stacks, region, request.options.rings)
-    planes = len(list(reference.plane_indices(region)))
-    steps = compare(
-        reference,
-        candidates,
-        low=low,
-        data_range=request.options.data_range,
-        settings=settings,
-        region=region,
-    )
-    comparison = yield from counted(steps, planes * len(stacks), "measured")
-    fits: tuple[FittedPlane, ...] = ()
-    if targets:
-        fits = yield from _error_maps(reference, stacks, region, targets, request.overwrite)
+    with ExitStack() as undo:
+        sinks = _reserved(reference, stacks, region, targets, request.overwrite, undo)
+        rings: tuple[RingRow, ...] = ()
+        if request.options.rings is not None:  # first, because small images are refused
+            rings = _ring_rows(reference, stacks, region, request.options.rings)
+        planes = len(list(reference.plane_indices(region)))
+        steps = compare(
+            reference,
+            candidates,
+            low=low,
+            data_range=request.options.data_range,
+            settings=settings,
+            region=region,
+        )
+        comparison = yield from counted(steps, planes * len(stacks), "measured")
+        fits: tuple[FittedPlane, ...] = ()
+        if sinks:
+            fits = yield from _error_maps(reference, stacks, region, sinks)
     comparison = replace(comparison, notes=(*comparison.notes, *_map_notes(fits)))
     return FilesCompared(
         comparison=comparison, fits=fits, rings=rings, written=tuple(targets.values())
@@ -186,11 +189,13 @@ def _names(candidates: Sequence[Path]) -> list[str]:
     return names
 
 
-def _map_paths(folder: Path | None, names: Sequence[str], overwrite: bool) -> dict[str, Path]:
+def _map_paths(
+    folder: Path | None, names: Sequence[str], part: str, overwrite: bool
+) -> dict[str, Path]:
     """Say where the error maps of candidates go, and refuse places before any work."""
     if folder is None:
         return {}
-    paths = {name: folder / f"{image_name(name)}_error.tif" for name in names}
+    paths = {name: folder / f"{image_name(name)}_error{part}.tif" for name in names}
     for name, path in paths.items():
         if list(paths.values()).count(path) > 1:
             raise InputError(
@@ -201,40 +206,56 @@ def _map_paths(folder: Path | None, names: Sequence[str], overwrite: bool) -> di
     return paths
 
 
-def _error_maps(
+def _reserved(
     reference: Stack,
     stacks: Mapping[str, Stack],
     region: Region | None,
     paths: Mapping[str, Path],
     overwrite: bool,
+    undo: ExitStack,
+) -> dict[str, tuple[FileSink, OutputSpec]]:
+    """Hold the places of error maps before any work, or refuse them."""
+    whole = check_region(reference, region)
+    found = {
+        name: (FileSink(path, overwrite), _spec(reference, stacks[name], whole, path))
+        for name, path in paths.items()
+    }
+    for folder in {path.parent for path in paths.values()}:
+        made_folder(folder, undo)
+        check_room(folder, sum(spec.nbytes for _, spec in found.values()))
+    for sink, spec in found.values():
+        undo.callback(sink.abort)  # harmless after commit
+        sink.reserve(spec)
+    return found
+
+
+def _error_maps(
+    reference: Stack,
+    stacks: Mapping[str, Stack],
+    region: Region | None,
+    outputs: Mapping[str, tuple[FileSink, OutputSpec]],
 ) -> Work[tuple[FittedPlane, ...]]:
     """Write float32 stacks in the unit of the reference's pixels, placed as the reference is.
 
     NaN where a plane of it is constant. They appear when all are complete.
     """
     whole = check_region(reference, region)
-    for path in paths.values():
-        path.parent.mkdir(parents=True, exist_ok=True)
     indices = list(reference.plane_indices(region))
     fits: list[FittedPlane] = []
-    with ExitStack() as undo:
-        sinks = {}
-        for name, path in paths.items():
-            sinks[name] = FileSink(path, overwrite)
-            undo.callback(sinks[name].abort)  # harmless after commit
-            sinks[name].open(_spec(reference, stacks[name], whole, path))
-        for index in indices:
-            pixels = read_alike(reference, reference, index)
-            starts = (whole[axis][0] for axis in reference.plane_axes)
-            place = tuple(i - start for i, start in zip(index, starts, strict=True))
-            for name, stack in stacks.items():
-                fit = error_map(pixels, read_alike(reference, stack, index))
-                sinks[name].write(place, 0, 0, fit.map)
-                figures = fit.rse, fit.rsp, fit.gain, fit.offset, fit.sigma
-                fits.append(FittedPlane(name, index, *figures))
-                yield Progress(len(fits), len(indices) * len(stacks), stage="error maps")
-        for sink in sinks.values():
-            sink.commit()
+    for sink, spec in outputs.values():
+        sink.open(spec)
+    for index in indices:
+        pixels = read_alike(reference, reference, index)
+        starts = (whole[axis][0] for axis in reference.plane_axes)
+        place = tuple(i - start for i, start in zip(index, starts, strict=True))
+        for name, stack in stacks.items():
+            fit = error_map(pixels, read_alike(reference, stack, index))
+            outputs[name][0].write(place, 0, 0, fit.map)
+            figures = fit.rse, fit.rsp, fit.gain, fit.offset, fit.sigma
+            fits.append(FittedPlane(name, index, *figures))
+            yield Progress(len(fits), len(indices) * len(stacks), stage="error maps")
+    for sink, _ in outputs.values():
+        sink.commit()
     return tuple(fits)
 
 

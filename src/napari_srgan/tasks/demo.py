@@ -19,6 +19,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.intensity import to_dtype
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.atomic import whole_file
 from napari_srgan.io.open import open_stack
 from napari_srgan.measure.metrics import data_range, psnr, ssim
 from napari_srgan.options import RestoreOptions
@@ -196,7 +197,8 @@ def save_side_by_side(path: Path, panels: Sequence[Panel]) -> None:
     font = ImageFont.load_default(size=15)
     for number, panel in enumerate(panels):
         draw.text((_GAP + number * (width + _GAP), 4), panel.caption, fill=_INK, font=font)
-    image.save(path)
+    with whole_file(path) as partial:
+        image.save(partial, "PNG")
 
 
 def _busiest(plane: NDArray[Any], height: int, width: int) -> tuple[int, int]:

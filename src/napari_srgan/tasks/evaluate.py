@@ -23,8 +23,8 @@ from napari_srgan.image.degradation import BlurNoise, Degradation, degradation
 from napari_srgan.image.intensity import Intensity, measure
 from napari_srgan.image.sampling import windows
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.atomic import check_place, spare_inputs
-from napari_srgan.io.open import READABLE_SUFFIXES, open_stack
+from napari_srgan.io.atomic import check_place
+from napari_srgan.io.open import READABLE_SUFFIXES, open_stack, spare_inputs
 from napari_srgan.measure.protocols import (
     Score,
     Summary,

@@ -8,19 +8,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.engine.plan import Plan, plan
+from napari_srgan.engine.plan import Plan, plan, preflight
 from napari_srgan.engine.record import Record, input_label
 from napari_srgan.engine.run import Result, Upscalers
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import plain_scale, scale_text
-from napari_srgan.image.stack import Stack
+from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
-from napari_srgan.io.open import image_name, open_stack
-from napari_srgan.io.sinks import FileSink, MemorySink, check_output
+from napari_srgan.io.open import Spared, image_name, open_stack, spare_inputs
+from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
 from napari_srgan.models.catalogue import model_for
 from napari_srgan.options import OpenRange, PartOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
@@ -85,13 +86,18 @@ def restore(
         If the image, an option or the place cannot be used.
     """
     yield Progress(0, 0, stage=STARTING)
-    planned = plan(stack, options)
-    for warning in planned.warnings:
-        yield Progress(0, planned.n_tiles, note=warning)
-    upscaler = (upscalers or Upscalers()).of(planned)
-    sink = MemorySink() if path is None else FileSink(path, overwrite)
-    started = time.perf_counter()
-    result = yield from upscaler.run(planned, sink)
+    with ExitStack() as undo:
+        sink: Sink = MemorySink()
+        if path is not None:
+            sink = FileSink(path, overwrite)
+            undo.callback(sink.abort)  # harmless after commit
+            sink.reserve(preflight(stack, options).output)
+        planned = plan(stack, options)
+        for warning in planned.warnings:
+            yield Progress(0, planned.n_tiles, note=warning)
+        upscaler = (upscalers or Upscalers()).of(planned)
+        started = time.perf_counter()
+        result = yield from upscaler.run(planned, sink)
     record = Record.of(result.metadata)
     assert record is not None
     return Restored(planned, result, record, time.perf_counter() - started)
@@ -185,7 +191,8 @@ def restore_file(
         If anything about the input, the output or the options cannot be used.
     """
     part = part or PartOptions()
-    _check_target(source, target, overwrite)
+    spare_inputs([target], [source])
+    check_output(target, overwrite, THERE_FOR_COMMANDS)
     stack = open_stack(source, axes=part.axes)
     return (yield from _into(stack, target, options, part, overwrite))
 
@@ -232,36 +239,74 @@ def restore_files(
         How many files failed.
     """
     part = part or PartOptions()
-    written: set[Path] = set()
+    planned = _targets(sources, folder, options, part, overwrite)
     failed = 0
-    for source in sources:
+    for source, target in zip(sources, planned, strict=True):
         label = input_label(source, options.anonymise)
         try:
+            if isinstance(target, Exception):
+                raise target
             stack = open_stack(Path(source), axes=part.axes)
-            target = folder / target_name(source, stack, options)
-            if target in written:
-                raise InputError(
-                    f"{source}: another input of this batch has the same name, and both results "
-                    f"would be {target.name}; rename one or use another --out-dir."
-                )
-            _check_target(Path(source), target, overwrite)
             summary = yield from _into(stack, target, options, part, overwrite)
         except Exception as error:
             failed += 1
             yield FileOutcome(source, label, error=error)
         else:
-            written.add(target)
             yield FileOutcome(source, label, summary)
     return failed
 
 
-def target_name(source: str, stack: Stack, options: RestoreOptions) -> str:
-    """Name the result of a batch: ``<name>_<model>_<scale>.tif``, .ome.tif for OME input."""
+def _targets(
+    sources: Sequence[str],
+    folder: Path,
+    options: RestoreOptions,
+    part: PartOptions,
+    overwrite: bool,
+) -> list[Path | Exception]:
+    """Say where each result of a batch goes, or why it is not made, before the first is made."""
+    spared = Spared(Path(source) for source in sources)
+    found: list[Path | Exception] = []
+    for source in sources:
+        try:
+            # Opened again in its turn: a long batch would need too many open files.
+            stack = open_stack(Path(source), axes=part.axes)
+            target = folder / target_name(source, stack, options, region_of(stack, part))
+            if target in found:
+                raise InputError(
+                    f"{source}: another input of this batch has the same name, and both results "
+                    f"would be {target.name}; rename one or use another --out-dir."
+                )
+            spared.check(target)
+            check_output(target, overwrite, THERE_FOR_COMMANDS)
+        except Exception as error:
+            found.append(error)
+        else:
+            found.append(target)
+    return found
+
+
+def target_name(
+    source: str, stack: Stack, options: RestoreOptions, region: Region | None = None
+) -> str:
+    """Name the result of a batch: ``<name>_<model>_<scale><part>.tif``, .ome.tif for OME input.
+
+    The part is that of `part_text`, so that jobs that share the slices of a file do not share a
+    name.
+    """
     card = model_for(options.model, stack.is_rgb).card
     label = input_label(source, options.anonymise)
     ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
-    ending = ".ome.tif" if ome else ".tif"
+    ending = part_text(stack, check_region(stack, region)) + (".ome.tif" if ome else ".tif")
     return f"{image_name(label)}_{card.name}_{scale_text(card.scale)}{ending}"
+
+
+def part_text(stack: Stack, region: Mapping[str, tuple[int, int]]) -> str:
+    """Write the part of a stack that a file holds, for its name: ``_z0-60``; nothing for all."""
+    return "".join(
+        f"_{axis.lower()}{start}-{stop}"
+        for axis, (start, stop) in region.items()
+        if (start, stop) != (0, stack.sizes[axis])
+    )
 
 
 def region_of(stack: Stack, part: PartOptions) -> dict[str, tuple[int, int]] | None:
@@ -299,13 +344,6 @@ def peak_memory_mb() -> float:
     # macOS counts in bytes, the others in KiB.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-def _check_target(source: Path, target: Path, overwrite: bool) -> None:
-    """Refuse an output before any work: the input itself, or a place that cannot be written."""
-    if target.exists() and source.exists() and target.samefile(source):
-        raise InputError(f"{target}: input and output are the same file; name another output.")
-    check_output(target, overwrite, THERE_FOR_COMMANDS)
 
 
 def _into(

@@ -16,20 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan import __version__
-from napari_srgan.engine.plan import Plan, plan
+from napari_srgan.engine.plan import Plan, plan, preflight
 from napari_srgan.engine.record import RESEARCH_USE, input_label
 from napari_srgan.engine.run import Upscalers
 from napari_srgan.image.geometry import Scale, factors, plain_scale, upscaled_placement
 from napari_srgan.image.intensity import Intensity
 from napari_srgan.image.stack import Region, Stack, check_region
-from napari_srgan.io.atomic import spare_inputs
-from napari_srgan.io.open import image_name, open_stack
+from napari_srgan.io.open import image_name, open_stack, spare_inputs
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks import FileSink, check_outputs_in
+from napari_srgan.io.sinks import FileSink, check_outputs_in, check_room, made_folder
 from napari_srgan.models.card import Card
 from napari_srgan.models.catalogue import model_for
 from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
-from napari_srgan.tasks.restore import region_of
+from napari_srgan.tasks.restore import part_text, region_of
 from napari_srgan.tasks.steps import Progress
 from napari_srgan.trust import spread as mirrored
 from napari_srgan.trust.consistency import LEGEND, REMOVED_LEGEND, comparable, consistency
@@ -409,7 +408,8 @@ def write_trust_maps(
     ----------
     source : Path
     folder : Path
-        Where ``<name>_<model>_<kind>.tif`` go; they appear when all are complete.
+        Where ``<name>_<model>_<kind>.tif`` go, with the region before the ending where it is not
+        the whole; they appear when all are complete.
     restore : RestoreOptions
         Its region comes from `part`.
     options : MapOptions
@@ -440,20 +440,30 @@ def write_trust_maps(
         options = replace(options, maps=fitting)
     label = input_label(str(source), restore.anonymise)
     kinds = options.maps or ()
-    targets = {k: folder / f"{image_name(label)}_{card.name}_{k}.tif" for k in kinds}
+    region = preflight(stack, restore).region
+    part_said = part_text(stack, region)
+    targets = {k: folder / f"{image_name(label)}_{card.name}_{k}{part_said}.tif" for k in kinds}
     check_outputs_in(folder, targets.values(), overwrite, "--out")
     spare_inputs(targets.values(), [source])
-    maps = TrustMaps(MapRequest(stack=stack, restore=restore, options=options))
-    for warning in maps.warnings:
-        yield Progress(0, maps.steps, note=warning)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = {k: WrittenMap(path, maps.notes(k)) for k, path in targets.items()}
+    specs = {
+        k: _spec(stack, region, (1, 1) if k == "consistency" else card.scale, path)
+        for k, path in targets.items()
+    }
     with ExitStack() as undo:
+        made_folder(folder, undo)
+        check_room(folder, sum(spec.nbytes for spec in specs.values()))
         sinks: dict[str, FileSink] = {}
         for kind, path in targets.items():
             sinks[kind] = FileSink(path, overwrite)
             undo.callback(sinks[kind].abort)  # harmless after commit
-            sinks[kind].open(_spec(stack, maps, kind, path, label))
+            sinks[kind].reserve(specs[kind])
+        maps = TrustMaps(MapRequest(stack=stack, restore=restore, options=options))
+        for warning in maps.warnings:
+            yield Progress(0, maps.steps, note=warning)
+        written = {k: WrittenMap(path, maps.notes(k)) for k, path in targets.items()}
+        for kind, sink in sinks.items():
+            early = {"trust_map": _noted(maps, kind, label)}
+            sink.open(replace(specs[kind], metadata=early))
         steps = maps.planes()
         undo.callback(steps.close)
         for step in steps:
@@ -475,10 +485,12 @@ def _noted(maps: TrustMaps, kind: str, label: str) -> dict[str, Any]:
     return noted
 
 
-def _spec(stack: Stack, maps: TrustMaps, kind: str, path: Path, label: str) -> OutputSpec:
-    axes, finer = stack.axes.replace("S", ""), maps.notes(kind).scale
-    scale, translate = upscaled_placement(axes, stack.scale, stack.translate, finer, maps.region)
-    lengths = (maps.region[a][1] - maps.region[a][0] for a in axes)
+def _spec(
+    stack: Stack, region: Mapping[str, tuple[int, int]], finer: Scale, path: Path
+) -> OutputSpec:
+    axes = stack.axes.replace("S", "")
+    scale, translate = upscaled_placement(axes, stack.scale, stack.translate, finer, region)
+    lengths = (region[a][1] - region[a][0] for a in axes)
     return OutputSpec(
         shape=tuple(n * f for n, f in zip(lengths, factors(axes, finer), strict=True)),
         axes=axes,
@@ -487,5 +499,4 @@ def _spec(stack: Stack, maps: TrustMaps, kind: str, path: Path, label: str) -> O
         translate=translate,
         units=stack.units,
         name=path.name,
-        metadata={"trust_map": _noted(maps, kind, label)},
     )

@@ -31,7 +31,7 @@ from napari_srgan._gui.runner import errors_said
 from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan._gui.tags import is_candidate, original_of, record_of, self_test_heading
 from napari_srgan.errors import InputError
-from napari_srgan.io.atomic import write_csv
+from napari_srgan.io.tables import csv_file
 from napari_srgan.measure.stacks import rows
 
 if TYPE_CHECKING:
@@ -303,13 +303,14 @@ class Compare(Panel):
         """Write the figures as CSV: of all slices if measured, else of the one in view."""
         path = Path(path)
         try:
-            if self.stack.comparison is not None:
-                write_csv(path, rows(self.stack.comparison))
-            else:
-                chosen = self.request()
-                how = {"mode": chosen.settings.mode, "border": chosen.settings.border}
-                lines = csv_rows(list(self.slice.rows.values()), self.slice.span, how)
-                write_csv(path, [{**line, "reference": chosen.reference.name} for line in lines])
+            with csv_file(path, overwrite=True) as write:
+                if self.stack.comparison is not None:
+                    write(rows(self.stack.comparison))
+                else:
+                    chosen = self.request()
+                    how = {"mode": chosen.settings.mode, "border": chosen.settings.border}
+                    lines = csv_rows(list(self.slice.rows.values()), self.slice.span, how)
+                    write([{**line, "reference": chosen.reference.name} for line in lines])
         except InputError as error:
             self.say(str(error), error=True)
         except OSError as error:

@@ -200,9 +200,7 @@ def make_report(request: ReportRequest, path: Path, upscalers: Upscalers) -> Wor
     """Measure, write the page and return its path; for a thread."""
     yield Progress(0, 0, stage="Preparing the report")
     from napari_srgan.tasks.report.gather import gather
-    from napari_srgan.tasks.report.page import page, write_page
+    from napari_srgan.tasks.report.page import write_page
 
-    content = yield from gather(request, upscalers)
-    yield Progress(0, 0, stage="Writing the page")
-    write_page(path, page(content))
+    yield from write_page(gather(request, upscalers), path, overwrite=True)
     return path

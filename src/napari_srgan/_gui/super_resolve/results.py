@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import PIL.Image
 from qtpy.QtWidgets import QApplication
 
 from napari_srgan._gui.layers import (
@@ -26,6 +27,7 @@ from napari_srgan._gui.sentences import plane_text, time_text
 from napari_srgan._gui.super_resolve.advanced import FILTERS
 from napari_srgan._gui.tags import is_preview, kept_metadata, preview_tag, record_of
 from napari_srgan.engine.record import methods_text
+from napari_srgan.io.atomic import whole_file
 from napari_srgan.tasks.steps import Progress, Work
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from napari_srgan._gui.super_resolve.order import Order
     from napari_srgan.tasks.restore import Restored
 
-FIGURES = (".png", ".jpg", ".tif", ".tiff")
+FIGURES = {".png": "PNG", ".jpg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
 def show_results(
@@ -136,7 +138,10 @@ def save_figure(viewer: napari.Viewer, path: str | Path) -> bool:
     before, drawn = (bar.visible, bar.gridded), calibrated(viewer)
     try:
         bar.visible = drawn
-        viewer.screenshot(str(path), canvas_only=True, flash=False, scale=2)
+        pixels = viewer.screenshot(canvas_only=True, flash=False, scale=2)
+        kind = FIGURES[Path(path).suffix.lower()]
+        with whole_file(Path(path)) as partial:
+            PIL.Image.fromarray(pixels).convert("RGB").save(partial, kind)
     finally:
         bar.visible, bar.gridded = before
     return drawn

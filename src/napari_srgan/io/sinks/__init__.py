@@ -1,6 +1,13 @@
 """Sinks: where a result goes while it is made, block by block, in memory or in a file."""
 
-from napari_srgan.io.sinks.file import WRITABLE_SUFFIXES, FileSink, check_output, check_outputs_in
+from napari_srgan.io.sinks.file import (
+    WRITABLE_SUFFIXES,
+    FileSink,
+    check_output,
+    check_outputs_in,
+    check_room,
+    made_folder,
+)
 from napari_srgan.io.sinks.memory import MemorySink, Sink
 
 __all__ = [
@@ -10,4 +17,6 @@ __all__ = [
     "Sink",
     "check_output",
     "check_outputs_in",
+    "check_room",
+    "made_folder",
 ]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_srgan.errors import InputError, OutputExists
-from napari_srgan.io.atomic import THERE, THERE_FOR_COMMANDS, PartialFile, check_place
+from napari_srgan.errors import InputError
+from napari_srgan.io.atomic import THERE, THERE_FOR_COMMANDS, WholeFile, check_place
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES
 from napari_srgan.io.notes import notes_for
 from napari_srgan.io.output import OutputSpec
@@ -28,9 +28,14 @@ class Content(Protocol):
     """The inside of a file while it is made; one class a kind of output.
 
     It is made with the path to write to, the OutputSpec, the name by which messages call the file,
-    and the notes known so far; then the file is laid out, or InputError says why it cannot hold
-    the output.
+    and the notes known so far; then the file is laid out.
     """
+
+    def __init__(self, path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> None: ...
+
+    @staticmethod
+    def check(spec: OutputSpec, name: str) -> None:
+        """Say by InputError why the format cannot hold an output; nothing is written."""
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block as `Sink.write` does, contiguous and in the dtype of the output."""
@@ -48,7 +53,7 @@ class Content(Protocol):
         """Close the file as it is."""
 
 
-_KINDS: dict[str, Callable[[Path, OutputSpec, str, dict[str, Any]], Content]] = {
+_KINDS: dict[str, type[Content]] = {
     **dict.fromkeys(TIFF_SUFFIXES, TiffContent),
     ".npy": NpyContent,
     ".png": PngContent,
@@ -71,34 +76,50 @@ class FileSink:
 
     Notes
     -----
-    Pixels go into ``<name>.partial`` beside the target, and memory stays bounded by a block,
-    except for PNG, which is compressed at the end.
+    Pixels go into a `WholeFile` beside the target, and memory stays bounded by a block, except for
+    PNG, which is compressed at the end.
     """
 
     def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
         self.path = Path(path)
-        self._partial = PartialFile(self.path)
         self._overwrite = overwrite
+        self._file: WholeFile | None = None  # while the place is held
         self._spec: OutputSpec | None = None
         self._content: Content | None = None
 
-    def open(self, spec: OutputSpec) -> None:
-        """Lay out the file.
+    def reserve(self, spec: OutputSpec) -> None:
+        """Hold the place until `commit` or `abort`, or refuse it, before any pixel is read.
+
+        Parameters
+        ----------
+        spec : OutputSpec
+            Of the output; its notes may be others when it is opened.
 
         Raises
         ------
         OutputExists
             If the file is there and overwriting was not asked for.
+        OutputBusy
+            If another run is writing it.
         InputError
             If the format cannot hold the output, or the folder or disk cannot take it.
         """
         check_output(self.path, self._overwrite)
-        self._check_room(spec)
-        self._spec = spec  # from here on `abort` has something to remove
+        self._kind().check(spec, self.path.name)
+        check_room(self.path, spec.nbytes)
+        self._file = WholeFile(self.path, self._overwrite)
         with self._disk_errors():
-            name = self.path.name.lower()
-            kind = next(kind for suffix, kind in _KINDS.items() if name.endswith(suffix))
-            self._content = kind(self._partial.path, spec, self.path.name, notes_for(spec))
+            self._file.hold()
+
+    def open(self, spec: OutputSpec) -> None:
+        """Lay out the file, after `reserve` or with all that it refuses."""
+        if self._file is None:
+            self.reserve(spec)
+        assert self._file is not None
+        self._spec = spec
+        with self._disk_errors():
+            path = self._file.create()
+            self._content = self._kind()(path, spec, self.path.name, notes_for(spec))
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block; see `Sink.write`."""
@@ -114,58 +135,94 @@ class FileSink:
         -------
         ndarray
             The file mapped into memory, read-only, in the axis order of the output.
+
+        Raises
+        ------
+        OutputExists
+            If somebody else has written to the place meanwhile; the sentence says where the
+            result is.
+        InputError
+            If the disk is full or refuses.
         """
-        spec, content = self._spec, self._content
-        assert spec is not None and content is not None
+        spec, content, file = self._spec, self._content, self._file
+        assert spec is not None and content is not None and file is not None
         with self._disk_errors():
             content.finish(notes_for(spec, metadata))
-            self._partial.sync()
-            if not self._overwrite and self.path.exists():
-                self._spec = None
-                raise OutputExists(
-                    f"{self.path} has appeared while its result was made; the result is whole and"
-                    f" waits beside it as {self._partial.path.name}."
-                )
-            self._partial.place()
-        self._spec = self._content = None
-        return content.result(self.path)
+            file.commit()
+            result = content.result(self.path)  # while nobody else can replace it
+        self.abort()
+        return result
 
     def abort(self) -> None:
-        """Remove the partial file; an older file at the place stays as it was."""
-        if self._spec is not None:
-            self._drop()
+        """Remove what is not in place; an older file stays as it was."""
+        content, file = self._content, self._file
+        self._spec = self._content = self._file = None
+        if content is not None:
+            content.close()
+        if file is not None:
+            file.close()
 
-    def _check_room(self, spec: OutputSpec) -> None:
-        free = shutil.disk_usage(self.path.parent).free
-        if spec.nbytes + _ROOM_TO_SPARE > free:
-            raise InputError(
-                f"{self.path} will take {size_text(spec.nbytes)}, but only {size_text(free)} are"
-                " free there; choose another disk or a smaller region."
-            )
+    def _kind(self) -> type[Content]:
+        name = self.path.name.lower()
+        return next(kind for suffix, kind in _KINDS.items() if name.endswith(suffix))
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
         """Turn what the disk refuses into one sentence, and clean up first."""
         try:
             yield
+        except InputError:
+            self.abort()
+            raise
         except OSError as e:
-            self._drop()
+            self.abort()
             if e.errno in (errno.ENOSPC, errno.EDQUOT):
                 why = "the disk is full; free some space or choose another disk"
             else:
                 why = (e.strerror or str(e)).rstrip(".")
             raise InputError(f"{self.path} cannot be written: {why}.") from e
-        except OutputExists:
-            raise
-        except InputError:
-            self._drop()
-            raise
 
-    def _drop(self) -> None:
-        if self._content is not None:
-            self._content.close()
-        self._spec = self._content = None
-        self._partial.remove()
+
+def check_room(place: Path, nbytes: int) -> None:
+    """Refuse to write so many bytes of pixels to a disk that has no room for them.
+
+    Parameters
+    ----------
+    place : Path
+        A file, or a folder of files, in a folder that exists.
+    nbytes : int
+        Of all files together.
+    """
+    free = shutil.disk_usage(place if place.is_dir() else place.parent).free
+    short = nbytes + _ROOM_TO_SPARE - free
+    if short > 0:
+        raise InputError(
+            f"{place} will take {size_text(nbytes)}, and {size_text(_ROOM_TO_SPARE)} must stay free"
+            f" for other programs, which is {size_text(short)} more than is free there; choose"
+            " another disk or a smaller region."
+        )
+
+
+def made_folder(folder: Path, undo: ExitStack) -> None:
+    """Make a folder of outputs; `undo` removes it again if it was not there and stays empty.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made.
+    """
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+
+    def remove() -> None:
+        with suppress(OSError):  # it holds something
+            folder.rmdir()
+
+    undo.callback(remove)
 
 
 def check_output(path: Path, overwrite: bool, there: str = THERE) -> None:

@@ -19,10 +19,26 @@ class PngContent:
     """The inside of a PNG file; see `file.Content`."""
 
     def __init__(self, path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> None:
-        _check(spec, name)
         self._path, self._spec = path, spec
         self._array = np.zeros(spec.shape, spec.dtype)
-        path.touch()  # find out now whether the folder takes it
+
+    @staticmethod
+    def check(spec: OutputSpec, name: str) -> None:
+        """Refuse what a PNG file cannot hold."""
+        sizes = dict(zip(spec.axes, spec.shape, strict=True))
+        planes = [f"{a}={n}" for a, n in sizes.items() if a not in "YXS" and n > 1]
+        if planes:
+            raise InputError(
+                f"{name}: a PNG holds one plane, but the output has {', '.join(planes)}; write"
+                " .tif."
+            )
+        allowed = ("uint8",) if "S" in sizes else ("uint8", "uint16")
+        if spec.dtype.name not in allowed:
+            kind = "colour" if "S" in sizes else "gray"
+            raise InputError(
+                f"{name}: a PNG holds {kind} as {' or '.join(allowed)}, not as {spec.dtype.name};"
+                " write .tif."
+            )
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Keep a block."""
@@ -48,20 +64,3 @@ class PngContent:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def _check(spec: OutputSpec, name: str) -> None:
-    """Refuse what a PNG file cannot hold, before any work."""
-    sizes = dict(zip(spec.axes, spec.shape, strict=True))
-    planes = [f"{a}={n}" for a, n in sizes.items() if a not in "YXS" and n > 1]
-    if planes:
-        raise InputError(
-            f"{name}: a PNG holds one plane, but the output has {', '.join(planes)}; write .tif."
-        )
-    allowed = ("uint8",) if "S" in sizes else ("uint8", "uint16")
-    if spec.dtype.name not in allowed:
-        kind = "colour" if "S" in sizes else "gray"
-        raise InputError(
-            f"{name}: a PNG holds {kind} as {' or '.join(allowed)}, not as {spec.dtype.name};"
-            " write .tif."
-        )

@@ -45,6 +45,10 @@ class RawContent:
         self.path, self._spec, self._layout = path, spec, layout
         self._file: BinaryIO = path.open("r+b")
 
+    @staticmethod
+    def check(spec: OutputSpec, name: str) -> None:
+        """Every output can lie in such a file."""
+
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Write a block, or each of its rows where it is narrower than the plane."""
         layout, spec = self._layout, self._spec

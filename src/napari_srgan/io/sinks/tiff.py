@@ -38,6 +38,11 @@ class TiffContent(RawContent):
         super().__init__(path, spec, lay_out(path, spec, name, notes))
         self._notes = notes
 
+    @staticmethod
+    def check(spec: OutputSpec, name: str) -> None:
+        """Refuse a dtype that the kind of TIFF does not have."""
+        choose_flavour(spec, name)
+
     def finish(self, notes: dict[str, Any]) -> None:
         """Close the file, with other notes if they have changed."""
         super().finish(notes)

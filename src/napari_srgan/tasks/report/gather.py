@@ -17,14 +17,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_srgan.engine.plan import Plan
+from napari_srgan.engine.plan import Plan, preflight
 from napari_srgan.engine.record import Record
 from napari_srgan.engine.run import Upscalers
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.image.views import placed
-from napari_srgan.io.sinks import FileSink, MemorySink, Sink
+from napari_srgan.io.atomic import PARTIAL
+from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_room
 from napari_srgan.measure.error_map import ErrorMap, error_map
 from napari_srgan.measure.frc import (
     AGAINST_REFERENCE,
@@ -90,13 +91,17 @@ def gather(request: ReportRequest, upscalers: Upscalers | None = None) -> Work[C
         Before any work, if the request cannot be carried out; if data turn out to be unusable.
     """
     upscalers = upscalers or Upscalers()
+    if request.page is not None and request.result is None:
+        nbytes = preflight(request.stack, request.options).output.nbytes
+        if nbytes > IN_MEMORY:  # before the pixels are read
+            check_room(request.page, nbytes)
     prepared = prepare(request)
     planned = prepared.plan
     for warning in planned.warnings:
         yield Progress(0, 1, note=warning, stage="starting")
     with ExitStack() as undo:
         if request.result is None:
-            sink = _sink(planned, request.scratch, undo)
+            sink = _sink(planned, request.page, undo)
             run = upscalers.of(planned).run(planned, sink)
             made = yield from stage("super-resolving", run)
             record = Record.of(made.metadata)
@@ -143,13 +148,20 @@ def _by_slice(
     return found
 
 
-def _sink(planned: Plan, scratch: Path | None, undo: ExitStack) -> Sink:
-    """Choose where the result lies while it is measured."""
+def _sink(planned: Plan, page: Path | None, undo: ExitStack) -> Sink:
+    """Choose where the result lies while it is measured: on the disk of the page if that is known.
+
+    Its folder is called as unfinished files of the page are, so that it goes with them after a
+    kill.
+    """
     if planned.output.nbytes <= IN_MEMORY:
         return MemorySink()
     # On Windows a file that is still mapped cannot be removed; the system then does it later.
+    prefix, where = ("napari-srgan", None) if page is None else (page.name, page.parent)
     folder = undo.enter_context(
-        TemporaryDirectory(prefix="napari-srgan-", dir=scratch, ignore_cleanup_errors=True)
+        TemporaryDirectory(
+            prefix=f"{prefix}.", suffix=PARTIAL, dir=where, ignore_cleanup_errors=True
+        )
     )
     return FileSink(Path(folder) / "result.npy")
 

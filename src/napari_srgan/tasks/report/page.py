@@ -19,8 +19,8 @@ from napari_srgan.engine.record import RESEARCH_USE, methods_text
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.stack import Region, Stack
-from napari_srgan.io.atomic import check_place, spare_inputs, whole_file
-from napari_srgan.io.open import open_stack
+from napari_srgan.io.atomic import THERE_FOR_COMMANDS, check_place, whole_file
+from napari_srgan.io.open import open_stack, spare_inputs
 from napari_srgan.measure.frc import HALF_ANGLE
 from napari_srgan.measure.grid import middle_plane
 from napari_srgan.measure.planes import Settings
@@ -46,10 +46,29 @@ def check_page_place(path: Path, overwrite: bool) -> None:
     check_place(path, overwrite, SUFFIXES, advice)
 
 
-def write_page(path: Path, text: str) -> None:
-    """Write a page; it appears at its place when it is complete."""
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+def write_page(steps: Work[Content], path: Path, overwrite: bool) -> Work[Content]:
+    """Gather the content of a page and write it; the place is held as long as that takes.
+
+    Parameters
+    ----------
+    steps : Work
+        Of `gather`.
+    path : Path
+    overwrite : bool
+
+    Yields
+    ------
+    Progress
+        Those of `steps`.
+
+    Returns
+    -------
+    Content
+    """
+    with whole_file(path, overwrite, THERE_FOR_COMMANDS) as partial:
+        content = yield from steps
+        partial.write_text(page(content), encoding="utf-8", newline="\n")
+    return content
 
 
 OPTIMISTIC = 0.5
@@ -266,18 +285,15 @@ def report_file(
     stack = open_stack(source, axes=part.axes)
     check_mode(settings, stack)
     region = region_of(stack, part)
-    content = yield from gather(
-        ReportRequest(
-            stack=stack,
-            options=replace(options, region=region),
-            reference=None if reference is None else open_stack(reference, axes=part.axes),
-            settings=settings,
-            shown=None if show is None else _plane_shown(stack, region, show),
-            scratch=target.parent,
-        )
+    request = ReportRequest(
+        stack=stack,
+        options=replace(options, region=region),
+        reference=None if reference is None else open_stack(reference, axes=part.axes),
+        settings=settings,
+        shown=None if show is None else _plane_shown(stack, region, show),
+        page=target,
     )
-    write_page(target, page(content))
-    return content
+    return (yield from write_page(gather(request), target, overwrite))
 
 
 def _plane_shown(stack: Stack, region: Region | None, wanted: int) -> tuple[int, ...]:

@@ -41,8 +41,8 @@ class ReportRequest:
         The provenance of `result`; needed with it.
     shown : tuple of int, optional
         The plane of the pictures, over the input's `Stack.plane_axes`; the middle one without.
-    scratch : Path, optional
-        Folder for a result that is too large for memory; it is removed again.
+    page : Path, optional
+        Where the page will be: a result that is too large for memory lies beside it meanwhile.
     """
 
     stack: Stack
@@ -53,7 +53,7 @@ class ReportRequest:
     result_region: Region | None = None
     record: Record | None = None
     shown: tuple[int, ...] | None = None
-    scratch: Path | None = None
+    page: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
