@@ -66,6 +66,10 @@ class Recipe:
     features: int = _of(64, "feature channels (paper: 64)", least=4)
     growth: int = _of(32, "rrdb: feature channels that a dense layer adds (ESRGAN: 32)", least=1)
     batch_norm: bool = _of(False, "srresnet: batch norm in the blocks (paper: yes)")
+    activation: str = _of(
+        "silu", "plain: after each convolution", choices=("silu", "relu", "prelu")
+    )
+    branches: bool = _of(True, "plain: train in branches that are folded into one convolution")
     initialisation: str = _of(
         "interpolate",
         "first weights: interpolate (start as an interpolation), he (He et al., and ICNR before "

@@ -42,6 +42,8 @@ GENERATORS = [
     ("srresnet", {"channels": 1, "blocks": 2, "features": 8}),
     ("srresnet", {"channels": 3, "blocks": 1, "features": 8, "scale": 3}),
     ("srresnet", {"channels": 1, "blocks": 1, "features": 8, "scale": 8}),
+    ("plain", {"channels": 3, "blocks": 2, "features": 8}),
+    ("plain", {"channels": 1, "blocks": 1, "features": 8, "activation": "prelu"}),
     ("rrdb", {"channels": 1, "blocks": 1, "features": 8, "growth": 4, "scale": 2}),
 ]
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from napari_srgan.models.architectures import build
+from napari_srgan.models.architectures.plain import BranchedConv2d, Plain
 from napari_srgan.models.architectures.receptive_field import halo
 from napari_srgan.models.architectures.rewrite import (
     RowStrips,
@@ -16,7 +17,11 @@ from napari_srgan.models.architectures.rewrite import (
 from napari_srgan.models.architectures.rrdb import RRDBNet
 from napari_srgan.models.architectures.srresnet import SRResNet
 
-SIZES = {"srresnet": {"features": 4}, "rrdb": {"features": 6, "growth": 3}}
+SIZES = {
+    "srresnet": {"features": 4},
+    "rrdb": {"features": 6, "growth": 3},
+    "plain": {"features": 4, "activation": "prelu"},
+}
 
 
 def small(architecture, channels=1, scale=4, blocks=1):
@@ -56,14 +61,14 @@ def test_output_is_scale_times_larger(architecture, scale, channels):
     assert network(x).shape == (2, channels, 9 * scale, 11 * scale)
 
 
-@pytest.mark.parametrize("network", [SRResNet, RRDBNet])
+@pytest.mark.parametrize("network", [SRResNet, RRDBNet, Plain])
 @pytest.mark.parametrize("scale", [1, 5, 16])
 def test_other_scales_are_refused(network, scale):
     with pytest.raises(ValueError, match="scale"):
         network(scale=scale)
 
 
-@pytest.mark.parametrize("network", [SRResNet, RRDBNet])
+@pytest.mark.parametrize("network", [SRResNet, RRDBNet, Plain])
 @pytest.mark.parametrize("size", ["channels", "blocks", "features"])
 def test_sizes_that_are_not_positive_are_refused(network, size):
     with pytest.raises(ValueError, match=f"(?i){size}.*positive"):
@@ -71,7 +76,7 @@ def test_sizes_that_are_not_positive_are_refused(network, size):
 
 
 def test_an_unknown_architecture_is_refused_with_the_known():
-    with pytest.raises(ValueError, match="srresnet, rrdb, not swin"):
+    with pytest.raises(ValueError, match="srresnet, plain, rrdb, not swin"):
         build("swin", {})
 
 
@@ -154,10 +159,11 @@ def test_the_network_for_inference_computes_the_same(scale, batch_norm, channels
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
 
 
+@pytest.mark.parametrize("architecture", ["rrdb", "plain"])
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 @pytest.mark.parametrize("height", [20, 70])
-def test_the_rrdb_network_for_inference_computes_the_same(scale, height):
-    network = small("rrdb", 3, scale, blocks=2)
+def test_another_network_for_inference_computes_the_same(architecture, scale, height):
+    network = small(architecture, 3, scale, blocks=2)
     rewritten = for_inference(network)
     assert not any(p.requires_grad for p in rewritten.parameters())
     assert all(p.requires_grad for p in network.parameters())
@@ -193,9 +199,63 @@ def test_the_network_for_training_has_the_same_gradients(scale, batch_norm, chan
     assert_trains_the_same(plain, torch.rand(2, channels, 8, 11, dtype=torch.float64))
 
 
-def test_the_rrdb_network_for_training_has_the_same_gradients():
-    plain = small("rrdb", 3).double()
+@pytest.mark.parametrize("architecture", ["rrdb", "plain"])
+def test_another_network_for_training_has_the_same_gradients(architecture):
+    plain = small(architecture, 3).double()
     assert_trains_the_same(plain, torch.rand(2, 3, 8, 11, dtype=torch.float64))
+
+
+def test_branches_are_the_sum_that_one_kernel_computes():
+    """In float64, borders included, against the branches one by one."""
+    torch.manual_seed(0)
+    layer = BranchedConv2d(6).double()
+    x = torch.randn(2, 6, 7, 9, dtype=torch.float64)
+    chain = nn.functional.conv2d(x, layer.enter[..., None, None])
+    chain = nn.functional.conv2d(chain, layer.between, padding=1)
+    chain = nn.functional.conv2d(chain, layer.leave[..., None, None])
+    own = nn.functional.conv2d(x, layer.weight, layer.bias, padding=1)
+    expected = own + chain + nn.functional.conv2d(x, layer.point[..., None, None]) + x
+    near = {"rtol": 0, "atol": 1e-12}
+    torch.testing.assert_close(layer(x), expected, **near)
+    torch.testing.assert_close(layer.folded()(x), expected, **near)
+    assert type(layer.folded()) is nn.Conv2d
+    layer(x).square().sum().backward()
+    assert all(p.grad.abs().max() > 0 for p in layer.parameters())
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_plain_starts_as_an_interpolation_and_has_convolutions_only(scale):
+    network = Plain(1, 3, 8, scale)
+    network.initialise("interpolate")
+    y, x = torch.meshgrid(torch.arange(12.0), torch.arange(14.0), indexing="ij")
+    centre = (torch.arange(14 * scale) + 0.5) / scale - 0.5
+    ramp = (0.03 * y + 0.02 * x)[None, None]
+    fine = (0.03 * centre[: 12 * scale, None] + 0.02 * centre)[None, None]
+    inner = (..., slice(scale, -scale), slice(scale, -scale))  # beyond the border are zeros
+    with torch.no_grad():
+        torch.testing.assert_close(network(ramp)[inner], fine[inner], rtol=0, atol=1e-6)
+    kinds = {type(m) for m in for_inference(network).modules() if not list(m.children())}
+    assert kinds - {nn.Sequential} == {nn.Conv2d, nn.SiLU, nn.PixelShuffle}
+    assert halo(for_inference(network)) == 5
+
+
+def test_plain_takes_a_fifth_of_the_arithmetic():
+    def per_pixel(network):
+        """Multiply-adds per LR pixel."""
+        finer, total = 1, 0
+        for module in for_inference(network).modules():
+            if isinstance(module, nn.Conv2d):
+                total += finer**2 * module.weight.numel()
+            if isinstance(module, nn.PixelShuffle):
+                finer *= module.upscale_factor
+        return total
+
+    assert per_pixel(Plain()) / per_pixel(SRResNet(batch_norm=False)) < 0.19
+
+
+def test_an_unknown_activation_is_refused_with_the_known():
+    with pytest.raises(ValueError, match="silu, relu, prelu, not tanh"):
+        Plain(activation="tanh")
 
 
 def test_a_step_on_the_network_for_training_is_a_step_of_the_generator():

@@ -131,7 +131,7 @@ def test_content_loss_sends_a_gradient_to_the_result_and_none_to_the_features():
     assert all(p.grad is None for p in features.parameters())
 
 
-@pytest.mark.parametrize("generator", ["srresnet", "rrdb"])
+@pytest.mark.parametrize("generator", ["srresnet", "rrdb", "plain"])
 @pytest.mark.parametrize("adversarial", ["bce", "relativistic"])
 @pytest.mark.parametrize("term", ["pixel", "content", "adversarial", "tv", "grid"])
 def test_a_gradient_reaches_the_generator_from_each_term(fabric, generator, adversarial, term):
@@ -185,7 +185,7 @@ def test_the_sum_is_weighted_as_the_recipe_says(fabric):
     assert without["pixel"] == 4.0  # the paper's SRGAN-MSE, on [-1, 1]
 
 
-@pytest.mark.parametrize("generator", ["srresnet", "rrdb"])
+@pytest.mark.parametrize("generator", ["srresnet", "rrdb", "plain"])
 def test_a_gradient_in_bfloat16_points_where_that_in_float32_does(generator):
     """Of weights that have not converged, whose gradients are more than rounding.
 

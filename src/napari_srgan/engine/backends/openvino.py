@@ -128,6 +128,8 @@ class _Writer:
             return self.write(module.stage, x)
         if (layer := _LAYERS.get(type(module))) is not None:
             return layer(self, module, x)
+        if not list(module.children()):
+            raise TypeError(f"OpenVINO is not told how to compute {type(module).__name__}")
         graph, modules = _Tracer().trace(module), dict(module.named_modules())
         values: dict[fx.Node, Any] = {}
         for node in graph.nodes:
@@ -135,21 +137,15 @@ class _Writer:
             if node.op == "placeholder":
                 values[node] = x.output(0) if hasattr(x, "output") else x
             elif node.op == "call_module":
-                inner = modules[node.target]
-                if type(inner) not in _LAYERS and not isinstance(inner, RowStrips):
-                    raise TypeError(f"OpenVINO is not told how to compute {type(inner).__name__}.")
-                wide = type(inner) is nn.Conv2d and _keeps_float32(node, modules, self._low)
-                values[node] = (
-                    self.convolution(inner, args[0], wide) if wide else self.write(inner, args[0])
-                )
+                values[node] = self.write(modules[node.target], args[0])
             elif node.op == "output":
                 return args[0]
             else:
                 values[node] = _called(node, args)
         raise AssertionError("a graph ends in an output")
 
-    def convolution(self, layer: nn.Conv2d, x: Any, wide: bool = False) -> Any:
-        """Write a convolution down; `wide`: its result is float32 even if its kernels are not."""
+    def convolution(self, layer: nn.Conv2d, x: Any) -> Any:
+        """Write a convolution down; bias and activation join it before the result is rounded."""
         low = layer in self._low
         dtype = Type.bf16 if low else Type.f32
         weight = rounded_kernels(layer.weight, torch.bfloat16) if low else layer.weight
@@ -160,14 +156,7 @@ class _Writer:
         ).output(0)  # fmt: skip
         if layer.bias is None:
             return x
-        bias = layer.bias.detach().float().reshape(1, -1, 1, 1)
-        if wide or not low:
-            return opset13.add(_as(x, Type.f32), _constant(bias, Type.f32)).output(0)
-        # In two parts, for one of 16 bits would be off by up to a quarter of a grey level.
-        upper = bias.bfloat16().float()
-        for summand in (upper, (bias - upper).bfloat16()):
-            x = opset13.add(x, _constant(summand, dtype)).output(0)
-        return x
+        return opset13.add(x, _constant(layer.bias.reshape(1, -1, 1, 1), dtype)).output(0)
 
     def prelu(self, layer: nn.PReLU, x: Any) -> Any:
         """Write a PReLU down."""
@@ -181,7 +170,7 @@ class _Writer:
 
     def silu(self, _: nn.SiLU, x: Any) -> Any:
         """Write a SiLU down."""
-        return opset13.swish(x).output(0)
+        return opset13.swish(x, _constant(torch.tensor(1.0), x.get_element_type())).output(0)
 
     def relu(self, _: nn.ReLU, x: Any) -> Any:
         """Write a ReLU down."""
@@ -208,24 +197,6 @@ _LAYERS: dict[type[nn.Module], Callable[[_Writer, Any, Any], Any]] = {
 }
 
 
-def _keeps_float32(node: fx.Node, modules: dict[str, nn.Module], low: set[nn.Conv2d]) -> bool:
-    """Say whether what a convolution gives is more than the input of another one of 16 bits.
-
-    Sums of skips and the last convolution are to have it in float32; on the way there is at most
-    pointwise and rearranging.
-    """
-    for user in node.users:
-        inner = modules.get(str(user.target)) if user.op == "call_module" else None
-        if isinstance(inner, nn.Conv2d) and inner in low:
-            continue
-        if inner is not None and not isinstance(inner, nn.Conv2d | RowStrips):
-            if _keeps_float32(user, modules, low):
-                return True
-            continue
-        return True
-    return False
-
-
 def _called(node: fx.Node, args: Any) -> Any:
     """Write a function of tensors down; sums are in float32."""
     if node.target is torch.cat:
@@ -233,7 +204,7 @@ def _called(node: fx.Node, args: Any) -> Any:
         return opset13.concat([_as(part, Type.f32) for part in args[0]], dim).output(0)
     write = _FUNCTIONS.get(node.target)
     if write is None:
-        raise TypeError(f"OpenVINO is not told how to compute {node.target}.")
+        raise TypeError(f"OpenVINO is not told how to compute {node.target}")
     return write(*(_operand(a) for a in args)).output(0)
 
 

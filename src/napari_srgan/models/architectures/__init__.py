@@ -39,6 +39,9 @@ class Architecture:
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "srresnet": Architecture("SRResNet", "SRGAN's", ("batch_norm",)),
+    "plain": Architecture(
+        "Plain", "3x3 convolutions only, the fastest", ("activation", "branches")
+    ),
     "rrdb": Architecture("RRDBNet", "ESRGAN's: dense blocks without batch norm", ("growth",)),
 }
 

@@ -41,6 +41,8 @@ class Generator(nn.Module):
         `upsample` has a convolution and more for each of its stages.
     block : type of torch.nn.Module
         What the body consists of: residual branches, whose convolutions start small.
+    sees_image : bool
+        Whether what follows the body sees the image too, as its first channels.
 
     Raises
     ------
@@ -53,6 +55,7 @@ class Generator(nn.Module):
     upsample: nn.Sequential
     tail: nn.Module
     block: ClassVar[type[nn.Module]]
+    sees_image: ClassVar[bool] = False
 
     def __init__(self, channels: int, scale: int, *sizes: int) -> None:
         super().__init__()
@@ -76,9 +79,11 @@ class Generator(nn.Module):
         torch.Tensor
             SR images, shape (N, C, sy * Y, sx * X), nominally in [0, 1].
         """
-        x = self.head(x)
-        x = x + self.body(x)
-        return cast(torch.Tensor, self.tail(self.upsample(x)))
+        return cast(torch.Tensor, self.tail(self.upsample(self.features(x))))
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute what head and body give, on the grid of the input."""
+        return features(self.head, self.body, x, self.sees_image)
 
     def fine_for_inference(self) -> nn.Module:
         """Return what follows the body, rewritten to be fast; may take the modules over."""
@@ -153,6 +158,13 @@ class Generator(nn.Module):
             self.interpolate_stage(convolutions(stage)[0], factor)
         for convolution in convolutions(self.tail):
             pass_on(convolution, image)
+
+
+def features(head: nn.Module, body: nn.Module, x: torch.Tensor, with_image: bool) -> torch.Tensor:
+    """Compute head and body with the skip over the body, and put the image before it if asked."""
+    made = head(x)
+    made = made + body(made)
+    return torch.cat([x, made], 1) if with_image else made
 
 
 def float32(x: torch.Tensor) -> torch.autocast:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from napari_srgan.models.architectures.generator import Generator
+from napari_srgan.models.architectures.generator import Generator, features
 from napari_srgan.models.architectures.receptive_field import halo
 
 SMALLEST_STRIP = 32
@@ -40,7 +40,8 @@ def for_inference(network: Generator) -> InferenceForm:
     """
     network = copy.deepcopy(network).eval()
     fold_batch_norm(network)
-    form = InferenceForm(network.head, network.body, network.fine_for_inference())
+    fold_branches(network)
+    form = InferenceForm(network)
     form.requires_grad_(False)
     return form.eval().to(memory_format=torch.channels_last)
 
@@ -75,6 +76,15 @@ def fold_batch_norm(module: nn.Module) -> None:
                 layers.append(layer)
         if len(layers) != len(module):
             module.__init__(*layers)  # type: ignore[misc]
+
+
+def fold_branches(module: nn.Module) -> None:
+    """Put one convolution in the place of every layer that is trained in branches, in place."""
+    for name, child in module.named_children():
+        if callable(folded := getattr(child, "folded", None)):
+            setattr(module, name, folded())
+        else:
+            fold_branches(child)
 
 
 def tail_before_shuffle(tail: nn.Conv2d) -> nn.Conv2d:
@@ -192,10 +202,10 @@ class InferenceForm(nn.Module):
         These features -> SR image.
     """
 
-    def __init__(self, head: nn.Module, body: nn.Module, fine: nn.Module) -> None:
+    def __init__(self, network: Generator) -> None:
         super().__init__()
-        self.features = _Features(head, body)
-        self.fine = fine
+        self.features = _Features(network)
+        self.fine = network.fine_for_inference()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Super-resolve, (N, C, Y, X) to (N, C, sy * Y, sx * X)."""
@@ -204,15 +214,14 @@ class InferenceForm(nn.Module):
 
 
 class _Features(nn.Module):
-    """Head and body of a generator, with the skip over the body."""
+    """Head and body of a generator."""
 
-    def __init__(self, head: nn.Module, body: nn.Module) -> None:
+    def __init__(self, network: Generator) -> None:
         super().__init__()
-        self.head, self.body = head, body
+        self.head, self.body, self._with_image = network.head, network.body, network.sees_image
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.head(x)
-        return x + cast(torch.Tensor, self.body(x))
+        return features(self.head, self.body, x, self._with_image)
 
 
 class _ForTraining(nn.Module):
@@ -223,5 +232,4 @@ class _ForTraining(nn.Module):
         self.network = network
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.network.head(x)
-        return self.network.fine_for_training(x + self.network.body(x))
+        return self.network.fine_for_training(self.network.features(x))
