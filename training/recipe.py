@@ -17,6 +17,7 @@ from napari_srgan.image.degradation import NAMES as DEGRADATIONS
 from napari_srgan.image.degradation import BlurNoise, Degradation
 from napari_srgan.image.degradation import degradation as operator_named
 from napari_srgan.image.geometry import Scale
+from napari_srgan.io import schema
 from napari_srgan.models.architectures import ARCHITECTURES
 from napari_srgan.models.catalogue import check_name
 
@@ -270,7 +271,11 @@ def _check(name: str, value: Any, default: Any, rule: dict[str, Any]) -> None:
         type(v) not in allowed for v in values
     ):
         wanted = f"list of {kind.__name__}" if isinstance(default, tuple) else kind.__name__
-        raise InputError(f"{name} must be of the type {wanted}, not {value!r}.")
+        raise InputError(f"{name} must be of the type {wanted}, not {schema.shown(value)}.")
+    try:
+        _ = [schema.prose(v) for v in values if kind is str]
+    except ValueError as error:
+        raise InputError(f"{name} {error}.") from None
     if isinstance(default, tuple) and default and not values:
         raise InputError(f"{name} must not be empty.")
     if not all(math.isfinite(v) for v in values if kind is float):
@@ -279,7 +284,8 @@ def _check(name: str, value: Any, default: Any, rule: dict[str, Any]) -> None:
         raise InputError(f"{name} must be {rule['count']} numbers, not {len(values)}.")
     if "choices" in rule and value not in rule["choices"]:
         raise InputError(
-            f"{name} must be one of {', '.join(map(str, rule['choices']))}, not {value!r}."
+            f"{name} must be one of {', '.join(map(str, rule['choices']))}, not "
+            f"{schema.shown(value)}."
         )
     limits: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
         ("least", "at least", operator.ge),
@@ -290,7 +296,7 @@ def _check(name: str, value: Any, default: Any, rule: dict[str, Any]) -> None:
     for key, words, holds in limits:
         for v in values:
             if key in rule and not holds(v, rule[key]):
-                raise InputError(f"{name} must be {words} {rule[key]}, not {v}.")
+                raise InputError(f"{name} must be {words} {rule[key]}, not {schema.shown(v)}.")
 
 
 def _kind(name: str, default: Any) -> type:

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+import small_models
 
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_srgan._gui.layers import layer_axes
 from napari_srgan._gui.super_resolve import order as order_module
+from napari_srgan._gui.super_resolve.model_picker import ModelPicker
 from napari_srgan._gui.super_resolve.panel import DOCK, open_panel
 
 WAIT = 120_000
@@ -26,6 +28,22 @@ def viewer(make_napari_viewer, tiny_models):
 @pytest.fixture
 def panel(viewer):
     return open_panel(viewer)
+
+
+def test_model_files_that_cannot_be_listed_are_told_in_the_list(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(tmp_path))
+    picker = ModelPicker()
+    qtbot.addWidget(picker)
+    bundled = picker.box.count()
+    small_models.save(tmp_path, "mine", 1)
+    (tmp_path / "bad.safetensors").write_bytes(small_models.with_card("[" * 100_000))
+    picker.refresh()
+    last = picker.box.count() - 1
+    assert last == bundled + 1
+    assert picker.box.itemText(last) == "1 model file is left out"
+    assert "bad.safetensors" in picker.box.itemData(last, Qt.ItemDataRole.ToolTipRole)
+    assert not picker.box.model().item(last).isEnabled()
+    assert picker.box.choose("mine") and picker.value() == "mine"
 
 
 def choose(panel, layer, model="tiny-gray", **advanced):

@@ -22,8 +22,9 @@ from typing import Any, Self
 import platformdirs
 
 from napari_srgan import __version__
-from napari_srgan.image.geometry import Scale, as_scale, plain_scale, times_text
+from napari_srgan.image.geometry import Scale, plain_scale, times_text
 from napari_srgan.image.intensity import Intensity
+from napari_srgan.io import schema
 from napari_srgan.trust.back_projection import ProjectionFinding
 from napari_srgan.trust.consistency import LEGEND, ConsistencyFinding, percent
 from napari_srgan.trust.operators import REMOVED
@@ -185,21 +186,28 @@ class Record:
 def _read(name: str, value: Any) -> Any:
     """Return a stored value as its field wants it, None if it is something else."""
     try:
-        if name == "scale":
-            return as_scale(value)
-        if name in ("intensity_lo", "intensity_hi"):
-            return tuple(float(v) for v in value)
-        if name == "region":
-            return {str(axis): (int(a), int(b)) for axis, (a, b) in value.items()}
-        if name == "consistency":
-            return ConsistencyFinding.of(value)
-        if name == "back_projection":
-            return ProjectionFinding.of(value)
-        if name == "tile":
-            return int(value)
-    except (AttributeError, TypeError, ValueError):
+        read: schema.Reader[Any] = _FIELDS.get(name, schema.prose)
+        return read(value)
+    except ValueError:
         return None
-    return value if isinstance(value, str) else None
+
+
+def _region(value: Any) -> dict[str, tuple[int, int]]:
+    read = schema.several(schema.whole(0, 2**63 - 1), 2)
+    ends = {schema.line(axis): read(v) for axis, v in schema.mapping(value).items()}
+    return {axis: (start, stop) for axis, (start, stop) in ends.items()}
+
+
+_FIELDS: Mapping[str, schema.Reader[Any]] = {
+    # The others are text.
+    "scale": schema.scale,
+    "intensity_lo": schema.several(schema.number),
+    "intensity_hi": schema.several(schema.number),
+    "region": _region,
+    "consistency": ConsistencyFinding.of,
+    "back_projection": ProjectionFinding.of,
+    "tile": schema.whole(0, 2**63 - 1),
+}
 
 
 def methods_text(record: Record) -> str:
