@@ -128,8 +128,10 @@ def test_a_bad_header_is_refused_in_a_sentence(folder, header):
     assert [info.card.name for info in list_models() if not info.bundled] == ["good"]
 
 
-@pytest.mark.parametrize("key", ["blocks", "features"])
-@pytest.mark.parametrize("value", [2, 20_000, 10**6, 10**9, 10**30, -1, 0, 1.5, "16", True, None])
+@pytest.mark.parametrize("key", ["blocks", "features", "scale", "channels"])
+@pytest.mark.parametrize(
+    "value", [2, 4.0, 20_000, 10**6, 10**9, 10**30, -1, 0, 1.5, "16", True, None]
+)
 def test_parameters_that_are_not_those_of_the_weights_are_refused(folder, key, value):
     """Also in the plan, which builds a network to know its halo: it is never built."""
     good = small_models.save(folder, "good", 1, blocks=3)

@@ -89,7 +89,7 @@ class Record:
     transform, precision, device : str
         As used, not as asked for: never ``auto``.
     tile : int
-        Side of a tile's interior in LR pixels.
+        Side of a tile's interior in LR pixels; 0 if planes were computed whole.
     scale : (int, int)
         How many times finer the result is in Y and X.
     region : dict of axis letter to (start, stop), or None
@@ -249,10 +249,13 @@ def methods_text(record: Record) -> str:
         parts = ", ".join(f"{axis} {a} to {b - 1}" for axis, (a, b) in record.region.items())
         text += f" Only a part of the stack was processed (pixel indices of the input: {parts})."
     if record.precision:
-        text += (
-            f" The network was evaluated in {record.precision} arithmetic, in tiles that "
-            "overlap by its receptive field, so that tiling does not alter the result."
-        )
+        text += f" The network was evaluated in {record.precision} arithmetic"
+        if record.tile:
+            text += (
+                ", in tiles that overlap by its receptive field, so that tiling does not alter the "
+                "result"
+            )
+        text += "."
     text += _trust_text(record)
     return (
         f"{text} Fine detail in super-resolved images is estimated by a neural network and not "

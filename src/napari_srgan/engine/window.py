@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_srgan.models.architectures.receptive_field import finer, halo
+from napari_srgan.models.architectures.receptive_field import finer
 from napari_srgan.models.architectures.rewrite import RowStrips, for_inference
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class WindowNetwork:
     Attributes
     ----------
     scale : (int, int)
-    halo : int
-        How far it looks, LR pixels.
+    halo : int or None
+        How far it looks, LR pixels; None: over the whole image.
     bytes_per_pixel : int
         Memory that it takes per LR pixel of a window.
     """
@@ -67,7 +67,7 @@ class WindowNetwork:
         self.precision = precision
         self.scale = network.scale
         self._float32 = for_inference(network).to(device)
-        self.halo = halo(self._float32)
+        self.halo = network.halo
         self.bytes_per_pixel = bytes_per_pixel(self._float32)
         self._network = self._float32
         if precision != "float32":
@@ -103,12 +103,14 @@ class WindowNetwork:
     def _run(self, network: nn.Module, unit: NDArray[np.float32]) -> NDArray[np.float32]:
         height, width = unit.shape[:2]
         samples = torch.from_numpy(np.ascontiguousarray(unit)).reshape(height, width, -1)
-        framed = torch.zeros(1, samples.shape[2], max(height, _FRAME), max(width, _FRAME))
+        # What sees the whole image would see the frame too.
+        side = 0 if self.halo is None else _FRAME
+        framed = torch.zeros(1, samples.shape[2], max(height, side), max(width, side))
         framed[0, :, :height, :width] = samples.permute(2, 0, 1)
         with (
             torch.inference_mode(),
             _full_float32(self.device),
-            _frame_at_zero(network, height, width),
+            _frame_at_zero(network, height, width) if side else nullcontext(),
         ):
             enlarged = network(framed.to(self.device))[0]
             inside = enlarged[:, : height * self.scale[0], : width * self.scale[1]]
