@@ -135,9 +135,7 @@ def plan_tiles(
     )  # fmt: skip
 
 
-def split(
-    tile: Tile, height: int, width: int, halo: int | None, interior: int
-) -> tuple[Tile, ...]:
+def split(tile: Tile, height: int, width: int, halo: int | None, interior: int) -> tuple[Tile, ...]:
     """Cut a tile that did not fit in memory into smaller ones that give the same pixels."""
     return plan_tiles(height, width, interior, halo, (tile.y0, tile.y1), (tile.x0, tile.x1))
 
