@@ -1,6 +1,7 @@
 """Model files that claim nonsense: refused in a sentence before anything is built, others stay."""
 
 import json
+import random
 import struct
 import subprocess
 import sys
@@ -109,11 +110,14 @@ HEADERS = {
     "metadata": {"__metadata__": 5},
     "card": {"__metadata__": {"napari_srgan": 5}},
     "weight": {"head.0.bias": 5},
-    "type": {"head.0.bias": {"dtype": "F32"}},
-    "unknown type": {"head.0.bias": {"dtype": "X9", "shape": [4]}},
-    "negative": {"head.0.bias": {"dtype": "F32", "shape": [-4]}},
-    "larger than the file": {"extra": {"dtype": "F32", "shape": [20_000, 20_000]}},
-    "larger than any": {"extra": {"dtype": "F32", "shape": [2**40] * 50}},
+    "type": {"head.0.bias": {"dtype": "F32", "data_offsets": [0, 16]}},
+    "unknown type": {"head.0.bias": {"dtype": "X9", "shape": [4], "data_offsets": [0, 16]}},
+    "negative": {"head.0.bias": {"dtype": "F32", "shape": [-4], "data_offsets": [0, 16]}},
+    "larger than the file": {
+        "extra": {"dtype": "F32", "shape": [20_000, 20_000], "data_offsets": [0, 16]}
+    },
+    "offsets": {"head.0.bias": {"dtype": "F32", "shape": [4], "data_offsets": ["a" * 3000]}},
+    "larger than any": {"extra": {"dtype": "F32", "shape": [2**40] * 50, "data_offsets": [0, 16]}},
 }
 
 
@@ -173,6 +177,49 @@ def test_an_outline_has_the_shapes_of_the_network(architecture, scale):
     with outline(len(built) - 1), pytest.raises(ValueError, match="more weights"):
         build(architecture, parameters)
     assert torch.ones(2).normal_().device.type == "cpu"  # nothing lasts
+
+
+VALUES = (None, True, -1, 0, 4.0, 1.5, 10**9, 10**30, "", "a" * 3000, "\x1b", [], {}, [[1]], [None])
+
+
+def warped(value, rng):
+    """Change, add or leave out one thing somewhere in a JSON value."""
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        key = rng.choice(sorted(value))
+        if rng.random() < 0.1:
+            return {k: v for k, v in value.items() if k != key}
+        return value | {key: warped(value[key], rng)}
+    if isinstance(value, list) and value and rng.random() < 0.6:
+        at = rng.randrange(len(value))
+        return [*value[:at], warped(value[at], rng), *value[at + 1 :]]
+    return rng.choice(VALUES)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_a_header_says_the_model_is_used_or_refused_in_a_sentence(folder, seed):
+    rng = random.Random(seed)
+    good = small_models.save(folder, "good", 1)
+    content = good.read_bytes()
+    end = 8 + struct.unpack_from("<Q", content)[0]
+    header = json.loads(content[8:end])
+    card = json.loads(header["__metadata__"]["napari_srgan"])
+    bad = folder / "bad.safetensors"
+    for _ in range(50):
+        if rng.random() < 0.3:
+            data = bytearray(content)
+            data[rng.randrange(end)] = rng.choice((0, 0xFF, rng.randrange(256)))
+        elif rng.random() < 0.6:
+            data = changed(good, card=json.dumps(warped(card, rng)))
+        else:
+            raw = json.dumps(warped(header, rng)).encode()
+            data = changed(good, header=raw)
+        bad.write_bytes(data)
+        try:
+            network = load_model(bad).network
+        except InputError as error:
+            assert str(error).isprintable() and len(str(error)) < 500
+        else:
+            assert network(torch.zeros(1, network.channels, 8, 8)).shape[2:] == (32, 32)
 
 
 _BOMBS = """

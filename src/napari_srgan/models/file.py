@@ -110,6 +110,7 @@ def _shapes(header: dict[str, Any], size: int) -> Shapes:
     read: dict[str, schema.Reader[Any]] = {
         "dtype": schema.one_of(_BYTES),
         "shape": schema.several(schema.whole(1, 2**40)),
+        "data_offsets": schema.several(schema.whole(0, size), 2),
     }
     shapes: Shapes = {}
     for name, about in header.items():
@@ -235,6 +236,7 @@ def _load(version: _Version) -> Model:
         network.load_state_dict(weights)
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0].rsplit("header: ", 1)[-1].rstrip(":")
+        reason = reason[: schema.LONGEST]
         raise InputError(f"The model file {path.name} is damaged: {reason}.") from error
     if not all(torch.isfinite(v).all() for v in weights.values() if v.is_floating_point()):
         raise InputError(f"The model file {path.name} is damaged: some weights are not finite.")
