@@ -63,9 +63,11 @@ class Recipe:
     )
     channels: int = _of(0, "1 for grayscale, 3 for RGB, 0: as the scans are", choices=(0, 1, 3))
     scale: int = _of(4, "how many times Y and X grow", choices=_SCALES)
-    blocks: int = _of(16, "residual blocks (paper: 16, ESRGAN: 23)", least=1)
-    features: int = _of(64, "feature channels (paper: 64)", least=4)
-    growth: int = _of(32, "rrdb: feature channels that a dense layer adds (ESRGAN: 32)", least=1)
+    blocks: int = _of(16, "residual blocks (paper: 16, ESRGAN: 23)", least=1, most=1000)
+    features: int = _of(64, "feature channels (paper: 64)", least=4, most=4096)
+    growth: int = _of(
+        32, "rrdb: feature channels that a dense layer adds (ESRGAN: 32)", least=1, most=4096
+    )
     batch_norm: bool = _of(False, "srresnet: batch norm in the blocks (paper: yes)")
     initialisation: str = _of(
         "interpolate",
@@ -81,7 +83,9 @@ class Recipe:
         "head: dense (paper; for one crop size) or pool (global average; for any)",
         choices=("dense", "pool"),
     )
-    discriminator_features: int = _of(64, "of its first convolution (paper: 64)", least=1)
+    discriminator_features: int = _of(
+        64, "of its first convolution (paper: 64)", least=1, most=4096
+    )
 
     # First phase: pixel loss only (SRResNet).
     pretrain_steps: int = _of(20_000, "steps on pixel loss (paper: 1e6)", least=0)

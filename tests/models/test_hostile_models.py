@@ -103,6 +103,14 @@ def test_a_bad_card_is_skipped_and_named_and_spoils_no_other(folder, card):
         load_model("bad")
 
 
+def test_a_file_of_another_name_does_not_take_a_models_name_over(folder):
+    good = small_models.save(folder, "good", 1)
+    for other in ("a.safetensors", "z.safetensors"):
+        (folder / other).write_bytes(changed(good, parameters={"blocks": 10**6}))
+    assert find_model("good").path == good
+    assert load_model("good").card.name == "good"
+
+
 HEADERS = {
     "nested": b'{"__metadata__":' + b"[" * DEEP + b"]" * DEEP + b"}",
     "long": b'{"a":"' + b" " * 2**21 + b'"}',

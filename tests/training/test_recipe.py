@@ -112,6 +112,8 @@ def test_a_file_goes_over_the_preset_and_options_over_both(tmp_path):
         f"generator = '{'a' * 3000}'",
         "seed = " + "9" * 3000,
         "seed = 1979-05-27",
+        "blocks = 1000000",
+        "features = 1000000000",
         'name = ["x"]',
     ],
 )

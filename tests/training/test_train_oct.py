@@ -569,6 +569,9 @@ def test_a_run_is_resumed_in_its_precision(scans, tmp_path):
         ("run.json", lambda b: re.sub(rb'"vgg_weights": null', b'"vgg_weights": 5', b), "a path"),
         ("checkpoint.pt", lambda b: b"PK\x03\x04 not really", "damaged"),
         ("checkpoint.pt", lambda b: packed(b), "damaged"),
+        ("checkpoint.pt", lambda b: restated(b, step=float("inf")), "damaged"),
+        ("checkpoint.pt", lambda b: restated(b, seconds="x"), "damaged"),
+        ("checkpoint.pt", lambda b: restated(b, generator=[1]), "damaged"),
         ("checkpoint.pt", lambda b: b[:-100], "damaged"),
         ("checkpoint.pt", lambda b: flipped_in_the_middle(b), "damaged"),
     ],
@@ -579,6 +582,13 @@ def test_a_damaged_run_is_not_resumed(trained, capsys, name, spoil, message):
     assert (trained / name).read_bytes() != before
     assert main(["--resume", str(trained)]) == 2
     assert message in capsys.readouterr().err
+
+
+def restated(content, **values):
+    """Write a checkpoint anew that says something else."""
+    held = io.BytesIO()
+    torch.save(torch.load(io.BytesIO(content), weights_only=True) | values, held)
+    return held.getvalue()
 
 
 def packed(content):

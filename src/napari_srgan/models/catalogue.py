@@ -56,7 +56,8 @@ def list_models() -> list[ModelInfo]:
     """Return the bundled models and the user's own; the bundled ones come first.
 
     A damaged file in the user's folder is left out here; `skipped_models` says what is wrong with
-    it. A bundled name is never taken over by a user's file.
+    it. A bundled name is never taken over by a user's file; of several files with one name, that
+    which is called so counts.
     """
     return _look()[0]
 
@@ -77,7 +78,9 @@ def _look() -> tuple[list[ModelInfo], list[str]]:
             except InputError as error:
                 skipped.append(str(error))
                 continue
-            found.setdefault(card.name, ModelInfo(card, path, folder == _BUNDLED))
+            known = found.get(card.name)
+            if known is None or (not known.bundled and path.stem == card.name):
+                found[card.name] = ModelInfo(card, path, folder == _BUNDLED)
     return list(found.values()), skipped
 
 
