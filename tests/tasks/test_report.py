@@ -4,7 +4,9 @@ import base64
 import html
 import io
 import json
+import os
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -344,6 +346,14 @@ def test_a_constant_slice_of_the_reference_has_no_error(files):
     assert [cell[0] for cell in cells[name][:2]] == ["–", "–"]
     assert "It is not defined here, where the reference is constant." in seen.text
     assert (seen.image("error") == 128).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of bytes that are no text")
+def test_a_file_name_that_is_no_text_is_spelled_out(files):
+    name = os.fsdecode(b"eye \xff.tif")
+    (files["folder"] / "low.tif").rename(name)
+    assert run(name, "--model", GRAY, "-o", "r.html") == 0
+    assert "eye \\udcff.tif" in (files["folder"] / "r.html").read_text("utf-8")
 
 
 def test_a_name_is_no_formula(files):

@@ -49,7 +49,7 @@ def check_page_place(path: Path, overwrite: bool) -> None:
 def write_page(path: Path, text: str) -> None:
     """Write a page; it appears at its place when it is complete."""
     with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 OPTIMISTIC = 0.5
