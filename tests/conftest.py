@@ -160,9 +160,13 @@ def tiny_models(model_folder, monkeypatch):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    """Open napari in a window that is shown; some files have a `viewer` of their own."""
-    return make_napari_viewer(show=True)
+def viewer(request, qapp):
+    """Make a viewer without a window; a test that is marked `napari_window` gets a shown one."""
+    if request.node.get_closest_marker("napari_window"):
+        return request.getfixturevalue("make_napari_viewer")(show=True)
+    from napari.components import ViewerModel
+
+    return ViewerModel()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Tiny models with random weights, for tests where it matters that a model runs, not how well."""
 
 import torch
+from safetensors.torch import save as safetensors
 
 from napari_srgan.engine.plan import plan
 from napari_srgan.engine.run import Upscalers
@@ -37,6 +38,11 @@ def save(folder, name, channels, scale=4, blocks=1, features=4, file="{}.safeten
         **said,
     )
     return models.save_model(folder / file.format(name), network, card)
+
+
+def with_card(text):
+    """Return the bytes of a model file without weights whose card is this text."""
+    return safetensors({}, metadata={"napari_srgan": text})
 
 
 def save_rrdb(folder, scale=4, blocks=1, features=8, growth=4):

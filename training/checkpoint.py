@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -68,21 +67,19 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            # As torch writes them: packed ones may claim any size.
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("it is packed")
             # torch does not look at the checksums that it writes.
             if archive.testzip() is not None:
                 raise ValueError("a checksum differs")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"{path.parent} holds no {path.name}, so it cannot be resumed.") from error
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-    ) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Of damaged bytes, zipfile and torch raise whatever they stumble over.
         raise InputError(f"{path} is damaged or no checkpoint of this program.") from error
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise InputError(f"{path} is no checkpoint of this version of the program.")

@@ -37,6 +37,11 @@ _WORDS = {int: "N", float: "X", str: "TEXT"}
 class _Parser(argparse.ArgumentParser):
     """An argument parser that answers a mistake with one sentence instead of the whole usage."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if any("\0" in word for word in args or ()):
+            self.error("an argument holds a null byte, which no name can")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"train_oct: {message[:1].upper()}{message[1:]}; see --help.\n")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale
+from napari_srgan.io import schema
 from napari_srgan.models.card import ALIKE, micrometres
 from training.pairs import Pair, find_pairs, pair_set
 from training.recipe import Recipe
@@ -42,10 +43,11 @@ class Sources:
         return asdict(self) | folders
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Sources:
-        """Read what `to_dict` gave."""
-        data, val = (tuple(map(Path, values[key])) for key in ("data", "val"))
-        return cls(data, val, bool(values["paired"]))
+    def from_dict(cls, values: Any) -> Sources:
+        """Read what `to_dict` gave; ValueError if it is something else."""
+        paths = schema.several(schema.path)
+        readers: dict[str, schema.Reader[Any]] = {"data": paths, "val": paths, "paired": bool}
+        return cls(**schema.fields_of(values, readers, readers))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

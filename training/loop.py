@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_srgan.errors import InputError
+from napari_srgan.io import schema
 from napari_srgan.models.vgg import VGGFeatures
 from training import checkpoint
 from training.crops import Crops, loader
@@ -103,8 +104,9 @@ class Run:
             )
         try:
             self.players.load_state_dict(state)
-            self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            self.step = schema.whole(0, 2**63 - 1)(state["step"])
+            self.seconds = schema.number(state["seconds"])
+        except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{self.checkpoint} is damaged or does not belong to its recipe."
             ) from error

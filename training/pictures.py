@@ -126,6 +126,10 @@ def _liveliest(image: NDArray[Any], side: int, step: int) -> tuple[int, int]:
 
 
 def _save(figure: Figure, path: Path) -> None:
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a name with dollars is no formula
     held = io.BytesIO()
     figure.savefig(held, format="png", dpi=100)
     replace_file(path, held.getvalue(), "the picture")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from napari_srgan.errors import InputError
+from napari_srgan.io import schema
 from napari_srgan.models.catalogue import Card, auto_model, find_model
 from training.recipe import Recipe
 
@@ -71,13 +71,16 @@ def read_recipe(path: Path) -> dict[str, Any]:
         If the file cannot be read or sets something that is no field of a recipe.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = schema.from_toml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"The recipe {path} cannot be read: {error}.") from error
+        raise InputError(
+            f"The recipe {path} cannot be read: {str(error)[: schema.LONGEST]}."
+        ) from error
     known = {f.name for f in fields(Recipe)}
     for key in values:
         if key not in known:
-            raise InputError(f"The recipe {path} sets '{key}', which is no field of a recipe.")
+            named = schema.shown(key)
+            raise InputError(f"The recipe {path} sets {named}, which is no field of a recipe.")
     return from_plain(values)
 
 

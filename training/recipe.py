@@ -17,6 +17,7 @@ from napari_srgan.image.degradation import NAMES as DEGRADATIONS
 from napari_srgan.image.degradation import BlurNoise, Degradation
 from napari_srgan.image.degradation import degradation as operator_named
 from napari_srgan.image.geometry import Scale
+from napari_srgan.io import schema
 from napari_srgan.models.architectures import ARCHITECTURES
 from napari_srgan.models.catalogue import check_name
 
@@ -62,9 +63,11 @@ class Recipe:
     )
     channels: int = _of(0, "1 for grayscale, 3 for RGB, 0: as the scans are", choices=(0, 1, 3))
     scale: int = _of(4, "how many times Y and X grow", choices=_SCALES)
-    blocks: int = _of(16, "residual blocks (paper: 16, ESRGAN: 23)", least=1)
-    features: int = _of(64, "feature channels (paper: 64)", least=4)
-    growth: int = _of(32, "rrdb: feature channels that a dense layer adds (ESRGAN: 32)", least=1)
+    blocks: int = _of(16, "residual blocks (paper: 16, ESRGAN: 23)", least=1, most=1000)
+    features: int = _of(64, "feature channels (paper: 64)", least=4, most=4096)
+    growth: int = _of(
+        32, "rrdb: feature channels that a dense layer adds (ESRGAN: 32)", least=1, most=4096
+    )
     batch_norm: bool = _of(False, "srresnet: batch norm in the blocks (paper: yes)")
     activation: str = _of(
         "silu", "plain: after each convolution", choices=("silu", "relu", "prelu")
@@ -84,7 +87,9 @@ class Recipe:
         "head: dense (paper; for one crop size) or pool (global average; for any)",
         choices=("dense", "pool"),
     )
-    discriminator_features: int = _of(64, "of its first convolution (paper: 64)", least=1)
+    discriminator_features: int = _of(
+        64, "of its first convolution (paper: 64)", least=1, most=4096
+    )
 
     # First phase: pixel loss only (SRResNet).
     pretrain_steps: int = _of(20_000, "steps on pixel loss (paper: 1e6)", least=0)
@@ -274,7 +279,11 @@ def _check(name: str, value: Any, default: Any, rule: dict[str, Any]) -> None:
         type(v) not in allowed for v in values
     ):
         wanted = f"list of {kind.__name__}" if isinstance(default, tuple) else kind.__name__
-        raise InputError(f"{name} must be of the type {wanted}, not {value!r}.")
+        raise InputError(f"{name} must be of the type {wanted}, not {schema.shown(value)}.")
+    try:
+        _ = [schema.prose(v) for v in values if kind is str]
+    except ValueError as error:
+        raise InputError(f"{name} {error}.") from None
     if isinstance(default, tuple) and default and not values:
         raise InputError(f"{name} must not be empty.")
     if not all(math.isfinite(v) for v in values if kind is float):
@@ -283,7 +292,8 @@ def _check(name: str, value: Any, default: Any, rule: dict[str, Any]) -> None:
         raise InputError(f"{name} must be {rule['count']} numbers, not {len(values)}.")
     if "choices" in rule and value not in rule["choices"]:
         raise InputError(
-            f"{name} must be one of {', '.join(map(str, rule['choices']))}, not {value!r}."
+            f"{name} must be one of {', '.join(map(str, rule['choices']))}, not "
+            f"{schema.shown(value)}."
         )
     limits: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
         ("least", "at least", operator.ge),
@@ -294,7 +304,7 @@ def _check(name: str, value: Any, default: Any, rule: dict[str, Any]) -> None:
     for key, words, holds in limits:
         for v in values:
             if key in rule and not holds(v, rule[key]):
-                raise InputError(f"{name} must be {words} {rule[key]}, not {v}.")
+                raise InputError(f"{name} must be {words} {rule[key]}, not {schema.shown(v)}.")
 
 
 def _kind(name: str, default: Any) -> type:

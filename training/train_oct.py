@@ -7,7 +7,7 @@ import datetime
 import json
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from napari_srgan.cli.terminal import say, tell
 from napari_srgan.engine.devices import is_out_of_memory
 from napari_srgan.errors import InputError
+from napari_srgan.io import schema
 from napari_srgan.io.atomic import remove_unfinished
 from napari_srgan.io.lock import FileLock, Taken
 from napari_srgan.models.vgg import VGGFeatures
@@ -32,6 +33,13 @@ from training.presets import compose, from_plain, read_recipe, with_init
 from training.recipe import Recipe
 from training.session import assemble, content_features, last_table, table_features
 from training.split import RECIPE, SOURCES
+
+_KEPT: Mapping[str, schema.Reader[Any]] = {
+    # Beside the sources, of a run that is resumed.
+    "vgg_weights": schema.optional(schema.path),
+    "device": schema.line,
+    "precision": schema.line,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +193,17 @@ def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
         )
     folder = options.resume
     try:
-        values = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
+        values = schema.mapping(schema.from_json((folder / RECIPE).read_bytes()))
         if set(values) != {f.name for f in fields(Recipe)}:
             raise ValueError(f"{RECIPE} has not the fields of a recipe")
         recipe = Recipe(**from_plain(values))
-        kept = json.loads((folder / SOURCES).read_text(encoding="utf-8"))
+        kept = schema.from_json((folder / SOURCES).read_bytes())
         sources = Sources.from_dict(kept)
-        weights = kept["vgg_weights"] and Path(kept["vgg_weights"])
-        device, precision = kept["device"], kept["precision"]
+        kept = schema.fields_of(kept, _KEPT, _KEPT)
+        weights, device, precision = (kept[key] for key in _KEPT)
     except FileNotFoundError as error:
         raise InputError(f"{folder} holds no run that could be resumed.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise InputError(f"The run in {folder} is damaged: {error}.") from error
     if options.data:  # moved since; their pixels are compared with those that were trained on
         sources = replace(sources, data=tuple(options.data), val=tuple(options.val))

@@ -344,6 +344,47 @@ def test_a_kill_leaves_the_old_file_whole(tmp_path, workplace):
     assert sorted(path.name for path in workplace.iterdir()) == ["out.tif", "scan.npy"]
 
 
+# --- models ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        '{"name": ["x"], "architecture": "srresnet", "parameters": {}, "channels": 1, "scale": 4}',
+        '{"name": "\\u001b", "architecture": "x", "parameters": {}, "channels": 1, "scale": 4}',
+        "[" * 100_000 + "]" * 100_000,
+    ],
+)
+def test_a_bad_model_in_the_folder_is_named_and_disables_nothing(card, tmp_path, capsys):
+    (tmp_path / "models" / "bad.safetensors").write_bytes(small_models.with_card(card))
+    np.save("scan.npy", image())
+    assert run("scan.npy") == 0
+    assert capsys.readouterr().err == ""
+    for options in ([], ["--json"]):
+        assert main(["models", *options]) == 0
+        shown = capsys.readouterr()
+        assert small_models.GRAY in shown.out and "bad.safe" not in shown.out
+        assert shown.err.startswith("napari-srgan: bad.safetensors ")
+        assert shown.err.count("\n") == 1 and "\x1b" not in shown.err + shown.out
+    assert run("scan.npy", model="bad", target="other.tif") == 2
+    assert "bad.safetensors" in capsys.readouterr().err
+
+
+def test_a_null_byte_on_the_command_line_is_a_mistake_in_a_sentence(capsys):
+    np.save("scan.npy", image())
+    for typed in (
+        ["upscale", "sc\0an.npy", "out.tif"],
+        ["upscale", "scan.npy", "out\0.tif"],
+        ["upscale", "scan.npy", "out.tif", "--model", "a\0b"],
+        ["models", "add", "a\0b"],
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(typed)
+        said = capsys.readouterr().err
+        assert end.value.code == 2
+        assert "null byte" in said and said.count("\n") == 1
+
+
 # --- devices -----------------------------------------------------------------------------------
 
 

@@ -129,7 +129,7 @@ def test_the_halo_and_the_memory_ahead_are_those_of_the_model_itself(tmp_path):
     for blocks, features in ((1, 8), (2, 8), (1, 16)):
         growth = features // 2
         path = small_models.save_rrdb(tmp_path, blocks=blocks, features=features, growth=growth)
-        needs, own = footprint(load_model(path).card), halo(load_model(path).network)
+        needs, own = footprint(load_model(path)), halo(load_model(path).network)
         ahead = preflight(stack, RestoreOptions(model=path, device="cpu", tile=tile))
         _, tiles = ahead.tiles(CPU)
         whole = max(tiles, key=lambda t: t.read_pixels)
@@ -169,3 +169,15 @@ def test_no_run_loads_the_compiler_of_torch(gray, tmp_path):
     command = [sys.executable, "-c", COMPILER, str(gray), str(small_models.save_rrdb(tmp_path))]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_tiles_that_take_more_memory_than_is_free_are_refused_before_work(gray, monkeypatch):
+    """Linux promises memory that it does not have, and then ends the program."""
+    stack = Stack(np.broadcast_to(np.uint8(5), (40_000, 40_000)), name="scan")
+    monkeypatch.setattr("napari_srgan.engine.plan.free_memory", lambda device: 10**9)
+    options = {"model": gray, "device": "cpu", "intensity": "0:255"}
+    for tile in (10**9, 20_000):
+        with pytest.raises(InputError, match=rf"Tiles of {tile} px would take .* 1 GB are free"):
+            plan(stack, RestoreOptions(**options, tile=tile))
+    assert plan(stack, RestoreOptions(**options, tile=256)).tile == 256
+    assert plan(stack, RestoreOptions(**options)).tile < 20_000

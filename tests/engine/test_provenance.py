@@ -56,6 +56,36 @@ def test_what_another_version_wrote_is_left_out_where_it_is_not_understood():
     assert Record.of(None) is None
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tile": 1e308},
+        {"tile": float("inf")},
+        {"scale_factor": {"a": 1}},
+        {"scale_factor": 10**9},
+        {"region": {"Y": [0, 1e400]}},
+        {"region": {"Y": 5}},
+        {"intensity_lo": [float("nan")]},
+        {"intensity_hi": "12"},
+        {"model": "\x1b[31m"},
+        {"notice": ["x"]},
+        {"date": "a" * 10**6},
+        {"consistency": {"rmse_percent": [1]}},
+        {"consistency": 5},
+        {"back_projection": {"iterations": 1e400}},
+    ],
+)
+def test_what_a_record_cannot_say_is_left_out_and_the_rest_is_kept(wrong):
+    plain = record().to_dict()
+    found = Record.of({KEY: plain | wrong})
+    (key,) = wrong
+    name = "scale" if key == "scale_factor" else key
+    empty = {"date": "", "notice": ""}.get(name, getattr(Record(), name))
+    assert getattr(found, name) == empty
+    assert found.input == "scan 7.tif"
+    methods_text(found)
+
+
 def test_folders_are_never_recorded():
     assert input_label("/data/study/Doe_Jane/scan 7.tif") == "scan 7.tif"
     assert input_label(r"D:\patients\Doe\a.tif") == "a.tif"

@@ -184,7 +184,7 @@ def test_a_window_gives_what_the_rrdb_network_alone_gives(tmp_path, scale, heigh
 
 def test_the_memory_of_rrdb_counts_what_its_dense_blocks_take_in(rrdb):
     features, growth, bytes_each = 8, 4, 4
-    needs = footprint(load_model(rrdb).card)
+    needs = footprint(load_model(rrdb))
     assert (needs.halo, needs.bytes_per_pixel) == (19, 4 * bytes_each * (features + 4 * growth))
 
 

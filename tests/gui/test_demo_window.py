@@ -40,10 +40,9 @@ def demo():
     return Demo(*stacks, result, "srresnet-gray", methods, Path("a"), Path("b"), 1.0)
 
 
-def test_three_stacks_side_by_side_in_the_same_coordinates(make_napari_viewer, demo):
+def test_three_stacks_side_by_side_in_the_same_coordinates(viewer, demo):
     from napari_srgan._gui.demo_window import fill
 
-    viewer = make_napari_viewer()
     fill(viewer, demo)
     names = [layer.name for layer in viewer.layers]
     assert names == ["input", "result [srresnet-gray 4x]", "truth"]

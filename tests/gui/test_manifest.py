@@ -124,8 +124,7 @@ def test_the_filter_without_an_image_says_so(make_napari_viewer):
 
 
 @pytest.mark.parametrize("key", ["oct_volume_lr", "tissue_rgb_lr"])
-def test_samples_open_with_their_axes_and_spacing(make_napari_viewer, key):
-    viewer = make_napari_viewer()
+def test_samples_open_with_their_axes_and_spacing(viewer, key):
     (layer,) = viewer.open_sample("napari-srgan", key)
     assert layer.axis_labels == (("y", "x") if layer.rgb else ("z", "y", "x"))
     assert all(str(u) == "micrometer" for u in layer.units)

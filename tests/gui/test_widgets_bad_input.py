@@ -9,24 +9,21 @@ pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
 import torch
+from panels import open_super_resolve
 from qtpy.QtCore import Qt
 
-from napari_srgan._gui.super_resolve.panel import open_panel
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.io.sinks import FileSink
 
 WAIT = 120_000
 
-
-@pytest.fixture
-def viewer(make_napari_viewer, tiny_models):
-    return make_napari_viewer()
+pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 @pytest.fixture
-def panel(viewer):
-    return open_panel(viewer)
+def panel(viewer, qtbot):
+    return open_super_resolve(viewer, qtbot)
 
 
 def image(*shape):
@@ -75,8 +72,11 @@ def test_a_model_file_that_is_damaged_after_it_was_listed_is_named(
     layer = viewer.add_image(image(16, 16), name="s")
     assert panel.choose_layer(layer)
     assert panel.model.box.choose("mine-gray")
-    path.write_bytes(path.read_bytes()[:-40])
+    path.write_bytes(path.read_bytes()[:-40] + b"\xff" * 40)  # weights that are not finite
     assert_refused(panel, run(qtbot, panel, layer, "mine-gray"), "damaged")
+    path.write_bytes(path.read_bytes()[:-40])
+    panel.refresh()
+    assert panel.summary.is_error, "now the card alone tells"
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_layer(viewer, panel, qtbot, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Compare in a real viewer: the readout, the table, the whole stack, files and bad input."""
+"""Compare beside a viewer: the readout, the table, the whole stack, files and bad input."""
 
 import csv
 import math
@@ -10,14 +10,13 @@ import pytest
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
-from compare_dock import open_compare
+from panels import open_compare, open_super_resolve
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from napari_srgan._gui.compare.panel import Compare
-from napari_srgan._gui.super_resolve.panel import open_panel
 
 WAIT = 60_000
 
@@ -56,8 +55,8 @@ def tick(panel, layer):
 
 
 @pytest.fixture
-def panel(viewer):
-    return open_compare(viewer)
+def panel(viewer, qtbot):
+    return open_compare(viewer, qtbot)
 
 
 @pytest.fixture
@@ -160,19 +159,17 @@ def test_ssim_in_bands_is_ssim_of_the_whole(viewer, panel, qtbot):
     assert panel.table.cell("other", "ssim").value == pytest.approx(wanted, abs=1e-9)
 
 
-def test_the_lr_input_is_found_from_the_result(make_napari_viewer, tiny_models, qtbot):
-    viewer = make_napari_viewer()
+def test_the_lr_input_is_found_from_the_result(viewer, tiny_models, qtbot):
     small = np.random.default_rng(0).integers(0, 256, (2, 16, 16)).astype(np.uint8)
     low = viewer.add_image(small, name="low")
-    work = open_panel(viewer)
+    work = open_super_resolve(viewer, qtbot)
     work.choose_layer(low)
     work.model.box.choose("tiny-gray")
     with qtbot.waitSignal(work.runner.ended, timeout=120_000):
         work.start()
     truth = np.repeat(np.repeat(small, 4, 1), 4, 2)
     reference = viewer.add_image(truth, scale=(1, 0.25, 0.25), translate=(0, -0.375, -0.375))
-    panel = Compare(viewer)
-    viewer.window.add_dock_widget(panel, name="Compare (SRGAN upscale)")
+    panel = open_compare(viewer, qtbot)
     assert [la.name for la in panel.candidates.ticked()] == ["low [tiny-gray 4x]"]
     settled(qtbot, panel)
     assert panel.reference.value() is reference, "the one image of its size needs no choosing"
@@ -452,6 +449,7 @@ def test_a_slow_measurement_does_not_block_the_slider(viewer, panel, qtbot, monk
     assert "Z = 8" in panel.where.text()
 
 
+@pytest.mark.napari_window
 def test_a_closed_panel_lets_go(viewer, qtbot):
     data = np.zeros((3, 64, 64), np.uint8)
     panel = Compare(viewer)

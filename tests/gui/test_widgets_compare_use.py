@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
-from compare_dock import open_compare
+from panels import open_compare
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -26,8 +26,8 @@ def image(*shape, seed=0):
 
 
 @pytest.fixture
-def panel(viewer):
-    return open_compare(viewer)
+def panel(viewer, qtbot):
+    return open_compare(viewer, qtbot)
 
 
 def settled(qtbot, panel):
@@ -162,6 +162,7 @@ def test_a_result_of_one_slice_is_named_rather_than_its_input(viewer, panel, qtb
     assert "truth has slices Z=3 and made" in panel.message.text()
 
 
+@pytest.mark.napari_window
 def test_side_by_side_names_all_and_gives_the_view_back(viewer, panel, qtbot):
     layers = [viewer.add_image(image(40, 48, seed=n), name=f"long name {n} " * 3) for n in range(3)]
     choose(qtbot, panel, layers[0], *layers[1:])

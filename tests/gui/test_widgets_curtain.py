@@ -6,11 +6,10 @@ import pytest
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
-from compare_dock import open_compare
+from panels import open_compare
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
-from napari_srgan._gui.compare.panel import Compare
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.measure.error_map import error_map
 from napari_srgan.measure.frc import ring_correlation
@@ -35,7 +34,7 @@ def panel(viewer, pair, qtbot):
     low = viewer.add_image(truth[:, ::4, ::4], name="low", scale=(1, 4, 4), translate=(0, 1.5, 1.5))
     reference = viewer.add_image(truth, name="truth")
     candidate = viewer.add_image(other, name="result", contrast_limits=(0, 90))
-    made = open_compare(viewer)
+    made = open_compare(viewer, qtbot)
     viewer.dims.set_point(0, 1)
     made.reference.choose(reference)
     made.candidates.tick(candidate)
@@ -54,6 +53,7 @@ def canvas_x(viewer, world):
     return native, round(native.width() / 2 + (world - middle) * zoom)
 
 
+@pytest.mark.napari_window
 def test_the_curtain_is_dragged(viewer, panel, pair, qtbot):
     other = pair[1]
     hidden, callbacks = viewer.layers["low"], list(viewer.mouse_drag_callbacks)
@@ -284,13 +284,12 @@ def test_regions_drawn_as_shapes(viewer, panel, pair, qtbot):
 
 
 @pytest.fixture
-def alone(viewer, tiny_models):
+def alone(viewer, tiny_models, qtbot):
     """One layer only, and the panel."""
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 256, (3, 64, 80)).astype(np.uint8)
     layer = viewer.add_image(truth, name="truth", scale=(3, 2, 2), translate=(0, 10, 20))
-    panel = Compare(viewer)
-    viewer.window.add_dock_widget(panel, name="Compare (SRGAN upscale)")
+    panel = open_compare(viewer, qtbot)
     panel.self_test.model.refresh()
     viewer.dims.set_point(0, 3)
     return panel, layer
@@ -375,8 +374,7 @@ def test_self_test_that_moves_the_target_compares_with_it(viewer, alone, qtbot):
 
 
 def test_self_test_says_what_is_wrong(viewer, tiny_models, qtbot):
-    panel = Compare(viewer)
-    viewer.window.add_dock_widget(panel, name="Compare (SRGAN upscale)")
+    panel = open_compare(viewer, qtbot)
     panel.self_test.start()
     assert "Choose the image to test" in panel.message.text()
     viewer.add_image(np.zeros((20, 20), np.uint8), name="tiny")

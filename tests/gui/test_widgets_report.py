@@ -1,4 +1,4 @@
-"""The report of a result in a real viewer, clicked as a user would."""
+"""The report of a result clicked as a user would."""
 
 import re
 
@@ -8,22 +8,19 @@ import pytest
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
+from panels import open_compare
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 from skimage.metrics import peak_signal_noise_ratio
 
-from napari_srgan._gui.compare.panel import Compare
 from napari_srgan._gui.parts.widgets import Connections
 from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan.api import upscale
 
 WAIT = 120_000
 
-
-@pytest.fixture
-def viewer(make_napari_viewer, tiny_models):
-    return make_napari_viewer()
+pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 @pytest.fixture
@@ -132,8 +129,7 @@ def test_mistakes_are_sentences(viewer, layers, button, qtbot, tmp_path):
 
 
 def test_compare_reports_on_the_first_result_that_is_ticked(viewer, layers, qtbot, tmp_path):
-    panel = Compare(viewer)
-    viewer.window.add_dock_widget(panel, name="Compare")
+    panel = open_compare(viewer, qtbot)
     panel.reference.choose(viewer.layers["truth"])
     panel.candidates.tick(layers, False)
     panel.refresh()

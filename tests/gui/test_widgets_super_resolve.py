@@ -1,31 +1,49 @@
-"""Super-resolve in a real viewer, clicked as a user would."""
+"""Super-resolve clicked as a user would."""
 
 import time
 
 import numpy as np
 import pytest
+import small_models
 
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
 
+from panels import open_super_resolve
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
+from unbounded_model import AverageNet, registered
 
 from napari_srgan._gui.layers import layer_axes
 from napari_srgan._gui.super_resolve import order as order_module
+from napari_srgan._gui.super_resolve.model_picker import ModelPicker
 from napari_srgan._gui.super_resolve.panel import DOCK, open_panel
+from napari_srgan.api import upscale
 
 WAIT = 120_000
 
-
-@pytest.fixture
-def viewer(make_napari_viewer, tiny_models):
-    return make_napari_viewer()
+pytestmark = pytest.mark.usefixtures("tiny_models")
 
 
 @pytest.fixture
-def panel(viewer):
-    return open_panel(viewer)
+def panel(viewer, qtbot):
+    return open_super_resolve(viewer, qtbot)
+
+
+def test_model_files_that_cannot_be_listed_are_told_in_the_list(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(tmp_path))
+    picker = ModelPicker()
+    qtbot.addWidget(picker)
+    bundled = picker.box.count()
+    small_models.save(tmp_path, "mine", 1)
+    (tmp_path / "bad.safetensors").write_bytes(small_models.with_card("[" * 100_000))
+    picker.refresh()
+    last = picker.box.count() - 1
+    assert last == bundled + 1
+    assert picker.box.itemText(last) == "1 model file is left out"
+    assert "bad.safetensors" in picker.box.itemData(last, Qt.ItemDataRole.ToolTipRole)
+    assert not picker.box.model().item(last).isEnabled()
+    assert picker.box.choose("mine") and picker.value() == "mine"
 
 
 def choose(panel, layer, model="tiny-gray", **advanced):
@@ -148,6 +166,25 @@ def test_a_drawn_rectangle(viewer, panel, qtbot):
     assert made.data.shape == (80, 80)
     np.testing.assert_allclose(corners(made).min(axis=0), (9.5, 4.5))
     np.testing.assert_allclose(corners(made).max(axis=0), (29.5, 24.5))
+
+
+def test_a_model_that_sees_the_whole_plane_takes_no_tiles(
+    viewer, panel, qtbot, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(tmp_path))
+    registered("average", AverageNet, tmp_path, monkeypatch)
+    panel.model.refresh()
+    layer = viewer.add_image(image(2, 40, 70), name="s")
+    choose(panel, layer, "average")
+    (made,) = super_resolve(qtbot, panel)
+    whole = upscale(layer.data, "average", axes="ZYX", device="cpu").data
+    np.testing.assert_array_equal(made.data, whole)
+    choose(panel, layer, "average")
+    panel.advanced.options["tile"].value = 64
+    press(qtbot, panel.run)
+    qtbot.waitUntil(lambda: not panel.runner.running, timeout=WAIT)
+    assert "sees each plane whole" in panel.message.text() + panel.summary.text()
+    assert len(viewer.layers) == 2
 
 
 def test_an_rgb_image_takes_the_rgb_model_by_itself(viewer, panel, qtbot):
@@ -321,6 +358,7 @@ def test_pixel_size_is_unknown_until_set_and_keeps_results_aligned(viewer, panel
     np.testing.assert_allclose(corners(made), corners(layer))
 
 
+@pytest.mark.napari_window
 def test_saving_copying_and_the_scale_bar(viewer, panel, qtbot, tmp_path):
     from napari_srgan._gui.files import read
 
@@ -408,12 +446,9 @@ def test_little_free_memory_moves_a_result_to_a_file_and_leaves_it_there(
         data = data.base
 
 
-def test_the_whole_image_stays_in_view_in_the_grid_and_a_zoom_too(
-    make_napari_viewer, tiny_models, qtbot
-):
-    viewer = make_napari_viewer(show=True)
+@pytest.mark.napari_window
+def test_the_whole_image_stays_in_view_in_the_grid_and_a_zoom_too(viewer, panel, qtbot):
     layer = viewer.add_image(image(40, 160), name="s")
-    panel = open_panel(viewer)
     choose(panel, layer)
     qtbot.wait(100)
     (made,) = super_resolve(qtbot, panel)
@@ -506,6 +541,7 @@ def test_a_result_that_cannot_be_shown_gives_a_sentence(viewer, panel, qtbot, mo
     assert panel.run.isEnabled()
 
 
+@pytest.mark.napari_window
 def test_a_closed_dock_lets_go_of_the_viewer(viewer, panel, qtbot):
     layer = viewer.add_image(image(16, 16), name="s")
     choose(panel, layer)
@@ -518,10 +554,9 @@ def test_a_closed_dock_lets_go_of_the_viewer(viewer, panel, qtbot):
     assert DOCK in viewer.window.dock_widgets
 
 
-def test_the_panel_fits_a_low_window_without_cutting_text(make_napari_viewer, tiny_models, qtbot):
-    viewer = make_napari_viewer(show=True)
+@pytest.mark.napari_window
+def test_the_panel_fits_a_low_window_without_cutting_text(viewer, panel, qtbot):
     viewer.window._qt_window.resize(1024, 768)
-    panel = open_panel(viewer)
     viewer.add_image(image(5, 16, 16), name="a very long name of a scan that nobody can read " * 3)
     panel.fold.button.setChecked(True)
     panel.pixel_size.button.setChecked(True)

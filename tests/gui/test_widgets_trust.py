@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import small_models
+from panels import open_super_resolve
 
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
@@ -12,7 +13,6 @@ pytest.importorskip("pytestqt")
 from qtpy.QtCore import Qt
 
 from napari_srgan._gui.layers import layer_axes
-from napari_srgan._gui.super_resolve.panel import open_panel
 from napari_srgan.image.resampling import bicubic_shrink
 from napari_srgan.models.catalogue import load_model, save_model
 from napari_srgan.trust.consistency import LEGEND, consistency
@@ -24,19 +24,19 @@ BICUBIC = Operator("bicubic", (4, 4))
 
 
 @pytest.fixture
-def viewer(make_napari_viewer, tmp_path, monkeypatch):
+def viewer(viewer, tmp_path, monkeypatch):
     base = load_model(small_models.save(tmp_path, "srresnet-tiny", 1))
     small_models.save(tmp_path, "tiny-rgb", 3)
     small_models.save(tmp_path, "srgan-tiny", 1, features=5, **small_models.PERCEPTUAL)
     card = dataclasses.replace(base.card, name="restore-tiny", degradation="measured")
     save_model(tmp_path / "restore-tiny.safetensors", base.network, card)
     monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(tmp_path))
-    return make_napari_viewer()
+    return viewer
 
 
 @pytest.fixture
-def panel(viewer):
-    panel = open_panel(viewer)
+def panel(viewer, qtbot):
+    panel = open_super_resolve(viewer, qtbot)
     panel.advanced.options["device"].value = "cpu"
     return panel
 

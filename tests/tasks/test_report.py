@@ -4,7 +4,9 @@ import base64
 import html
 import io
 import json
+import os
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -14,7 +16,7 @@ import tifffile
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from small_models import GRAY, PERCEPTUAL, RGB, restore_stack, save_both
+from small_models import GRAY, PERCEPTUAL, RGB, restore_stack, save, save_both
 
 from napari_srgan.api import upscale
 from napari_srgan.cli import main
@@ -344,6 +346,23 @@ def test_a_constant_slice_of_the_reference_has_no_error(files):
     assert [cell[0] for cell in cells[name][:2]] == ["–", "–"]
     assert "It is not defined here, where the reference is constant." in seen.text
     assert (seen.image("error") == 128).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of bytes that are no text")
+def test_a_file_name_that_is_no_text_is_spelled_out(files):
+    name = os.fsdecode(b"eye \xff.tif")
+    (files["folder"] / "low.tif").rename(name)
+    assert run(name, "--model", GRAY, "-o", "r.html") == 0
+    assert "eye \\udcff.tif" in (files["folder"] / "r.html").read_text("utf-8")
+
+
+def test_a_name_is_no_formula(files):
+    """The curves' legends hold names, which matplotlib would set as mathematics."""
+    name = "m$_{$"
+    save(models.user_folder(), name, 1, file="own.safetensors")
+    assert run("low.tif", "--reference", "truth.tif", "--model", name, "-o", "r.html") == 0
+    source = (files["folder"] / "r.html").read_text("utf-8")
+    assert source.count(name) > 3
 
 
 def test_a_part_of_the_slices_and_json(files, capsys):

@@ -99,6 +99,32 @@ def test_a_file_goes_over_the_preset_and_options_over_both(tmp_path):
         read_recipe(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"crop = {'[' * 50_000}",
+        "crop = " + "{a=" * 5000,
+        "a." * 20_000 + "b = 1",
+        "crop = [[[[64]]]]",
+        'purpose = "\\u001b[31m"',
+        f"trained_on = ['{'a' * 30_000}']",
+        f"{'a' * 3000} = 1",
+        f"generator = '{'a' * 3000}'",
+        "seed = " + "9" * 3000,
+        "seed = 1979-05-27",
+        "blocks = 1000000",
+        "features = 1000000000",
+        'name = ["x"]',
+    ],
+)
+def test_a_hostile_recipe_is_refused_in_a_sentence(tmp_path, text):
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        compose("quick", read_recipe(path))
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
 def test_every_field_is_an_option():
     text = parser().format_help()
     for name in Recipe().to_dict():

@@ -1,13 +1,16 @@
 """The command end to end on tiny scans: what a run leaves, resuming it, and what it refuses."""
 
 import csv
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -566,7 +569,24 @@ def test_a_run_is_resumed_in_its_precision(scans, tmp_path):
         ("recipe.json", lambda b: b"{}", "damaged"),
         ("recipe.json", lambda b: b.replace(b'"ema": 0.999', b'"ema": 0.5'), "not the one"),
         ("run.json", lambda b: b.replace(b"vgg_weights", b"vgg_wights"), "damaged"),
+        ("recipe.json", lambda b: b"[" * 100_000, "nested too deeply"),
+        ("recipe.json", lambda b: b'{"a":' * 100_000, "nested too deeply"),
+        ("recipe.json", lambda b: b.replace(b'"blocks": 1', b'"blocks": [[1]]'), "blocks must be"),
+        ("run.json", lambda b: b"[" * 100_000, "nested too deeply"),
+        ("run.json", lambda b: b"[]", "must be an object"),
+        ("run.json", lambda b: re.sub(rb'"data": \[[^]]*]', b'"data": "abc"', b), "data must be"),
+        (
+            "run.json",
+            lambda b: re.sub(rb'"data": \[[^]]*]', b'"data": ["a\\\\u0000"]', b),
+            "a path",
+        ),
+        ("run.json", lambda b: b.replace(b'"device": "', b'"device": "\\u001b'), "control"),
+        ("run.json", lambda b: re.sub(rb'"vgg_weights": null', b'"vgg_weights": 5', b), "a path"),
         ("checkpoint.pt", lambda b: b"PK\x03\x04 not really", "damaged"),
+        ("checkpoint.pt", lambda b: packed(b), "damaged"),
+        ("checkpoint.pt", lambda b: restated(b, step=float("inf")), "damaged"),
+        ("checkpoint.pt", lambda b: restated(b, seconds="x"), "damaged"),
+        ("checkpoint.pt", lambda b: restated(b, generator=[1]), "damaged"),
         ("checkpoint.pt", lambda b: b[:-100], "damaged"),
         ("checkpoint.pt", lambda b: flipped_in_the_middle(b), "damaged"),
     ],
@@ -577,6 +597,25 @@ def test_a_damaged_run_is_not_resumed(trained, capsys, name, spoil, message):
     assert (trained / name).read_bytes() != before
     assert main(["--resume", str(trained)]) == 2
     assert message in capsys.readouterr().err
+
+
+def restated(content, **values):
+    """Write a checkpoint anew that says something else."""
+    held = io.BytesIO()
+    torch.save(torch.load(io.BytesIO(content), weights_only=True) | values, held)
+    return held.getvalue()
+
+
+def packed(content):
+    """Pack a checkpoint, as no program of ours does: a small one could claim any size."""
+    held = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as given,
+        zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as made,
+    ):
+        for entry in given.infolist():
+            made.writestr(entry.filename, given.read(entry))
+    return held.getvalue()
 
 
 def flipped_in_the_middle(content):

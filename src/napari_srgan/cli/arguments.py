@@ -19,6 +19,12 @@ Options = TypeVar("Options")
 class Parser(argparse.ArgumentParser):
     """An argument parser that answers a mistake with one sentence instead of the whole usage."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, but for text that no system takes as a name."""
+        if any("\0" in word for word in args or ()):
+            self.error("an argument holds a null byte, which no name can")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and end with the exit code of a mistake."""
         sentence = message[:1].upper() + message[1:]

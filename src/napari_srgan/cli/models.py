@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.cli.arguments import EXIT_OK
-from napari_srgan.cli.terminal import table, tell
+from napari_srgan.cli.terminal import say, table, tell
 from napari_srgan.errors import InputError
 
 
@@ -26,13 +26,15 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """List the models, or add one."""
     from napari_srgan.image.geometry import scale_text
-    from napari_srgan.models.catalogue import add_model, list_models
+    from napari_srgan.models.catalogue import add_model, list_models, skipped_models
 
     if arguments.action == "add":
         info = add_model(arguments.file, arguments.overwrite)
         tell(f"{info.card.name} is now listed; its file is {info.path}")
         return EXIT_OK
     found = list_models()
+    for reason in skipped_models():
+        say(f"{reason} It is left out; remove it from the folder of your models.")
     if arguments.json:
         for info in found:
             about = {"path": str(info.path), "bundled": info.bundled}

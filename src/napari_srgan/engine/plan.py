@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_srgan.engine import record
-from napari_srgan.engine.devices import native_low_precision, resolve_device
+from napari_srgan.engine.devices import free_memory, native_low_precision, resolve_device
 from napari_srgan.engine.restore import PlanePlan
 from napari_srgan.engine.tiles import Tile, auto_tile, plan_tiles
 from napari_srgan.errors import InputError
@@ -28,7 +28,7 @@ from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.models.card import Card, pixel_size_warning
 from napari_srgan.models.catalogue import ModelInfo, model_for
-from napari_srgan.models.file import load
+from napari_srgan.models.file import Model, load
 from napari_srgan.options import RestoreOptions, checked_tile
 from napari_srgan.trust.back_projection import check_back_projection
 from napari_srgan.trust.operators import operator_of
@@ -69,13 +69,24 @@ class Preflight:
         return math.prod(b - a for axis, (a, b) in self.region.items() if axis not in "YX")
 
     def tiles(self, device: torch.device) -> tuple[int, tuple[Tile, ...]]:
-        """Choose the side of tiles on a device and cut a plane into them; this loads torch."""
+        """Choose the side of tiles on a device and cut a plane into them; this loads torch.
+
+        Raises
+        ------
+        InputError
+            If tiles are asked for and the model sees each plane whole.
+        """
         stack, region = self.stack, self.region
-        needs = footprint(self.model.card)
+        needs = footprint(self.model)
         tile = checked_tile(self.options.tile)
         if tile is None:
             tile = auto_tile(
                 device, needs.bytes_per_pixel, needs.halo, stack.height, stack.width, region
+            )
+        elif needs.halo is None and tile < max(region[a][1] - region[a][0] for a in "YX"):
+            raise InputError(
+                f"The model {self.model.card.name} sees each plane whole, so it cannot work in "
+                f"tiles of {tile} px; leave the tile at auto."
             )
         return tile, plan_tiles(
             stack.height, stack.width, tile, needs.halo, region["Y"], region["X"]
@@ -138,32 +149,37 @@ class Footprint:
 
     Attributes
     ----------
-    halo : int
-        How far it looks, LR pixels.
+    halo : int or None
+        How far it looks, LR pixels; None: over the whole image.
     bytes_per_pixel : int
         Memory that it takes per LR pixel of a window.
     """
 
-    halo: int
+    halo: int | None
     bytes_per_pixel: int
 
 
-def footprint(card: Card) -> Footprint:
-    """Read off a model's architecture what its network needs; no weights are loaded."""
-    return _footprint(card.to_json())
+def footprint(model: ModelInfo | Model) -> Footprint:
+    """Read off a model's architecture what its network needs; no weights are loaded.
+
+    Raises
+    ------
+    InputError
+        If the file has changed into none, or its card does not describe its weights.
+    """
+    return _footprint(model.path, model.path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
-def _footprint(card_json: str) -> Footprint:
+def _footprint(path: Path, modified: int) -> Footprint:
     from napari_srgan.engine.window import bytes_per_pixel
-    from napari_srgan.models.architectures.receptive_field import halo
     from napari_srgan.models.architectures.rewrite import for_inference
-    from napari_srgan.models.file import build_network
+    from napari_srgan.models.file import untrained
 
-    # Not on the meta device: drawing weights and folding a batch norm there import torch._dynamo,
-    # whose LLVM clashes with that of Mesa and ends napari.
-    network = for_inference(build_network(Card.from_json(card_json)))
-    return Footprint(halo(network), bytes_per_pixel(network))
+    # Not on the meta device: folding a batch norm there imports torch._dynamo, whose LLVM clashes
+    # with that of Mesa and ends napari.
+    network = untrained(path)
+    return Footprint(network.halo, bytes_per_pixel(for_inference(network)))
 
 
 def preflight(stack: Stack, options: RestoreOptions) -> Preflight:
@@ -218,9 +234,10 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
     device = resolve_device(options.device)
     intensity = _intensity(stack, options)
     tile, tiles = ahead.tiles(device)
-    needs = footprint(card)
+    needs = footprint(ahead.model)
     _refuse_invalid(stack, options, region, tiles)
     largest = max(t.read_pixels for t in tiles)
+    _refuse_large(ahead, needs.halo, largest * needs.bytes_per_pixel, device)
     plane = min(stack.height * stack.width, sum(t.read_pixels for t in tiles))
     warnings = _warnings(stack, intensity, card, options.anonymise)
     if options.precision not in ("auto", "float32", native_low_precision(device)):
@@ -250,6 +267,23 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
         + _projection_memory(stack, options, region, scale),
         warnings=tuple(warnings),
     )
+
+
+def _refuse_large(ahead: Preflight, halo: int | None, needed: int, device: torch.device) -> None:
+    """Refuse tiles that take more memory than is free, if they were not chosen by what is free."""
+    tile = ahead.options.tile
+    if checked_tile(tile) is None and halo is not None:
+        return
+    free = free_memory(device)
+    if needed <= free:
+        return
+    amount = f"take {needed / 1e9:.3g} GB on {device}, where {free / 1e9:.3g} GB are free"
+    if halo is None:
+        raise InputError(
+            f"The model {ahead.model.card.name} sees each plane whole, which would {amount}; save "
+            "a part of the image as a file of its own, or take another model."
+        )
+    raise InputError(f"Tiles of {tile} px would {amount}; give a smaller --tile, or auto.")
 
 
 def _projection_memory(

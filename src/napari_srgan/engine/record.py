@@ -23,8 +23,9 @@ import platformdirs
 
 from napari_srgan import __version__
 from napari_srgan.errors import InputError, OutputExists
-from napari_srgan.image.geometry import Scale, as_scale, plain_scale, times_text
+from napari_srgan.image.geometry import Scale, plain_scale, times_text
 from napari_srgan.image.intensity import Intensity
+from napari_srgan.io import schema
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.trust.back_projection import ProjectionFinding
 from napari_srgan.trust.consistency import LEGEND, ConsistencyFinding, percent
@@ -90,7 +91,7 @@ class Record:
     transform, precision, device, backend : str
         As used, not as asked for: never ``auto``.
     tile : int
-        Side of a tile's interior in LR pixels.
+        Side of a tile's interior in LR pixels; 0 if planes were computed whole.
     scale : (int, int)
         How many times finer the result is in Y and X.
     region : dict of axis letter to (start, stop), or None
@@ -188,21 +189,28 @@ class Record:
 def _read(name: str, value: Any) -> Any:
     """Return a stored value as its field wants it, None if it is something else."""
     try:
-        if name == "scale":
-            return as_scale(value)
-        if name in ("intensity_lo", "intensity_hi"):
-            return tuple(float(v) for v in value)
-        if name == "region":
-            return {str(axis): (int(a), int(b)) for axis, (a, b) in value.items()}
-        if name == "consistency":
-            return ConsistencyFinding.of(value)
-        if name == "back_projection":
-            return ProjectionFinding.of(value)
-        if name == "tile":
-            return int(value)
-    except (AttributeError, TypeError, ValueError):
+        read: schema.Reader[Any] = _FIELDS.get(name, schema.prose)
+        return read(value)
+    except ValueError:
         return None
-    return value if isinstance(value, str) else None
+
+
+def _region(value: Any) -> dict[str, tuple[int, int]]:
+    read = schema.several(schema.whole(0, 2**63 - 1), 2)
+    ends = {schema.line(axis): read(v) for axis, v in schema.mapping(value).items()}
+    return {axis: (start, stop) for axis, (start, stop) in ends.items()}
+
+
+_FIELDS: Mapping[str, schema.Reader[Any]] = {
+    # The others are text.
+    "scale": schema.scale,
+    "intensity_lo": schema.several(schema.number),
+    "intensity_hi": schema.several(schema.number),
+    "region": _region,
+    "consistency": ConsistencyFinding.of,
+    "back_projection": ProjectionFinding.of,
+    "tile": schema.whole(0, 2**63 - 1),
+}
 
 
 def methods_text(record: Record) -> str:
@@ -245,10 +253,13 @@ def methods_text(record: Record) -> str:
         text += f" Only a part of the stack was processed (pixel indices of the input: {parts})."
     if record.precision:
         by = " by OpenVINO" if record.backend == "openvino" else ""
-        text += (
-            f" The network was evaluated in {record.precision} arithmetic{by}, in tiles that "
-            "overlap by its receptive field, so that tiling does not alter the result."
-        )
+        text += f" The network was evaluated in {record.precision} arithmetic{by}"
+        if record.tile:
+            text += (
+                ", in tiles that overlap by its receptive field, so that tiling does not alter the "
+                "result"
+            )
+        text += "."
     text += _trust_text(record)
     return (
         f"{text} Fine detail in super-resolved images is estimated by a neural network and not "

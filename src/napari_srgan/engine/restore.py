@@ -45,8 +45,10 @@ class PlanePlan:
         How many times Y and X grow.
     tiles : tuple of Tile
         In reading order.
-    tile, halo : int
-        Largest side of an interior, and what is read around it, LR pixels.
+    tile : int
+        Largest side of an interior, LR pixels.
+    halo : int or None
+        What is read around it; None: the whole plane, of which there is one tile.
     intensity : Intensity
     fill_invalid : bool
         Fill NaN and infinities and put them back, instead of refusing them.
@@ -58,7 +60,7 @@ class PlanePlan:
     scale: Scale
     tiles: tuple[Tile, ...]
     tile: int
-    halo: int
+    halo: int | None
     intensity: Intensity
     fill_invalid: bool = False
 
@@ -278,7 +280,7 @@ def restore_plane(
 
 
 def plan_plane(
-    height: int, width: int, scale: Scale, halo: int, tile: int, dtype: Any = np.float32
+    height: int, width: int, scale: Scale, halo: int | None, tile: int, dtype: Any = np.float32
 ) -> PlanePlan:
     """Plan planes whose values are the network's own, in [0, 1].
 
@@ -288,7 +290,7 @@ def plan_plane(
         Of a plane, LR pixels.
     scale : (int, int)
     halo, tile : int
-        LR pixels; see `tiles.plan_tiles`.
+        LR pixels; a halo may be None. See `tiles.plan_tiles`.
     dtype : dtype
         Of the values.
     """

@@ -267,7 +267,7 @@ class _Run:
             precision=self.precision,
             device=str(self.device),
             backend=self.backend,
-            tile=self.limit,
+            tile=0 if plan.halo is None else self.limit,
             scale=plan.scale,
             region=None if whole else plan.region,
             consistency=None if self._meter is None else self._meter.finding(),
@@ -338,6 +338,12 @@ class _Run:
         """Go on with smaller tiles, then on the CPU, when a tile of this side did not fit."""
         import torch
 
+        if self.plan.halo is None:
+            raise InputError(
+                f"The model {self.plan.card.name} sees each plane whole, and the memory of "
+                f"{self.device} does not suffice for that; save a part of the image as a file of "
+                "its own, or take another model or device."
+            )
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         if side > SMALLEST_TILE:

@@ -94,7 +94,7 @@ def plan_tiles(
     height: int,
     width: int,
     interior: int,
-    halo: int,
+    halo: int | None,
     rows: tuple[int, int] | None = None,
     cols: tuple[int, int] | None = None,
 ) -> tuple[Tile, ...]:
@@ -106,8 +106,8 @@ def plan_tiles(
         Size of the whole plane, LR pixels.
     interior : int
         Largest side of an interior, LR pixels.
-    halo : int
-        Pixels around the interior that the network sees.
+    halo : int or None
+        Pixels around the interior that the network sees; None: all of the plane.
     rows, cols : (int, int), optional
         The region, half-open; the whole plane without. Windows reach beyond it, since a pixel
         of a region must come out as it does in the whole.
@@ -117,6 +117,7 @@ def plan_tiles(
     tuple of Tile
         In reading order.
     """
+    halo = max(height, width) if halo is None else halo
     if interior < 1 or halo < 0:
         raise ValueError(f"tiles need an interior >= 1 and a halo >= 0, not {interior} and {halo}")
     rows, cols = rows or (0, height), cols or (0, width)
@@ -134,7 +135,7 @@ def plan_tiles(
     )  # fmt: skip
 
 
-def split(tile: Tile, height: int, width: int, halo: int, interior: int) -> tuple[Tile, ...]:
+def split(tile: Tile, height: int, width: int, halo: int | None, interior: int) -> tuple[Tile, ...]:
     """Cut a tile that did not fit in memory into smaller ones that give the same pixels."""
     return plan_tiles(height, width, interior, halo, (tile.y0, tile.y1), (tile.x0, tile.x1))
 
@@ -142,7 +143,7 @@ def split(tile: Tile, height: int, width: int, halo: int, interior: int) -> tupl
 def auto_tile(
     device: torch.device,
     per_pixel: int,
-    halo: int,
+    halo: int | None,
     height: int,
     width: int,
     region: Mapping[str, tuple[int, int]] | None = None,
@@ -154,8 +155,8 @@ def auto_tile(
     device : torch.device
     per_pixel : int
         Bytes that the network takes per LR pixel of a window.
-    halo : int
-        LR pixels around the interior.
+    halo : int or None
+        LR pixels around the interior; None: there can only be one tile.
     height, width : int
         Size of a plane, LR px.
     region : mapping, optional
@@ -176,6 +177,8 @@ def auto_tile(
     rows, cols = (region or {}).get("Y", (0, height)), (region or {}).get("X", (0, width))
     side = max(rows[1] - rows[0], cols[1] - cols[0])
     (whole,) = plan_tiles(height, width, side, halo, rows, cols)
+    if halo is None:
+        return max(side, SMALLEST_TILE)
     if whole.read_pixels * per_pixel <= budget and side <= most:
         return max(side, SMALLEST_TILE)
     quick = math.isqrt(budget // per_pixel) - 2 * halo

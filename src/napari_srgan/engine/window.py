@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_srgan.engine.backends import Backend, build
-from napari_srgan.models.architectures.receptive_field import finer, halo
+from napari_srgan.models.architectures.receptive_field import finer
 from napari_srgan.models.architectures.rewrite import RowStrips, for_inference
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class WindowNetwork:
     Attributes
     ----------
     scale : (int, int)
-    halo : int
-        How far it looks, LR pixels.
+    halo : int or None
+        How far it looks, LR pixels; None: over the whole image.
     bytes_per_pixel : int
         Memory that it takes per LR pixel of a window.
     """
@@ -65,9 +65,8 @@ class WindowNetwork:
         self.device, self.precision, self.backend = device, precision, backend
         self.scale = network.scale
         self._network = network
-        form = for_inference(network)
-        self.halo = halo(form)
-        self.bytes_per_pixel = bytes_per_pixel(form)
+        self.halo = network.halo
+        self.bytes_per_pixel = bytes_per_pixel(for_inference(network))
         self._chosen = build(backend, network, device, precision)
 
     def __call__(self, unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:

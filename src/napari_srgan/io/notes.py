@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from napari_srgan.image.units import PIXEL, convert
+from napari_srgan.io import schema
 from napari_srgan.io.calibration import Calibration
 from napari_srgan.io.output import OutputSpec
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 KEY = "napari_srgan"
 NAMESPACE = "napari-srgan"
 """Namespace of the annotation in OME-XML."""
+_LEVELS = schema.DEEPEST - 2  # the notes themselves, and what a format wraps them in
 
 
 def notes_for(spec: OutputSpec, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -53,12 +55,38 @@ def to_text(notes: Mapping[str, Any]) -> str:
 
 
 def from_text(text: object) -> dict[str, Any] | None:
-    """Read what `to_text` wrote; None if it is anything else."""
+    """Read what `to_text` wrote; None if it is anything else, or beyond the bounds of `schema`.
+
+    Returns
+    -------
+    dict or None
+        ``metadata``, a dictionary, and ``layout`` if every field of it is what it must be.
+    """
     try:
-        notes = json.loads(text) if isinstance(text, (str, bytes)) else text
+        value = schema.from_json(text) if isinstance(text, str | bytes) else schema.bounded(text)
+        notes = schema.fields_of(value, {"metadata": schema.mapping})
     except ValueError:
         return None
-    return notes if isinstance(notes, dict) else None
+    try:
+        return notes | {"layout": schema.fields_of(value.get("layout"), _LAYOUT, _LAYOUT)}
+    except ValueError:
+        return notes
+
+
+def _scale(value: Any) -> float:
+    scale = schema.number(value)
+    if scale == 0:
+        raise ValueError("must not be 0")
+    return scale
+
+
+_LAYOUT: Mapping[str, schema.Reader[Any]] = {
+    "axes": schema.line,
+    "shape": schema.several(schema.whole(1, 2**40)),
+    "scale": schema.several(_scale),
+    "translate": schema.several(schema.number),
+    "units": schema.several(schema.line),
+}
 
 
 def to_info(notes: Mapping[str, Any]) -> str:
@@ -100,11 +128,11 @@ def valid_layout(
     stated : Calibration or None
         The file's own calibration; None if its format has no place for one.
     """
-    layout = (notes or {}).get("layout")
-    if not isinstance(layout, dict):
+    layout: dict[str, Any] | None = (notes or {}).get("layout")
+    if layout is None:
         return None
     try:
-        letters = str(layout["axes"])
+        letters = layout["axes"]
         noted = dict(zip(letters, layout["shape"], strict=True))
         plain = letters.replace("S", "")
         scale = dict(zip(plain, layout["scale"], strict=True))
@@ -113,22 +141,25 @@ def valid_layout(
         same = _long(noted) == _long(dict(zip(axes, shape, strict=True)))
         if same and stated is not None:
             same = all(
-                _agrees(stated, a, float(scale[a]), float(translate[a]), str(units[a]))
-                for a in "ZYX"
-                if a in scale
+                _agrees(stated, a, scale[a], translate[a], units[a]) for a in "ZYX" if a in scale
             )
-    except (KeyError, TypeError, ValueError):
+    except ValueError:  # not as many as there are axes
         return None
     return layout if same else None
 
 
-def jsonable(value: Any) -> Any:
-    """Keep of nested metadata what JSON can hold; numpy scalars become numbers."""
+def jsonable(value: Any, levels: int = _LEVELS) -> Any:
+    """Keep of nested metadata what JSON can hold and `from_text` reads again.
+
+    Numpy scalars become numbers, and what lies deeper than so many levels becomes None.
+    """
+    if isinstance(value, (Mapping, list, tuple)) and not levels:
+        return None
     if isinstance(value, Mapping):
-        pairs = {str(k): jsonable(v) for k, v in value.items()}
+        pairs = {str(k): jsonable(v, levels - 1) for k, v in value.items()}
         return {k: v for k, v in pairs.items() if v is not None or value.get(k) is None}
     if isinstance(value, (list, tuple)):
-        return [jsonable(v) for v in value]
+        return [jsonable(v, levels - 1) for v in value]
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from napari_srgan.image.geometry import Scale, as_scale, plain_scale
+from napari_srgan.image.geometry import Scale, plain_scale
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import convert
+from napari_srgan.io import schema
 
 Role = Literal["fidelity", "perceptual", "restoration"]
 ROLES: tuple[Role, ...] = ("fidelity", "perceptual", "restoration")
@@ -99,26 +100,12 @@ class Card:
         Raises
         ------
         ValueError
-            If the text is no JSON object, lacks a required key, or states a scale, role or pixel
-            size that is none.
+            If the text is no JSON object, lacks a required key, or a value is not what its key
+            stands for.
         """
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError("the card is not a JSON object")
-        known = {f.name for f in fields(cls)}
-        values = {k: v for k, v in values.items() if k in known}
-        for key in ("trained_on", "validation"):
-            values[key] = tuple(values.get(key, ()))
-        try:
-            values["scale"] = as_scale(values["scale"])
-            if values.get("pixel_size") is not None:
-                y, x = (float(v) for v in values["pixel_size"])
-                values["pixel_size"] = (y, x)
-            if values.setdefault("role", _implied_role(values)) not in ROLES:
-                raise ValueError(f"the role {values['role']!r} is not known")
-            return cls(**values)
-        except (TypeError, KeyError) as error:
-            raise ValueError("the card is not complete") from error
+        values = schema.fields_of(schema.from_json(text), _FIELDS, _REQUIRED)
+        values.setdefault("role", _implied_role(values))
+        return cls(**values)
 
 
 def _implied_role(values: Mapping[str, Any]) -> Role:
@@ -128,6 +115,71 @@ def _implied_role(values: Mapping[str, Any]) -> Role:
     training = values.get("training")
     phase = training.get("phase") if isinstance(training, Mapping) else None
     return "perceptual" if phase == "adversarial" else "fidelity"
+
+
+def _name(value: Any) -> str:
+    """Read a model's name, of which names of files are made."""
+    name = schema.line(value)
+    if not name or set(name) & set("/\\"):
+        raise ValueError(f"must be a name without slashes, not {schema.shown(value)}")
+    return name
+
+
+def _pixel_size(value: Any) -> tuple[float, float]:
+    y, x = schema.several(schema.number, 2)(value)
+    if min(y, x) <= 0:
+        raise ValueError(f"must be two lengths above 0, not {schema.shown(value)}")
+    return y, x
+
+
+def _parameters(value: Any) -> dict[str, Any]:
+    return {schema.line(k): schema.scalar(v) for k, v in schema.mapping(value).items()}
+
+
+def _range(value: Any) -> list[float]:
+    low, high = schema.several(schema.number, 2)(value)
+    if not 0 <= low <= high:
+        raise ValueError(f"must be a range from 0 up, not {schema.shown(value)}")
+    return [low, high]
+
+
+def _training(value: Any) -> dict[str, Any]:
+    return schema.mapping(value) | schema.fields_of(value, _TRAINING)
+
+
+def _figures(value: Any) -> dict[str, Any]:
+    """Read an entry of the validation: its figures and texts; null where one is not defined."""
+    known = schema.mapping(value).items()
+    return {k: schema.scalar(v) for k, v in known if not isinstance(v, dict | list)}
+
+
+_REQUIRED = ("name", "architecture", "parameters", "channels", "scale")
+_FIELDS: Mapping[str, schema.Reader[Any]] = {
+    "name": _name,
+    "architecture": schema.line,
+    "parameters": _parameters,
+    "channels": schema.whole(1, 64),
+    "scale": schema.scale,
+    "role": schema.one_of(ROLES),
+    "purpose": schema.prose,
+    "degradation": schema.line,
+    "pixel_size": schema.optional(_pixel_size),
+    "trained_on": schema.several(schema.prose),
+    "training": _training,
+    "validation": schema.several(_figures),
+    "limits": schema.prose,
+    "date": schema.line,
+    "tool_version": schema.line,
+}
+_TRAINING: Mapping[str, schema.Reader[Any]] = {
+    # What others than the reader of a card go by.
+    "blur": _range,
+    "speckle": _range,
+    "noise": _range,
+    "flips": schema.line,
+    "init": schema.prose,
+    "phase": schema.line,
+}
 
 
 def micrometres(stack: Stack) -> tuple[float, float] | None:

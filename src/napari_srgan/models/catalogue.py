@@ -28,6 +28,7 @@ __all__ = [
     "model_for",
     "read_card",
     "save_model",
+    "skipped_models",
     "user_folder",
 ]
 
@@ -56,18 +57,33 @@ def user_folder() -> Path:
 def list_models() -> list[ModelInfo]:
     """Return the bundled models and the user's own; the bundled ones come first.
 
-    A damaged file in the user's folder is left out here; loading it by name says what is
-    wrong with it. A bundled name is never taken over by a user's file.
+    A damaged file in the user's folder is left out here; `skipped_models` says what is wrong with
+    it. A bundled name is never taken over by a user's file; of several files with one name, that
+    which is called so counts.
     """
+    return _look()[0]
+
+
+def skipped_models() -> list[str]:
+    """Say of each model file of the user's folder that cannot be listed why not, in a sentence."""
+    return _look()[1]
+
+
+def _look() -> tuple[list[ModelInfo], list[str]]:
+    """Read the cards of both folders, and the reasons against those that cannot be read."""
     found: dict[str, ModelInfo] = {}
+    skipped: list[str] = []
     for folder in (WEIGHTS, user_folder()):
         for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []:
             try:
                 card = read_card(path)
-            except InputError:
+            except InputError as error:
+                skipped.append(str(error))
                 continue
-            found.setdefault(card.name, ModelInfo(card, path, folder == WEIGHTS))
-    return list(found.values())
+            known = found.get(card.name)
+            if known is None or (not known.bundled and path.stem == card.name):
+                found[card.name] = ModelInfo(card, path, folder == WEIGHTS)
+    return list(found.values()), skipped
 
 
 def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:

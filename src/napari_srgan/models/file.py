@@ -7,13 +7,14 @@ A file is data only: nothing in it can execute. The card lies in its header as J
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_srgan.errors import InputError
+from napari_srgan.io import schema
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.models.architectures import ARCHITECTURES, build
 from napari_srgan.models.card import Card
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".safetensors"
 _KEY = "napari_srgan"
+_LARGEST_HEADER = 2**20  # bytes: some 10,000 weights, ten times as many as RRDBNet's
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8}  # I64: batch norm counts steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,23 @@ class Model:
     path: Path
 
 
+Shapes = dict[str, tuple[int, ...]]
+"""Of the weights, by their names."""
+
+
 def read_card(path: Path) -> Card:
     """Read the card from a file's header.
 
     Raises
     ------
     InputError
-        If the file is not a model of this program.
+        If the file is not a model of this program, or smaller than the weights that it lists.
     """
+    return _read_header(path)[0]
+
+
+def _read_header(path: Path) -> tuple[Card, Shapes]:
+    """Read the card, and what the weights are called and shaped; no weight is read."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -71,19 +83,46 @@ def read_card(path: Path) -> Card:
                 )
             if not is_safetensors:
                 raise ValueError("no safetensors header")
+            if length > _LARGEST_HEADER:
+                raise ValueError(f"its header is longer than {_LARGEST_HEADER} bytes")
             file.seek(8)
-            header = json.loads(file.read(length))
-        return Card.from_json(header["__metadata__"][_KEY])
-    except KeyError as error:
-        raise InputError(
-            f"{path.name} holds weights without a card, so it is not a napari-srgan model."
-        ) from error
-    except (OSError, ValueError, TypeError) as error:
+            header = schema.mapping(schema.from_json(file.read(length)))
+        metadata = header.pop("__metadata__", None)
+        if not isinstance(metadata, dict) or not isinstance(metadata.get(_KEY), str):
+            raise InputError(
+                f"{path.name} holds weights without a card, so it is not a napari-srgan model."
+            )
+        try:
+            card = Card.from_json(metadata[_KEY])
+        except ValueError as error:
+            raise ValueError(f"in its card, {error}") from None
+        return card, _shapes(header, size - 8 - length)
+    except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
             f"{path.name} is not a model file of napari-srgan, or is damaged ({error})."
         ) from error
+
+
+def _shapes(header: dict[str, Any], size: int) -> Shapes:
+    """Read the shapes of all weights; ValueError if they need more than so many bytes."""
+    read: dict[str, schema.Reader[Any]] = {
+        "dtype": schema.one_of(_BYTES),
+        "shape": schema.several(schema.whole(1, 2**40)),
+        "data_offsets": schema.several(schema.whole(0, size), 2),
+    }
+    shapes: Shapes = {}
+    for name, about in header.items():
+        try:
+            found = schema.fields_of(about, read, read)
+        except ValueError as error:
+            raise ValueError(f"of its weight {schema.shown(name)}, {error}") from None
+        shapes[name] = found["shape"]
+        size -= _BYTES[found["dtype"]] * math.prod(found["shape"])
+        if size < 0:
+            raise ValueError("the file is smaller than the weights that it lists")
+    return shapes
 
 
 def build_network(card: Card) -> Generator:
@@ -101,11 +140,37 @@ def build_network(card: Card) -> Generator:
         )
     try:
         network = build(card.architecture, card.parameters)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The card of {card.name} describes no valid network: {error}") from error
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][: schema.LONGEST]
+        raise InputError(f"The card of {card.name} describes no valid network: {reason}") from error
     if (network.channels, network.scale) != (card.channels, card.scale):
         raise InputError(f"The card of {card.name} contradicts its own network parameters.")
     return network
+
+
+def untrained(path: Path) -> Generator:
+    """Build the network of a model file with random weights.
+
+    Its card is held against the names and shapes of the weights in the file first, so that no more
+    is built than the file holds.
+
+    Raises
+    ------
+    InputError
+        If the file is no model, or its card does not describe its weights.
+    """
+    from napari_srgan.models.architectures.outline import outline
+
+    card, shapes = _read_header(path)
+    with outline(len(shapes)):
+        described = {k: tuple(v.shape) for k, v in build_network(card).state_dict().items()}
+    if described != shapes:
+        other = next(k for k in sorted(described | shapes) if described.get(k) != shapes.get(k))
+        raise InputError(
+            f"The model file {path.name} is damaged: its weights are not those that its card "
+            f"describes ({schema.shown(other)} differs)."
+        )
+    return build_network(card)
 
 
 def save_model(path: str | Path, network: nn.Module, card: Card) -> Path:
@@ -163,8 +228,7 @@ def _load(version: _Version) -> Model:
     from safetensors.torch import load_file
 
     path = version.path
-    card = read_card(path)
-    network = build_network(card)
+    card, network = read_card(path), untrained(path)
     try:
         weights = load_file(path)
         # Weights may be stored in float16 for size; the network computes in float32.
@@ -172,6 +236,7 @@ def _load(version: _Version) -> Model:
         network.load_state_dict(weights)
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0].rsplit("header: ", 1)[-1].rstrip(":")
+        reason = reason[: schema.LONGEST]
         raise InputError(f"The model file {path.name} is damaged: {reason}.") from error
     if not all(torch.isfinite(v).all() for v in weights.values() if v.is_floating_point()):
         raise InputError(f"The model file {path.name} is damaged: some weights are not finite.")

@@ -8,7 +8,7 @@ smallest change).
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +19,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale
 from napari_srgan.image.intensity import Intensity, to_dtype
 from napari_srgan.image.stack import EXACT_INTEGER
+from napari_srgan.io import schema
 from napari_srgan.trust.consistency import excluded_pixels, six_digits
 from napari_srgan.trust.operators import Operator
 from napari_srgan.trust.shrinking import Shrinking
@@ -82,18 +83,20 @@ class ProjectionFinding:
     iterations: int
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """Read the entry of a record; TypeError or AttributeError if it is none."""
-        found = {
-            key: None if values.get(key) is None else float(values[key])
-            for key in ("rmse_percent", "max_percent", "max_residual")
+    def of(cls, values: Any) -> Self:
+        """Read the entry of a record; ValueError if it is none."""
+        measured = schema.optional(schema.number)
+        readers: dict[str, schema.Reader[Any]] = {
+            "degradation": schema.line,
+            "rmse_percent": measured,
+            "max_percent": measured,
+            "max_residual": measured,
+            "within_rounding": bool,
+            "iterations": schema.whole(0, 10**6),
         }
-        return cls(
-            degradation=str(values.get("degradation", "")),
-            within_rounding=bool(values.get("within_rounding", True)),
-            iterations=int(values.get("iterations", 0)),
-            **found,
-        )
+        unknown = {"rmse_percent": None, "max_percent": None, "max_residual": None}
+        rest = {"degradation": "", "within_rounding": True, "iterations": 0}
+        return cls(**{**unknown, **rest, **schema.fields_of(values, readers)})
 
 
 class ProjectionSums:

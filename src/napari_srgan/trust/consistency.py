@@ -7,7 +7,6 @@ gathered by `meter` while the tiles are made.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text, times_text
 from napari_srgan.image.intensity import Intensity
+from napari_srgan.io import schema
 from napari_srgan.trust.operators import CONSISTENCY, Operator
 from napari_srgan.trust.shrinking import shrinking
 
@@ -73,16 +73,19 @@ class ConsistencyFinding:
     legend: str
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """Read the entry of a record; TypeError or AttributeError if it is none."""
-        rmse, largest = values.get("rmse_percent"), values.get("max_percent")
-        return cls(
-            kind=str(values.get("kind", CONSISTENCY)),
-            degradation=str(values.get("degradation", "")),
-            rmse_percent=None if rmse is None else float(rmse),
-            max_percent=None if largest is None else float(largest),
-            legend=str(values.get("legend", "")),
-        )
+    def of(cls, values: Any) -> Self:
+        """Read the entry of a record; ValueError if it is none."""
+        measured = schema.optional(schema.number)
+        readers: dict[str, schema.Reader[Any]] = {
+            "kind": schema.line,
+            "degradation": schema.line,
+            "rmse_percent": measured,
+            "max_percent": measured,
+            "legend": schema.prose,
+        }
+        unknown = {"rmse_percent": None, "max_percent": None}
+        texts = {"kind": CONSISTENCY, "degradation": "", "legend": ""}
+        return cls(**{**unknown, **texts, **schema.fields_of(values, readers)})
 
 
 def consistency(

@@ -10,7 +10,7 @@ from superqt.utils import signals_blocked
 
 from napari_srgan._gui.parts.widgets import DropDown, Message, button, column
 from napari_srgan.errors import InputError
-from napari_srgan.models.catalogue import list_models, model_for
+from napari_srgan.models.catalogue import list_models, model_for, skipped_models
 
 if TYPE_CHECKING:
     from napari_srgan.models.catalogue import ModelInfo
@@ -68,8 +68,19 @@ class ModelPicker(QWidget):
                 self.box.addItem(text, info.card.name)
                 tip = f"{info.card.purpose}\n{info.path}"
                 self.box.setItemData(self.box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            self._warn(skipped_models())
             self.box.choose(chosen)
         self._explain()
+
+    def _warn(self, reasons: list[str]) -> None:
+        """Name the files that cannot be listed in an entry that cannot be chosen."""
+        if not reasons:
+            return
+        files = "1 model file is" if len(reasons) == 1 else f"{len(reasons)} model files are"
+        self.box.addItem(f"{files} left out", None)
+        last = self.box.count() - 1
+        self.box.setItemData(last, "\n".join(reasons), Qt.ItemDataRole.ToolTipRole)
+        self.box.model().item(last).setEnabled(False)
 
     def info(self, rgb: bool) -> ModelInfo:
         """The catalogue's entry of the chosen model.

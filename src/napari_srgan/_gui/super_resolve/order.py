@@ -187,8 +187,8 @@ def preview_orders(
     models = [model_for(name, layer.rgb) for name in names]
     device = device_name(str(settings["device"]), devices)
     slowest = min(speeds.of(m.card.name, device) for m in models)
-    # What a halo is, is known as soon as torch is there.
-    halo = max(footprint(m.card).halo for m in models) if devices else 0
+    # What a halo is, is known as soon as torch is there; without one, the area costs nothing more.
+    halo = max(footprint(m).halo or 0 for m in models) if devices else 0
     area = preview_area(view, preview_pixels(slowest, len(models), halo))
     region = region_for(stack.sizes, view, "view", area=area)
     return tuple(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from napari_srgan.image.geometry import Scale
-from napari_srgan.models.architectures.receptive_field import finer
+from napari_srgan.models.architectures.receptive_field import finer, halo
 
 STAGES = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
 """By how much each stage of up-sampling makes the grid finer, for every scale."""
@@ -20,8 +20,8 @@ class Generator(nn.Module):
     """A network that super-resolves: (N, C, Y, X) in [0, 1] to (N, C, sy * Y, sx * X).
 
     A head, a body with a skip over it, up-sampling in stages, and a tail. How far it looks is read
-    off its modules (`receptive_field.halo`); one with a module whose reach is not known there,
-    such as attention over the whole image, cannot be computed in tiles and is refused.
+    off its modules (`receptive_field.halo`), and one with a module whose reach is not known there
+    is refused, unless it says that it is `unbounded`.
 
     Parameters
     ----------
@@ -43,6 +43,9 @@ class Generator(nn.Module):
         What the body consists of: residual branches, whose convolutions start small.
     sees_image : bool
         Whether what follows the body sees the image too, as its first channels.
+    unbounded : bool
+        Of the class: whether a pixel of the result depends on the whole image, as with attention
+        over all of it. Planes are then restored whole and never in tiles.
 
     Raises
     ------
@@ -56,9 +59,12 @@ class Generator(nn.Module):
     tail: nn.Module
     block: ClassVar[type[nn.Module]]
     sees_image: ClassVar[bool] = False
+    unbounded: ClassVar[bool] = False
 
     def __init__(self, channels: int, scale: int, *sizes: int) -> None:
         super().__init__()
+        if not all(type(n) is int for n in (channels, scale, *sizes)):
+            raise ValueError("Channels, blocks, features and scale must be whole numbers.")
         if scale not in STAGES:
             raise ValueError(f"The scale must be one of {tuple(STAGES)}, not {scale}.")
         if min(channels, *sizes) < 1:
@@ -84,6 +90,11 @@ class Generator(nn.Module):
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Compute what head and body give, on the grid of the input."""
         return features(self.head, self.body, x, self.sees_image)
+
+    @property
+    def halo(self) -> int | None:
+        """How far beyond its own position a pixel looks, LR pixels; None if it is `unbounded`."""
+        return None if self.unbounded else halo(self)
 
     def fine_for_inference(self) -> nn.Module:
         """Return what follows the body, rewritten to be fast; may take the modules over."""

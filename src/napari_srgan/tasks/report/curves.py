@@ -15,6 +15,7 @@ from typing import Any
 
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from napari_srgan.measure.frc import FRC
 
@@ -139,6 +140,8 @@ def _legend(axes: Any) -> None:
 def _svg(figure: Any, title: str) -> str:
     """Write a figure as an element of HTML, with names of its own and without metadata."""
     buffer = io.BytesIO()
+    for label in figure.findobj(Text):
+        label.set_parse_math(False)  # a name with dollars is no formula
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     text = buffer.getvalue().decode("utf-8")

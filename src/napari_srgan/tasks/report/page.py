@@ -67,7 +67,7 @@ def write_page(steps: Work[Content], path: Path, overwrite: bool) -> Work[Conten
     """
     with whole_file(path, overwrite, THERE_FOR_COMMANDS) as partial:
         content = yield from steps
-        partial.write_text(page(content), encoding="utf-8", newline="\n")
+        partial.write_text(page(content), encoding="utf-8", errors="backslashreplace", newline="\n")
     return content
 
 
