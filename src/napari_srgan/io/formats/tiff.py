@@ -32,7 +32,12 @@ from napari_srgan.io.formats.tiff_array import (
     can_decode,
     listening,
 )
-from napari_srgan.io.formats.tiff_claims import check_ome, check_size, count_pages
+from napari_srgan.io.formats.tiff_claims import (
+    check_micromanager,
+    check_ome,
+    check_size,
+    count_pages,
+)
 from napari_srgan.io.notes import read_notes, valid_layout
 
 TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
@@ -95,6 +100,7 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
             sources = [source]
             if tif.is_ome and tif.ome_metadata:
                 sources += check_ome(tif.ome_metadata, source, pages, tif.pages.first.size)
+            check_micromanager(tif, source)
             return _from_series(tif, sources, axes)
         except InputError:
             raise

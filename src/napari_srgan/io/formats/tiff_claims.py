@@ -1,7 +1,7 @@
 """What a TIFF file claims, held against what is there before tifffile believes it.
 
-tifffile follows a chain of pages wherever it leads, makes a list of as many planes as the OME-XML
-names, and opens any file that it names.
+tifffile follows a chain of pages wherever it leads, makes a list of as many planes as OME-XML or an
+index names, and opens any file that they name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
+
+import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.io.formats.source import Source
@@ -114,9 +117,9 @@ def check_ome(xml: str, source: Source, pages: int, pixels: int) -> list[Source]
         sizes = [int(image.attrib.get(f"Size{axis}", 1)) for axis in "XYZCT"]
         _check_planes(source, math.prod(sizes) // max(1, pixels), there)
         for data in _named(image, "TiffData"):
-            given = data.attrib.get("PlaneCount") or data.attrib.get("NumPlanes")
-            listed += int(given or (1 if "IFD" in data.attrib else there))
-            _check_planes(source, listed // 2, there)
+            count = data.attrib.get("PlaneCount") or data.attrib.get("NumPlanes")
+            listed += int(count or (1 if "IFD" in data.attrib else there))
+            _check_planes(source, listed, 2 * there)  # a plane may be in two images
     for annotation in root.iter():
         if "Along" in annotation.tag and "Start" in annotation.attrib:
             start, end, step = (
@@ -125,6 +128,41 @@ def check_ome(xml: str, source: Source, pages: int, pixels: int) -> list[Source]
             steps = (end - start) / step if step else math.inf
             _check_planes(source, steps, there)
     return siblings
+
+
+def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
+    """Hold the indices of a Micro-Manager file, in it or beside it, against what they index.
+
+    Raises
+    ------
+    InputError
+        If they name a file in another folder, or far more planes than they list.
+    """
+    if tif.is_mmstack:
+        settings = tif.micromanager_metadata or {}
+        index, summary = settings["IndexMap"], settings["Summary"]
+        lengths = [
+            max(int(last) + 1, int(summary.get(key, 1)))
+            for last, key in zip(
+                index[:, :4].max(axis=0), ("Channels", "Slices", "Frames", "Positions"), strict=True
+            )
+        ]
+        _check_planes(source, math.prod(lengths), len(index))
+    elif tif.is_ndtiff:
+        listed: dict[str, set[Any]] = {}
+        n = 0
+        for axes, name, *_ in tifffile.read_ndtiff_index(source.path.parent / "NDTiff.index"):
+            _beside(source, name)
+            n += 1
+            for axis, place in axes.items():
+                listed.setdefault(axis, set()).add(place)
+        spans = [
+            max(places) - min(places) + 1
+            if all(isinstance(p, int) for p in places)
+            else len(places)
+            for places in listed.values()
+        ]
+        _check_planes(source, math.prod(spans), n)
 
 
 def check_size(source: Source, compression: int, claimed: int, stored: int) -> None:
@@ -148,8 +186,8 @@ def check_size(source: Source, compression: int, claimed: int, stored: int) -> N
 def _check_planes(source: Source, named: float, there: int) -> None:
     if not named <= there + MOST_MISSING:
         raise InputError(
-            f"{source.name} names {named:.0f} planes, but has {there}; save it anew with those"
-            " that it has."
+            f"{source.name} names {named:.0f} planes, far more than there are; save it anew with"
+            " those that it has."
         )
 
 
