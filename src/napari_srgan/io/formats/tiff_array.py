@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from napari_srgan.errors import InputError
 from napari_srgan.io.formats.source import FileArray, Source, check_memory, read_block
@@ -282,7 +282,7 @@ class TiffArray(FileArray):
                 if image.width * image.height != key.imagewidth * key.imagelength:
                     raise ValueError("its pages are of several sizes")
                 page = np.asarray(image)
-        except (OSError, ValueError, EOFError, SyntaxError):
+        except (OSError, ValueError, EOFError, SyntaxError, Image.DecompressionBombError):
             page = np.empty(0)
         # Pillow turns what it has no mode for into something else, 16-bit colour into 8 bits
         if page.dtype.newbyteorder("=") != self._layout.dtype or page.size != math.prod(key.shape):
