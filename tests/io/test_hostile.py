@@ -200,7 +200,7 @@ def _touches(i, n, low, high):
 def test_no_file_of_another_folder_is_opened(tmp_path, where):
     (tmp_path / "private").mkdir()
     (tmp_path / "here").mkdir()
-    tifffile.imwrite(tmp_path / "private" / "x.tif", PIXELS)
+    tifffile.imwrite(tmp_path / "private" / "x.tif", PIXELS[0])
     name = where.format(tmp_path)
     path = tmp_path / "here" / "a.ome.tif"
     uuid = f'<UUID FileName="{name}">urn:uuid:22222222-2222-2222-2222-222222222222</UUID>'
@@ -402,3 +402,12 @@ def test_damaged_exif_is_one_sentence(tmp_path):
             open_stack(tmp_path / "a.jpg")
         except InputError as e:
             assert "a.jpg cannot be read" in str(e)
+
+
+def test_pixels_in_the_header_of_the_file_are_refused(tmp_path):
+    write_tiff(tmp_path / "a.tif", 24, bytes(576), 1)
+    content = (tmp_path / "a.tif").read_bytes()
+    entry = struct.pack("<HHI", 273, 4, 1)
+    at = content.index(entry) + len(entry)
+    (tmp_path / "a.tif").write_bytes(content[:at] + bytes(4) + content[at + 4 :])
+    refused(tmp_path / "a.tif", "cannot hold")

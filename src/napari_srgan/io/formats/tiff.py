@@ -256,7 +256,7 @@ def _located(
 ) -> tuple[list[Source], Pages]:
     """Say where the pixels lie; refuse a file that ends before they do."""
     key, name = series.keyframe, sources[0].name
-    if series.dataoffset is not None and not series.is_multifile:  # one block for all pages
+    if series.dataoffset and not series.is_multifile:  # one block for all pages
         end = series.dataoffset + n_pages * key.nbytes
         if end > sources[0].size:
             raise _cut_short(sources[0], end)

@@ -233,7 +233,8 @@ class TiffArray(FileArray):
                 here.append(slice(start - c, stop - c))
                 there.append(slice(start - a, stop - a))
             box[tuple(there)] = segment[tuple(here)]
-        box = box[np.ix_(*([i - a for i in p] for p, a in zip(parts, low, strict=True)))]
+        if any(p.step != 1 for p in parts):
+            box = box[np.ix_(*([i - a for i in p] for p, a in zip(parts, low, strict=True)))]
         return box.transpose([*layout.places, *(i for i in range(5) if i not in layout.places)])[
             (...,) + (0,) * (5 - len(layout.places))
         ]
