@@ -208,3 +208,9 @@ def test_linear_intensities_are_told_from_log_compressed_ones():
     display = np.clip((decibels + 10) / 60 * 255, 0, 255).astype(np.uint8)
     assert not looks_linear(Stack(display))
     assert not looks_linear(Stack(np.zeros((20, 20), np.uint16)))
+
+
+@pytest.mark.parametrize("mode", ["0:1e308", "-1e308:1e308", "-1e39:0"])
+def test_limits_that_float32_cannot_hold_are_refused(mode):
+    with pytest.raises(InputError, match="the largest value of float32"):
+        measure(Stack(np.zeros((9, 11), np.uint16)), mode)

@@ -8,12 +8,12 @@ and amplify empty planes. One per channel along C; one for red, green and blue t
 import re
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.memory import remembered
 from napari_srgan.image.sampling import sample, windows
 from napari_srgan.image.stack import EXACT_INTEGER, Stack
 
@@ -22,9 +22,9 @@ TRANSFORMS = "none, log or power:P"
 
 # Linear OCT spans some 40 dB between noise floor and brightest layers: log bends there.
 _LOG_FLOOR = 1e-4
+_FARTHEST = float(np.finfo(np.float32).max)
+"""Beyond it the span of a range, its transform, and what comes back from it may be no number."""
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-
-_MEASURED: WeakKeyDictionary[Stack, dict[tuple[str, str], "Intensity"]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,8 @@ def to_dtype(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
 def measure(stack: Stack, mode: str = "auto", transform: str = "none") -> Intensity:
     """Find the intensity range of a whole stack, once; a repeated call returns it at once.
 
+    That holds for the session also where a file is opened again, if it has not changed.
+
     Parameters
     ----------
     stack : Stack
@@ -156,19 +158,20 @@ def measure(stack: Stack, mode: str = "auto", transform: str = "none") -> Intens
     """
     mode, transform = str(mode).strip(), str(transform).strip()
     _check(mode, transform)
-    known = _MEASURED.setdefault(stack, {})
-    if (mode, transform) not in known:
-        ranges = [_range(stack, mode, channel) for channel in range(stack.n_channels)]
-        lo, hi = (tuple(float(v) for v in ends) for ends in zip(*ranges, strict=True))
-        # A constant channel (a black one, say) never meets the network: any range will do.
-        unfit = [high for low, high in ranges if high <= 0 and low < high]
-        if transform == "log" and unfit:
-            raise InputError(
-                f"{stack.name}: the log transform needs intensities above zero, but the range ends"
-                f" at {min(unfit):g}; use --transform none for data that are already in decibels."
-            )
-        known[mode, transform] = Intensity(lo, hi, mode, transform)
-    return known[mode, transform]
+    return remembered(stack, (mode, transform), lambda: _measured(stack, mode, transform))
+
+
+def _measured(stack: Stack, mode: str, transform: str) -> Intensity:
+    ranges = [_range(stack, mode, channel) for channel in range(stack.n_channels)]
+    lo, hi = (tuple(float(v) for v in ends) for ends in zip(*ranges, strict=True))
+    # A constant channel (a black one, say) never meets the network: any range will do.
+    unfit = [high for low, high in ranges if high <= 0 and low < high]
+    if transform == "log" and unfit:
+        raise InputError(
+            f"{stack.name}: the log transform needs intensities above zero, but the range ends"
+            f" at {min(unfit):g}; use --transform none for data that are already in decibels."
+        )
+    return Intensity(lo, hi, mode, transform)
 
 
 def looks_linear(stack: Stack) -> bool:
@@ -177,7 +180,11 @@ def looks_linear(stack: Stack) -> bool:
     In a log-compressed image the typical value is within a factor of 50 (17 dB) of the
     brightest ones; in a linear OCT image it is far below them.
     """
-    values = sample(stack, 0, size=2**18)
+    return remembered(stack, "looks linear", lambda: _looks_linear(_sampled(stack, 0)))
+
+
+def _looks_linear(values: NDArray[Any]) -> bool:
+    values = values[:: max(1, values.size // 2**18)]
     if not values.size or values.min() < 0:
         return False
     values = values[values > 0]
@@ -185,6 +192,14 @@ def looks_linear(stack: Stack) -> bool:
         return False
     typical, bright = np.percentile(values, (50, 99.9))
     return bool(bright > 50 * typical)
+
+
+def _sampled(stack: Stack, channel: int) -> NDArray[Any]:
+    """Sample a channel, and see at once all that is asked of the first one: it is a look at all."""
+    values = sample(stack, channel)
+    if channel == 0:
+        remembered(stack, "looks linear", lambda: _looks_linear(values))
+    return values
 
 
 def _check(mode: str, transform: str) -> None:
@@ -208,7 +223,7 @@ def _range(stack: Stack, mode: str, channel: int) -> tuple[float, float]:
     ends = (0.1, 99.9) if mode == "auto" else _percentiles(mode)
     if ends is None:
         return _limits(mode)
-    values = sample(stack, channel)
+    values = _sampled(stack, channel)
     if not values.size:
         return _extremes(stack, channel)
     lo, hi = np.percentile(values, ends)
@@ -248,6 +263,11 @@ def _limits(mode: str) -> tuple[float, float]:
     low, high = float(found[1]), float(found[2])
     if not low < high < np.inf:
         raise InputError(f"The intensity {mode!r} needs LO below HI, for example 0:4095.")
+    if max(abs(low), abs(high)) > _FARTHEST:
+        raise InputError(
+            f"The intensity {mode!r} reaches beyond {_FARTHEST:.2g}, the largest value of float32;"
+            " give the range of the data, for example 0:4095."
+        )
     return low, high
 
 

@@ -1,20 +1,18 @@
 """NaN and infinities: finding them, filling them before the network, putting them back after it."""
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale
+from napari_srgan.image.memory import remembered
 from napari_srgan.image.sampling import windows
 from napari_srgan.image.stack import Region, Stack, check_region
 
 SCANNED = 2**27
 """Values of a stack that are looked through before work starts; larger ones while it goes on."""
-
-_CLEAN: WeakKeyDictionary[Stack, set[tuple[tuple[str, tuple[int, int]], ...]]] = WeakKeyDictionary()
 
 
 def refuse_invalid(stack: Stack, region: Region | None = None) -> None:
@@ -33,9 +31,11 @@ def refuse_invalid(stack: Stack, region: Region | None = None) -> None:
     """
     if stack.dtype.kind != "f":
         return
-    key = tuple(check_region(stack, region).items())
-    if key in _CLEAN.get(stack, ()):
-        return
+    part = tuple(check_region(stack, region).items())
+    remembered(stack, ("valid", part), lambda: _look_through(stack, region))
+
+
+def _look_through(stack: Stack, region: Region | None) -> None:
     counts: dict[tuple[int, ...], int] = {}
     for index, _, block in windows(stack, region=region):
         bad = block.size - int(np.isfinite(block).sum())
@@ -43,7 +43,6 @@ def refuse_invalid(stack: Stack, region: Region | None = None) -> None:
             counts[index] = counts.get(index, 0) + bad
     if counts:
         raise invalid_error(stack, counts)
-    _CLEAN.setdefault(stack, set()).add(key)
 
 
 def invalid_error(stack: Stack, counts: dict[tuple[int, ...], int]) -> InputError:

@@ -63,17 +63,9 @@ class MappedPart:
 
 def by_path(data: Any) -> Any:
     """Replace a memory map by the place of its elements; anything else stays as it is."""
-    root: Any = data
-    while isinstance(root, np.ndarray) and isinstance(root.base, np.ndarray):
-        root = root.base
-    if not (
-        isinstance(data, np.ndarray)
-        and isinstance(root, np.memmap)
-        and isinstance(root.base, mmap.mmap)
-        and isinstance(root.filename, (str, os.PathLike))
-        and root.mode in ("r", "r+")  # what was changed in another mode is not in the file
-        and data.size
-    ):
+    root, path = _mapped(data)
+    # what was changed in another mode is not in the file
+    if root is None or root.mode not in ("r", "r+") or not data.size:
         return data
     first = data.__array_interface__["data"][0]
     reaches = [(n - 1) * step for n, step in zip(data.shape, data.strides, strict=True)]
@@ -81,7 +73,7 @@ def by_path(data: Any) -> Any:
     high = first + sum(r for r in reaches if r > 0) + data.itemsize
     begin = root.offset - root.__array_interface__["data"][0]
     return MappedPart(
-        path=Path(root.filename).absolute(),
+        path=path.absolute(),
         start=begin + low,
         stop=begin + high,
         first=first - low,
@@ -89,6 +81,35 @@ def by_path(data: Any) -> Any:
         shape=data.shape,
         strides=data.strides,
     )
+
+
+def check_mapped(data: Any) -> None:
+    """Raise InputError if data are a memory map of a file that has become shorter.
+
+    Touching what is not there any more would end the process.
+    """
+    root, path = _mapped(data)
+    if root is not None:
+        try:
+            size = path.stat().st_size
+        except OSError:  # without its name a file still holds what is mapped
+            return
+        if size < root.offset + root.nbytes:
+            raise InputError(f"{path.name} has changed since it was opened; open it again.")
+
+
+def _mapped(data: Any) -> tuple[np.memmap[Any, Any] | None, Path]:
+    """Give the memory map that an array is a view of, if its file is known, and the file."""
+    root: Any = data
+    while isinstance(root, np.ndarray) and isinstance(root.base, np.ndarray):
+        root = root.base
+    if (
+        isinstance(root, np.memmap)
+        and isinstance(root.base, mmap.mmap)
+        and isinstance(root.filename, (str, os.PathLike))
+    ):
+        return root, Path(root.filename)
+    return None, Path()
 
 
 def arrived(data: Any) -> Any:

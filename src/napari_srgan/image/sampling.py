@@ -93,8 +93,9 @@ def _bands(
     row_values = stack.width * min(stack.samples, 3)
     rows = min(stack.height, max(_BANDS, size // row_values))
     edges = [rows * k // _BANDS for k in range(_BANDS + 1)]
-    # A compressed page is decoded whole however little of it is read: read it once.
-    whole = stack.read(index) if stack.height * stack.width <= _WINDOW else None
+    # What computes its planes does so whole, however little of one is read: read it once.
+    small = stack.height * stack.width <= _WINDOW
+    whole = stack.read(index) if small and not stack.in_files else None
     parts = []
     for k, (a, b) in enumerate(pairwise(edges)):
         if a == b:

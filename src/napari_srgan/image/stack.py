@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import checked_axes, checked_dtype, guess_axes
-from napari_srgan.image.mapped import arrived, by_path
+from napari_srgan.image.mapped import arrived, by_path, check_mapped
 
 EXACT_INTEGER = 2**53
 """Beyond it a 64-bit integer has no exact float64 counterpart, so it could be silently wrong."""
@@ -73,8 +73,8 @@ class Stack:
 
     Notes
     -----
-    It can be pickled and sent to another process. Data from a TIFF file and memory maps travel by
-    their path and are opened where they arrive; arrays in memory travel with their pixels.
+    It can be pickled and sent to another process. Data from files and memory maps travel by their
+    path and are opened where they arrive; arrays in memory travel with their pixels.
     """
 
     data: LazyArray
@@ -143,6 +143,11 @@ class Stack:
         """The dtype of the pixels, in native byte order."""
         stored: np.dtype[Any] = np.dtype(self.data.dtype)
         return stored.newbyteorder("=")
+
+    @property
+    def in_files(self) -> bool:
+        """Whether the pixels stay in files, and little more is read of these than asked for."""
+        return getattr(self.data, "identity", None) is not None
 
     @property
     def nbytes(self) -> int:
@@ -218,8 +223,9 @@ class Stack:
         Raises
         ------
         InputError
-            If 64-bit integers beyond 2**53 are met.
+            If 64-bit integers beyond 2**53 are met, or the file has changed since it was opened.
         """
+        check_mapped(self.data)
         where: dict[str, int | slice] = dict(zip(self.plane_axes, index, strict=True))
         where |= {"Y": rows, "X": cols, "S": slice(None)}
         block = np.asarray(self.data[tuple(where[a] for a in self.axes)])

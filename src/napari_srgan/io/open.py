@@ -28,9 +28,9 @@ READABLE_SUFFIXES = tuple(_FORMATS)
 def open_stack(path: str | os.PathLike[str], axes: str | None = None) -> Stack:
     """Open an image file without reading more than it needs.
 
-    TIFF of all flavours is read page by page, and .npy through a memory map; PNG and JPEG are one
-    plane and are read at once. Spacing comes from OME-XML, ImageJ's description or the resolution
-    tags; 72, 96 and 300 dpi count as unknown.
+    Of TIFF of all flavours and .npy only the parts that are asked for are read, later; PNG and JPEG
+    are one plane and are read at once. Spacing comes from OME-XML, ImageJ's description or the
+    resolution tags; 72, 96 and 300 dpi count as unknown.
 
     Parameters
     ----------
@@ -59,10 +59,14 @@ def open_stack(path: str | os.PathLike[str], axes: str | None = None) -> Stack:
 
 def check_file(path: Path) -> None:
     """Refuse what is not there, is no file, or is of a format that is not read."""
+    if "\0" in str(path):
+        raise InputError(f"The file name {str(path)!r} has a null character in it; check it.")
     if path.is_dir():
         raise InputError(f"{path} is a folder; give an image file in it.")
     if not path.exists():
         raise InputError(f"{path} does not exist; check the name and the folder.")
+    if not path.is_file():
+        raise InputError(f"{path} is no file but a device, pipe or socket; give an image file.")
     if not path.name.lower().endswith(READABLE_SUFFIXES):
         raise InputError(
             f"{path.name} is not of a format that is read; these are"

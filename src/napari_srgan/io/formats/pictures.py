@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.formats.source import Source, check_memory
 from napari_srgan.io.notes import KEY, from_text, valid_layout
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+_PNG_GROWTH, _JPEG_GROWTH = 1100 * 8, 1100
+"""How many bytes a byte of the file can stand for; a PNG may have 8 pixels a byte."""
+
+_COPIES = 3
+"""How many times the pixels are in memory while they are decoded and turned."""
 
 _AS_IT_IS = {"L": "YX", "RGB": "YXS", "RGBA": "YXS"}
 
 
 def decode(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
-    """Decode a PNG or JPEG file.
+    """Decode a PNG or JPEG file of any size that fits into the free memory.
 
     Palettes become RGB, or RGBA if they have transparency; gray with alpha becomes RGBA; a JPEG is
     turned as its EXIF orientation says; 16-bit gray keeps its values.
@@ -35,39 +42,59 @@ def decode(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
     Raises
     ------
     InputError
-        If it cannot be decoded exactly.
+        If it cannot be decoded exactly, or not at all.
     """
-    try:
-        with Image.open(path) as file:
-            deep = _stored_bits(path) == 16
-            mode = file.mode
-            if deep and not mode.startswith("I"):
-                raise InputError(
-                    f"{path.name} is a 16-bit colour PNG, of which only 8 bits would be read;"
-                    " save it as TIFF."
-                )
-            if mode == "1":
-                raise InputError(
-                    f"{path.name} is a 1-bit image, which cannot be upscaled; save it as 8-bit"
-                    " gray first."
-                )
-            notes = from_text(getattr(file, "text", {}).get(KEY))
-            if mode.startswith("I"):
-                return np.asarray(file).astype(np.uint16), "YX", notes
-            image = ImageOps.exif_transpose(file)
-            if mode not in _AS_IT_IS:
-                if mode not in ("P", "PA", "LA"):
-                    raise InputError(f"{path.name} has {mode} colours; convert it to RGB first.")
-                see_through = mode != "P" or "transparency" in file.info
-                image = image.convert("RGBA" if see_through else "RGB")
-            return np.array(image), _AS_IT_IS[image.mode], notes
-    except InputError:
-        raise
-    except UnidentifiedImageError:
-        raise InputError(f"{path.name} is not an image, or of an unknown kind.") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-        why = str(e).rstrip(".") or "it is damaged"
-        raise InputError(f"{path.name} cannot be read: {why}.") from e
+    source = Source.of(path)
+    with source.open() as file:
+        try:
+            return _decode(file, source)
+        except (InputError, MemoryError):
+            raise
+        except Exception as e:  # Pillow meets damage with errors of every type
+            why = (str(e).strip() or "it is damaged").splitlines()[0].rstrip(".")
+            raise InputError(f"{path.name} cannot be read: {why}.") from e
+
+
+def _decode(file: BinaryIO, source: Source) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
+    name = source.name
+    head = file.read(25)
+    file.seek(0)
+    image: Image.Image
+    # Not Image.open: it refuses images beyond 179 million pixels, and takes any file for what its
+    # content says, PostScript among it, for which it starts another program.
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        image, growth = PngImagePlugin.PngImageFile(file), _PNG_GROWTH
+    elif head.startswith(b"\xff\xd8"):
+        image, growth = JpegImagePlugin.JpegImageFile(file), _JPEG_GROWTH
+    else:
+        raise InputError(f"{name} is not an image, or of an unknown kind: neither PNG nor JPEG.")
+    deep = growth == _PNG_GROWTH and len(head) == 25 and head[24] == 16
+    mode = image.mode
+    if deep and not mode.startswith("I"):
+        raise InputError(
+            f"{name} is a 16-bit colour PNG, of which only 8 bits would be read; save it as TIFF."
+        )
+    if mode == "1":
+        raise InputError(
+            f"{name} is a 1-bit image, which cannot be upscaled; save it as 8-bit gray first."
+        )
+    see_through = mode != "P" or "transparency" in image.info
+    if mode not in (*_AS_IT_IS, "P", "PA", "LA") and not mode.startswith("I"):
+        raise InputError(f"{name} has {mode} colours; convert it to RGB first.")
+    nbytes = image.width * image.height * (2 if deep else len(image.getbands()))
+    if nbytes > growth * source.size:
+        raise InputError(
+            f"{name} claims {image.width} x {image.height} px, which its {source.size} bytes cannot"
+            " hold; it is damaged."
+        )
+    check_memory(name, _COPIES * nbytes)
+    notes = from_text(getattr(image, "text", {}).get(KEY))
+    if mode.startswith("I"):
+        return np.asarray(image).astype(np.uint16), "YX", notes
+    image = ImageOps.exif_transpose(image)
+    if mode not in _AS_IT_IS:
+        image = image.convert("RGBA" if see_through else "RGB")
+    return np.array(image), _AS_IT_IS[image.mode], notes
 
 
 def read_picture(path: Path, axes: str | None = None) -> Stack:
@@ -90,10 +117,3 @@ def read_picture(path: Path, axes: str | None = None) -> Stack:
         spacing_source="file" if set(layout["units"]) != {"pixel"} else "unknown",
         metadata=metadata,
     )
-
-
-def _stored_bits(path: Path) -> int:
-    """Bits per sample of a PNG, which Pillow does not tell; 8 for anything else."""
-    with path.open("rb") as file:
-        head = file.read(25)
-    return head[24] if head.startswith(b"\x89PNG") and len(head) == 25 else 8

@@ -1,7 +1,7 @@
 """Reading TIFF of any flavour (plain, ImageJ, OME, BigTIFF) as one lazy array with named axes.
 
-Which of its images, what its axes are, and what else it says about them; the bytes are read by
-`tiff_array`.
+Which of its images, what its axes are, where its pixels lie, and what else it says about them; the
+bytes are read by `tiff_array`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,21 @@ from napari_srgan.image.axes import canonical
 from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.io.calibration import Calibration, read_calibration
-from napari_srgan.io.formats.tiff_array import TiffArray, Transform, can_decode, listening
+from napari_srgan.io.formats.source import Source
+from napari_srgan.io.formats.tiff_array import (
+    PageLayout,
+    Pages,
+    TiffArray,
+    Transform,
+    can_decode,
+    listening,
+)
+from napari_srgan.io.formats.tiff_claims import (
+    check_micromanager,
+    check_ome,
+    check_size,
+    count_pages,
+)
 from napari_srgan.io.notes import read_notes, valid_layout
 
 TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
@@ -75,13 +89,19 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
     InputError
         If it is no TIFF file, is cut short, or holds what cannot be read.
     """
+    source = Source.of(path)
+    pages = count_pages(source)
     with listening() as complaints:
         try:
             tif = tifffile.TiffFile(path)
         except Exception as e:  # tifffile meets damage with errors of every type
             raise InputError(f"{path.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
         try:
-            return _from_series(tif, path, axes)
+            sources = [source]
+            if tif.is_ome and tif.ome_metadata:
+                sources += check_ome(tif.ome_metadata, source, pages, tif.pages.first.size)
+            check_micromanager(tif, source)
+            return _from_series(tif, sources, axes)
         except InputError:
             raise
         except Exception as e:
@@ -94,8 +114,8 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
                 raise InputError(f"{path.name} is cut short: pages that it lists are not there.")
 
 
-def _from_series(tif: tifffile.TiffFile, path: Path, axes: str | None) -> ImageFile:
-    name = path.name
+def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None) -> ImageFile:
+    name = sources[0].name
     if not tif.series:
         raise InputError(f"{name} holds no image.")
     series = max(tif.series, key=lambda s: s.size)  # the first of equals
@@ -103,8 +123,9 @@ def _from_series(tif: tifffile.TiffFile, path: Path, axes: str | None) -> ImageF
     if key.dtype is None or key.photometric == _CMYK:
         what = "CMYK colours" if key.dtype is not None else "a pixel type that is not supported"
         raise InputError(f"{name} has {what}; convert it to RGB or to gray first.")
-    _check_whole(series, name)
     letters, shape, page_ndim = _stored_axes(series, name)
+    layout = PageLayout.of(key)
+    sources, pages = _located(series, layout, math.prod(shape[: len(shape) - page_ndim]), sources)
     transform, dtype, samples = _transform(key, series.kind)
     if samples:
         letters, shape, page_ndim = letters + "S", (*shape, samples), page_ndim + 1
@@ -116,29 +137,31 @@ def _from_series(tif: tifffile.TiffFile, path: Path, axes: str | None) -> ImageF
     stated = read_calibration(tif, series)
     # tifffile's own JSON description has no place for a calibration: the notes are all there is
     checked = stated if series.kind in ("ome", "imagej") else None
-    layout = valid_layout(notes, letters, shape, checked) if axes is None else None
-    order = letters if axes is not None else str(layout["axes"]) if layout else canonical(letters)
+    noted = valid_layout(notes, letters, shape, checked) if axes is None else None
+    order = letters if axes is not None else str(noted["axes"]) if noted else canonical(letters)
     for axis in order:
         if axis not in letters:  # axes of length 1 that the format has no place for
             letters, shape = axis + letters, (1, *shape)
     transposed = tuple(letters.index(a) for a in order)
-    expected = tuple(shape[i] for i in transposed), dtype
-    reopen = partial(_reopened, path.absolute(), axes, *expected)
-    array = TiffArray(series, transposed, shape, page_ndim, dtype, transform, reopen)
+    array = TiffArray(
+        sources,
+        pages,
+        layout,
+        transposed,
+        shape,
+        page_ndim,
+        dtype,
+        transform,
+        partial(_tiff_array, axes=axes),
+    )
     if not can_decode(key):
         array[(0,) * (len(shape) - page_ndim)]  # find out now whether there is another way
     metadata = dict((notes or {}).get("metadata") or {})
-    return _with_geometry(array, order, stated, layout, metadata)
+    return _with_geometry(array, order, stated, noted, metadata)
 
 
-def _reopened(
-    path: Path, axes: str | None, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> TiffArray:
-    """Open an array that came from another process, or from another time."""
-    array = cast("TiffArray", open_tiff(path, axes).data)
-    if (array.shape, array.dtype) != (shape, dtype):
-        raise InputError(f"{path.name} has changed since it was opened; open it again.")
-    return array
+def _tiff_array(path: Path, axes: str | None) -> TiffArray:
+    return cast("TiffArray", open_tiff(path, axes).data)
 
 
 def _with_geometry(
@@ -228,31 +251,76 @@ def _transform(key: tifffile.TiffPage, kind: str) -> tuple[Transform | None, np.
     return None, dtype, 0
 
 
-def _check_whole(series: tifffile.TiffPageSeries, name: str) -> None:
-    """Refuse a file that ends before its pixels do, before any work is done on them."""
-    size = series.keyframe.parent.filehandle.size
-    if not series.is_multifile:
-        if series.dataoffset is not None:
-            end = series.dataoffset + len(series) * series.keyframe.nbytes
-            if series.is_truncated:
-                end = series.dataoffset + series.nbytes
-        else:
-            missing = sum(page is None for page in series)
-            if missing:  # an acquisition that was stopped, in OME-TIFF
-                warnings.warn(
-                    f"{name}: {missing} of {len(series)} planes are not in the file and read as 0.",
-                    stacklevel=2,
-                )
-            end = max(
-                offset + count
-                for page in series
-                if page is not None
-                for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
-            )
-        if end > size:
-            raise InputError(
-                f"{name} is cut short: it should have {end} bytes or more, but has {size}."
-            )
+def _located(
+    series: tifffile.TiffPageSeries, layout: PageLayout, n_pages: int, sources: list[Source]
+) -> tuple[list[Source], Pages]:
+    """Say where the pixels lie; refuse a file that ends before they do."""
+    key, name = series.keyframe, sources[0].name
+    if series.dataoffset and not series.is_multifile:  # one block for all pages
+        end = series.dataoffset + n_pages * key.nbytes
+        if end > sources[0].size:
+            raise _cut_short(sources[0], end)
+        offsets = series.dataoffset + key.nbytes * np.arange(n_pages, dtype=np.int64)
+        zeros = np.broadcast_to(np.intp(0), n_pages)
+        counts = np.broadcast_to(np.int64(key.nbytes), (n_pages, 1))
+        whole = np.broadcast_to(np.True_, n_pages)
+        return sources, Pages(zeros, zeros, offsets[:, np.newaxis], counts, whole)
+    stored = list(series)
+    if len(stored) != n_pages:
+        raise InputError(f"{name} has {len(stored)} pages, but {n_pages} are needed.")
+    missing = sum(page is None for page in stored)
+    if missing:  # an acquisition that was stopped, in OME-TIFF
+        warnings.warn(
+            f"{name}: {missing} of {n_pages} planes are not in the file and read as 0.",
+            stacklevel=2,
+        )
+    known = {str(s.path): i for i, s in enumerate(sources)}
+    there = [(i, page) for i, page in enumerate(stored) if page is not None]
+    places = [_place(page, layout, name) for _, page in there]
+    in_one_piece = np.zeros(n_pages, bool)
+    in_file, number = np.full(n_pages, -1, np.intp), np.zeros(n_pages, np.intp)
+    width = max(len(at) for at, _, _ in places)
+    where = np.zeros((2, n_pages, width), np.int64)
+    for (i, page), (at, lengths, one) in zip(there, places, strict=True):
+        path = Path(page.parent.filehandle.path).absolute()
+        if str(path) not in known:  # the other files of a Micro-Manager series
+            known[str(path)] = len(known)
+            sources = [*sources, Source.of(path)]
+        in_file[i], number[i], in_one_piece[i] = known[str(path)], page.index, one
+        where[:, i, : len(at)] = at, lengths
+    where[1, where[0] <= 0] = 0  # what has no place is not there
+    for i, source in enumerate(sources):
+        offsets, counts = where[:, in_file == i]
+        if offsets.size and (counts > source.size - offsets)[counts > 0].any():
+            raise _cut_short(source, int((offsets.astype(np.float64) + counts).max()))
+    bytes_there = min(int(where[1].sum()), sum(s.size for s in sources))
+    check_size(sources[0], key.compression, len(places) * key.nbytes, bytes_there)
+    return sources, Pages(in_file, number, where[0], where[1], in_one_piece)
+
+
+def _place(
+    page: tifffile.TiffPage | tifffile.TiffFrame, layout: PageLayout, name: str
+) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
+    """Offsets and lengths of a page's strips or tiles, and whether they are one piece."""
+    key = layout.key
+    offsets, counts = page.dataoffsets, page.databytecounts
+    follows = all(a + n == b for a, n, b in zip(offsets, counts, offsets[1:], strict=False))
+    if offsets and offsets[0] > 0 and key.is_final and follows:
+        return offsets[:1], (key.nbytes,), True
+    if not can_decode(key):
+        return offsets, counts, False  # Pillow finds them itself
+    needed = math.prod(layout.grid)
+    if min(len(offsets), len(counts)) < needed:
+        raise InputError(
+            f"{name} is damaged: a page has {len(offsets)} of {needed} strips or tiles."
+        )
+    return offsets[:needed], counts[:needed], False
+
+
+def _cut_short(source: Source, end: int) -> InputError:
+    return InputError(
+        f"{source.name} is cut short: it should have {end} bytes or more, but has {source.size}."
+    )
 
 
 def _is_defect(error: Exception) -> bool:
