@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
-from napari_srgan.engine.devices import native_low_precision, resolve_device
+from napari_srgan.engine.devices import native_16_bits, resolve_device
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def start(hardware: Hardware) -> Fabric:
         torch.set_float32_matmul_precision("high")
     precision = hardware.precision
     if precision == "auto":
-        low = native_low_precision(device)
-        precision = "bfloat16" if low == "bfloat16" else "float32"
+        precision = "bfloat16" if "bfloat16" in native_16_bits(device) else "float32"
     if precision not in PRECISIONS:
         raise InputError(f"The precision {precision!r} is not known; give {', '.join(PRECISIONS)}.")
     count = processes()

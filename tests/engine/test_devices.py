@@ -50,16 +50,17 @@ def test_only_native_16_bit_formats_count(monkeypatch, cpu_without_bfloat16):
     monkeypatch.setattr(devices, "_cpu_has_bfloat16", cpu_without_bfloat16)
     cpu, gpu = torch.device("cpu"), torch.device("cuda:0")
     for capabilities, expected in (
-        ({"avx512_f": True}, None),
-        ({"avx512_bf16": True}, "bfloat16"),
-        ({"amx_bf16": True}, "bfloat16"),
+        ({"avx512_f": True}, ()),
+        ({"avx512_bf16": True}, ("bfloat16",)),
+        ({"amx_bf16": True}, ("bfloat16",)),
     ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda c=capabilities: c, raising=False)
-        assert devices.native_low_precision(cpu) == expected
-    for version, expected in (((9, 0), "bfloat16"), ((7, 5), "float16"), ((6, 1), None)):
+        assert devices.native_16_bits(cpu) == expected
+    both = ("float16", "bfloat16")
+    for version, expected in (((9, 0), both), ((7, 5), ("float16",)), ((6, 1), ())):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda d, v=version: v)
-        assert devices.native_low_precision(gpu) == expected
-    assert devices.native_low_precision(torch.device("mps")) is None
+        assert devices.native_16_bits(gpu) == expected
+    assert devices.native_16_bits(torch.device("mps")) == ()
 
 
 def test_precisions():

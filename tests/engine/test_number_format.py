@@ -28,7 +28,7 @@ def model(tmp_path_factory):
 @pytest.fixture
 def sixteen_bits(monkeypatch):
     """Let every CPU have native bfloat16."""
-    monkeypatch.setattr(number_format, "native_low_precision", lambda device: "bfloat16")
+    monkeypatch.setattr(number_format, "native_16_bits", lambda device: ("bfloat16",))
     monkeypatch.setattr(number_format, "_tried", {})
 
 
@@ -95,7 +95,7 @@ def test_a_model_is_tried_once_and_what_was_measured_counts_before(
 
 
 def test_without_native_16_bits_auto_is_float32(model, monkeypatch):
-    monkeypatch.setattr(number_format, "native_low_precision", lambda device: None)
+    monkeypatch.setattr(number_format, "native_16_bits", lambda device: ())
     assert auto_precision(model, CPU, "torch") == "float32"
 
 

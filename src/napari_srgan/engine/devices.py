@@ -70,23 +70,23 @@ def check_precision(name: str) -> str:
     return wanted
 
 
-def native_low_precision(device: torch.device) -> str | None:
-    """Name the 16-bit format that the device computes in natively, or None.
+def native_16_bits(device: torch.device) -> tuple[str, ...]:
+    """List the 16-bit formats that the device computes in natively, the more exact first.
 
     Returns
     -------
-    str or None
-        "bfloat16" or "float16". On the CPU only with AMX or AVX-512 BF16, since emulation is
-        slower than float32; none on MPS, where it was not measured.
+    tuple of str
+        Of "float16" and "bfloat16". On CUDA float16 stands first: its 11 bits do a tenth of the
+        harm of bfloat16's 8 at the same speed, and an overflow is caught. On a CPU bfloat16 with
+        AMX or AVX-512 BF16 only, since emulation is slower than float32. None on MPS, where neither
+        was measured.
     """
     if device.type == "cuda":
         import torch
 
         major, _ = torch.cuda.get_device_capability(device)
-        return "bfloat16" if major >= 8 else "float16" if major >= 7 else None
-    if device.type == "cpu" and _cpu_has_bfloat16():
-        return "bfloat16"
-    return None
+        return ("float16", "bfloat16") if major >= 8 else ("float16",) if major >= 7 else ()
+    return ("bfloat16",) if device.type == "cpu" and _cpu_has_bfloat16() else ()
 
 
 def free_memory(device: torch.device) -> int:

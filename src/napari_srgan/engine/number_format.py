@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_srgan.engine.devices import native_low_precision
+from napari_srgan.engine.devices import native_16_bits
 from napari_srgan.engine.window import window_network
 from napari_srgan.models.catalogue import WEIGHTS
 
@@ -76,12 +76,12 @@ def auto_precision(model: Model, device: torch.device, backend: str) -> str:
     Returns
     -------
     str
-        The 16-bit format that is native to the device if it keeps the rule, else "float32".
+        A 16-bit format that is native to the device and keeps the rule, else "float32".
     """
-    low = native_low_precision(device)
-    if low is None:
-        return "float32"
-    return low if harm(model, device, low, backend).allowed else "float32"
+    for low in native_16_bits(device):
+        if harm(model, device, low, backend).allowed:
+            return low
+    return "float32"
 
 
 _tried: dict[tuple[str, str, str, str], Harm] = {}

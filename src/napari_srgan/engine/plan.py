@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_srgan.engine import record
-from napari_srgan.engine.devices import free_memory, native_low_precision, resolve_device
+from napari_srgan.engine.devices import free_memory, native_16_bits, resolve_device
 from napari_srgan.engine.restore import PlanePlan
 from napari_srgan.engine.tiles import Tile, auto_tile, plan_tiles
 from napari_srgan.errors import InputError
@@ -240,7 +240,7 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
     _refuse_large(ahead, needs.halo, largest * needs.bytes_per_pixel, device)
     plane = min(stack.height * stack.width, sum(t.read_pixels for t in tiles))
     warnings = _warnings(stack, intensity, card, options.anonymise)
-    if options.precision not in ("auto", "float32", native_low_precision(device)):
+    if options.precision not in ("auto", "float32", *native_16_bits(device)):
         warnings.append(
             f"{options.precision} is not native to {device}, so it may be slower than float32."
         )

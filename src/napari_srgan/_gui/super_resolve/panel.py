@@ -301,18 +301,18 @@ class SuperResolve(Panel):
 def load_torch() -> Generator[None, None, list[str]]:
     """Import all that a run needs and the first click would else import; return the devices.
 
-    By planning a run of nothing, which also loads the default model: a list of modules would
-    soon be out of date.
+    By getting ready for a run of nothing, with the default model: a list of modules would soon be
+    out of date.
     """
     yield
-    import napari_srgan.engine.window  # noqa: F401  # what a plan does not need but a run does
     from napari_srgan.engine.devices import available_devices
     from napari_srgan.engine.plan import plan
     from napari_srgan.image.stack import Stack
 
     # A broken default model is named when work is asked for; the devices are there all the same.
     with suppress(InputError):
-        plan(Stack(np.zeros((8, 8), np.uint8)), RestoreOptions(device="cpu"))
+        nothing = Stack(np.zeros((8, 8), np.uint8))
+        Upscalers().of(plan(nothing, RestoreOptions(device="cpu"))).ready()
     return available_devices()
 
 

@@ -53,6 +53,8 @@ class TorchNetwork:
     ) -> None:
         self.device = device
         self.scale = network.scale
+        # What sees the whole image would see the frame too.
+        self._smallest = 1 if network.unbounded else _FRAME
         self._network = for_inference(network).to(device)
         if precision != "float32":
             _lower(self._network, getattr(torch, precision))
@@ -65,7 +67,7 @@ class TorchNetwork:
     def __call__(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
         """Enlarge a window, (y, x[, 3]) to (sy * y, sx * x[, 3])."""
         height, width = unit.shape[:2]
-        frame = max(height, _FRAME), max(width, _FRAME)
+        frame = max(height, self._smallest), max(width, self._smallest)
         samples = torch.from_numpy(np.ascontiguousarray(unit)).reshape(height, width, -1)
         framed = torch.zeros(1, samples.shape[2], *frame)
         framed[0, :, :height, :width] = samples.permute(2, 0, 1)

@@ -125,7 +125,6 @@ class Plain(Generator):
         self.upsample = nn.Sequential()
         last = nn.Conv2d(channels + features, channels * scale**2, 3, padding=1)
         self.tail = nn.Sequential(last, nn.PixelShuffle(scale))
-        self._interpolate_image()
 
     @torch.no_grad()
     def _interpolate_image(self) -> None:
