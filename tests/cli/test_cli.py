@@ -396,7 +396,7 @@ def test_stopping_leaves_nothing_half_made(tmp_path, sent, code):
     time.sleep(0.5)
     child.send_signal(getattr(signal, sent))
     out, err = child.communicate(timeout=30)
-    assert child.returncode == code
+    assert child.returncode == code, err
     assert err == "napari-srgan: Stopped; nothing half-made was left.\n"
     assert out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == before

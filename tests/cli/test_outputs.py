@@ -426,3 +426,30 @@ def test_a_secret_that_was_not_written_whole_is_no_secret(monkeypatch, tmp_path)
     files = [path.name for path in (tmp_path / "data").iterdir()]
     assert files == ["label-key"]
     assert (tmp_path / "data" / "label-key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_stopping_waits_for_the_end_of_an_import(tmp_path):
+    """Torch's loading is in C++, which ends the process at an exception."""
+    (tmp_path / "loads_slowly.py").write_text(
+        "import os, signal, time\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "try:\n    time.sleep(0.3)\n"
+        "except KeyboardInterrupt:\n    os._exit(9)\n"
+    )
+    program = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from napari_srgan.cli import main, models\n"
+        "def run(arguments):\n    import loads_slowly\n    time.sleep(20)\n"
+        "models.run = run\n"
+        "sys.exit(main(['models']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == "napari-srgan: Stopped; nothing half-made was left.\n"

@@ -16,7 +16,7 @@ from napari_srgan import open_stack, upscale
 from napari_srgan.cli import main
 from napari_srgan.engine.progress import drain
 from napari_srgan.engine.record import Record, methods_text
-from napari_srgan.engine.restore import restore_tile
+from napari_srgan.engine.restore import enlarge_tile
 from napari_srgan.errors import InputError
 from napari_srgan.image.degradation import BlurNoise
 from napari_srgan.image.intensity import Intensity, to_dtype
@@ -257,9 +257,9 @@ def test_a_split_tile_does_not_change_the_figure(run, monkeypatch):
     def short_of_memory(tile, *others):
         if max(tile.y1 - tile.y0, tile.x1 - tile.x0) > 16:
             raise MemoryError
-        return restore_tile(tile, *others)
+        return enlarge_tile(tile, *others)
 
-    monkeypatch.setattr("napari_srgan.engine.run.restore_tile", short_of_memory)
+    monkeypatch.setattr("napari_srgan.engine.run.enlarge_tile", short_of_memory)
     split = run(stack, "gray", tile=32)
     np.testing.assert_array_equal(split.data, whole.data)
     figures = [Record.of(result.metadata).consistency.rmse_percent for result in (whole, split)]

@@ -11,6 +11,7 @@ import io
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from types import FrameType
@@ -147,6 +148,12 @@ class _Signals:
         if self.came:  # the first is being seen to, or was lost in code that cannot be stopped
             remove_unfinished()
             os._exit(self.exit_code)
+        if _importing(frame):
+            # Torch's loading ends the process at an exception; so come again when it is over.
+            again = threading.Timer(0.05, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
         self.came = number
         raise KeyboardInterrupt
 
@@ -154,6 +161,15 @@ class _Signals:
     def exit_code(self) -> int:
         """What a program that was ended by this signal returns."""
         return 128 + (self.came or signal.SIGINT)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Say whether a module is being loaded where the program stands."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _say_warning(

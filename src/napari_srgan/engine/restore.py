@@ -87,6 +87,13 @@ class PlanePixels:
         its size, because the nearest valid pixel may lie anywhere.
     empty : float
         What a plane without any valid value is filled with.
+
+    Attributes
+    ----------
+    at_once : bool
+        Whether it is read, so that its windows read nothing more.
+    constant : ndarray or None
+        Its colour, if it is one colour all over.
     """
 
     def __init__(
@@ -104,10 +111,11 @@ class PlanePixels:
         if filling:
             y0, y1, x0, x1 = 0, stack.height, 0, stack.width
         self._corner = (y0, x0)
+        self.at_once = filling or (y1 - y0) * (x1 - x0) * stack.samples <= AT_ONCE
         self._block: NDArray[Any] | None = None
         self._filled: NDArray[Any] | None = None
         self._mask: NDArray[np.bool_] | None = None
-        if filling or (y1 - y0) * (x1 - x0) * stack.samples <= AT_ONCE:
+        if self.at_once:
             self._block = stack.read(index, slice(y0, y1), slice(x0, x1))
             if filling:
                 self._filled, mask = fill(self._block, empty)
@@ -165,6 +173,26 @@ class PlanePixels:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EnlargedTile:
+    """What the network made of a tile.
+
+    Attributes
+    ----------
+    window : ndarray
+        What was read, (y, x[, S]), with its halo.
+    values : ndarray of float32, shape (sy * y, sx * x[, 3]), or None
+        The interior, nominally in [0, 1]; None where the plane is one colour all over, which needs
+        no network.
+    overflowed : bool
+        Whether 16 bits were not enough, so that it was computed in float32.
+    """
+
+    window: NDArray[Any]
+    values: NDArray[np.float32] | None = None
+    overflowed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RestoredTile:
     """What came of a tile, both in the dtype of the stack and without NaN.
 
@@ -173,19 +201,16 @@ class RestoredTile:
     low : ndarray, shape (y, x[, S])
         The interior as it is stored.
     high : ndarray, shape (sy * y, sx * x[, S])
-    overflowed : bool
-        Whether 16 bits were not enough, so that it was computed again in float32.
     """
 
     low: NDArray[Any]
     high: NDArray[Any]
-    overflowed: bool = False
 
 
-def restore_tile(
+def enlarge_tile(
     tile: Tile, pixels: PlanePixels, plan: PlanePlan, network: Network, channel: int = 0
-) -> RestoredTile:
-    """Restore the interior of one tile.
+) -> EnlargedTile:
+    """Compute the network on one tile: nearly all of the time.
 
     Parameters
     ----------
@@ -204,27 +229,36 @@ def restore_tile(
         If the network's result is not finite.
     """
     window = pixels.window(tile)
-    alpha = window[..., 3] if pixels.stack.samples == 4 else None
-    crop, overflowed = tile.crop(plan.scale), False
     if pixels.constant is not None:
-        shape = [s.stop - s.start for s in crop]
-        high = np.full((*shape, *pixels.constant.shape), pixels.constant)
+        return EnlargedTile(window)
+    unit = plan.intensity.to_unit(colours(window, pixels.stack), channel)
+    margins = tile.margins(plan.height, plan.width)
+    continued = np.pad(unit, [*margins, *[(0, 0)] * (unit.ndim - 2)], mode="edge")
+    enlarged, overflowed = network(continued)
+    inside = enlarged[tile.crop(plan.scale, margins)]
+    if not np.isfinite(inside).all():
+        raise InputError(
+            f"{pixels.stack.name} holds values so far beyond the intensity range that the"
+            " network overflows; remove them, or give a wider range with --intensity."
+        )
+    return EnlargedTile(window, inside, overflowed)
+
+
+def finish_tile(
+    tile: Tile, enlarged: EnlargedTile, pixels: PlanePixels, plan: PlanePlan, channel: int = 0
+) -> RestoredTile:
+    """Bring what the network made back to the range and dtype of the stack, with alpha."""
+    window, crop = enlarged.window, tile.crop(plan.scale)
+    if enlarged.values is None:
+        colour = pixels.constant
+        assert colour is not None
+        high = np.full((*(s.stop - s.start for s in crop), *colour.shape), colour)
     else:
-        unit = plan.intensity.to_unit(window if alpha is None else window[..., :3], channel)
-        margins = tile.margins(plan.height, plan.width)
-        continued = np.pad(unit, [*margins, *[(0, 0)] * (unit.ndim - 2)], mode="edge")
-        enlarged, overflowed = network(continued)
-        inside = enlarged[tile.crop(plan.scale, margins)]
-        if not np.isfinite(inside).all():
-            raise InputError(
-                f"{pixels.stack.name} holds values so far beyond the intensity range that the"
-                " network overflows; remove them, or give a wider range with --intensity."
-            )
-        high = plan.intensity.from_unit(inside, plan.dtype, channel)
-    if alpha is not None:
-        opacity = to_dtype(bicubic_enlarge(alpha, plan.scale)[crop], plan.dtype)
+        high = plan.intensity.from_unit(enlarged.values, plan.dtype, channel)
+    if pixels.stack.samples == 4:
+        opacity = to_dtype(bicubic_enlarge(window[..., 3], plan.scale)[crop], plan.dtype)
         high = np.concatenate([high, opacity[..., None]], axis=2)
-    return RestoredTile(window[tile.crop((1, 1))], high, overflowed)
+    return RestoredTile(window[tile.crop((1, 1))], high)
 
 
 def restore_plane(
@@ -268,7 +302,8 @@ def restore_plane(
     y1, x1 = max(t.y1 for t in plan.tiles), max(t.x1 for t in plan.tiles)
     result = np.empty((sy * (y1 - y0), sx * (x1 - x0), *pixels.shape[2:]), plan.dtype)
     for tile in plan.tiles:
-        made = restore_tile(tile, source, plan, network, channel)
+        enlarged = enlarge_tile(tile, source, plan, network, channel)
+        made = finish_tile(tile, enlarged, source, plan, channel)
         for observer in observers:
             observer.see(tile, made.low, made.high)
         high, invalid = made.high, source.invalid(tile)

@@ -8,7 +8,9 @@ error; what is done to the pixels is in `restore`.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,13 @@ from napari_srgan.engine.backends import resolve_backend
 from napari_srgan.engine.devices import check_precision, is_out_of_memory, resolve_device
 from napari_srgan.engine.plan import Plan
 from napari_srgan.engine.progress import Clock, Progress
-from napari_srgan.engine.restore import PlanePixels, RestoredTile, TileObserver, restore_tile
+from napari_srgan.engine.restore import (
+    EnlargedTile,
+    PlanePixels,
+    TileObserver,
+    enlarge_tile,
+    finish_tile,
+)
 from napari_srgan.engine.tiles import SMALLEST_TILE, Tile, split
 from napari_srgan.errors import InputError
 from napari_srgan.image.invalid import put_back
@@ -213,43 +221,111 @@ class _Run:
             self._projected = ProjectionSums(operator, plan.intensity, plan.dtype)
 
     def planes(self, sink: Sink) -> Iterator[Progress]:
-        """Restore plane by plane into the sink."""
-        plan, (sy, sx) = self.plan, self.plan.scale
+        """Restore plane by plane into the sink.
+
+        Three things go on at once: the next plane is read, the network computes a tile, and the one
+        before it is finished, measured and written, in order.
+        """
+        plan = self.plan
         self.backend, self.precision = self._upscaler.ready()
+        with _Worker("read") as reader, _Worker("finish") as finisher:
+            jobs: deque[Future[bool | None]] = deque()
+            for plane in self._opened(reader):
+                jobs.append(finisher.submit(self._begin, plane))
+                for planned in plan.tiles:
+                    parts = [planned]
+                    while parts:
+                        tile, enlarged = self._next(parts, plane)
+                        # A plane that is to be projected is done when that is.
+                        projects = plane.kept is not None and planned is plan.tiles[-1]
+                        last = not parts and not projects
+                        jobs.append(
+                            finisher.submit(self._finish, plane, tile, enlarged, sink, last)
+                        )
+                        # The first is waited for, so that whoever stops the work has to wait for
+                        # one tile only.
+                        yield from self._settle(jobs, leave=1 if self.done else 0)
+                if self._meter is not None:
+                    jobs.append(finisher.submit(self._meter.end))
+                if plane.kept is not None:
+                    yield from self._settle(jobs)
+                    yield from self._project(plane, sink)
+            yield from self._settle(jobs)
+
+    def _opened(self, reader: _Worker) -> Iterator[_Plane]:
+        """Open the planes one after the other, each while the one before it is computed."""
+        ahead: Future[_Plane] | None = None
+        indices = self.plan.planes
+        for number, index in enumerate(indices):
+            plane = self._open(index) if ahead is None else ahead.result()
+            # A plane that is read window by window is read meanwhile: two reads never go on at
+            # once. One that is kept whole for its projection takes the memory of two already.
+            alone = not plane.pixels.at_once or plane.kept is not None
+            following = () if alone else indices[number + 1 : number + 2]
+            ahead = reader.submit(self._open, *following) if following else None
+            yield plane
+
+    def _open(self, index: tuple[int, ...]) -> _Plane:
+        plan = self.plan
+        channel = plan.stack.channel_of(index)
+        empty = plan.intensity.lo[channel]
         starts = [plan.region[axis][0] for axis in plan.stack.plane_axes]
-        for index in plan.planes:
-            channel = plan.stack.channel_of(index)
-            empty = plan.intensity.lo[channel]
-            pixels = PlanePixels(plan.stack, index, plan.tiles, plan.fill_invalid, empty)
-            place = tuple(i - start for i, start in zip(index, starts, strict=True))
-            observers: list[TileObserver] = []
-            kept: _KeptPlane | None = None
-            if self._meter is not None:
-                self._meter.begin(index, channel, pixels.invalid(self._whole))
-                observers.append(self._meter)
-            if self._projected is not None:
-                kept = _KeptPlane(self._whole, plan)
-                observers.append(kept)
-            for planned in plan.tiles:
-                pending = [planned]
-                while pending:
-                    tile, made = self._next(pending, pixels, channel)
-                    for observer in observers:
-                        observer.see(tile, made.low, made.high)
-                    if kept is None:
-                        high, invalid = made.high, pixels.invalid(tile)
-                        if invalid is not None:
-                            put_back(high, *invalid, plan.scale)
-                        y, x = (tile.y0 - self._whole.y0) * sy, (tile.x0 - self._whole.x0) * sx
-                        sink.write(place, y, x, high)
-                    if planned is plan.tiles[-1] and not pending:
-                        yield from self._finish(sink, place, channel, pixels, kept)
-                    if not pending:
-                        self.done += 1
-                        self._clock.step()
-                    self._clock.pause()  # the caller's time is not ours
-                    yield self._progress()
-                    self._clock.go_on()
+        return _Plane(
+            index,
+            channel,
+            tuple(i - start for i, start in zip(index, starts, strict=True)),
+            PlanePixels(plan.stack, index, plan.tiles, plan.fill_invalid, empty),
+            None if self._projected is None else _KeptPlane(self._whole, plan),
+        )
+
+    def _begin(self, plane: _Plane) -> None:
+        if self._meter is not None:
+            invalid = plane.pixels.invalid(self._whole)
+            self._meter.begin(plane.index, plane.channel, invalid)
+
+    def _finish(
+        self, plane: _Plane, tile: Tile, enlarged: EnlargedTile, sink: Sink, last: bool
+    ) -> bool:
+        """Finish a tile, show it to what measures, and write it; return `last`."""
+        plan, (sy, sx) = self.plan, self.plan.scale
+        made = finish_tile(tile, enlarged, plane.pixels, plan, plane.channel)
+        observers: tuple[TileObserver | None, ...] = (self._meter, plane.kept)
+        for observer in observers:
+            if observer is not None:
+                observer.see(tile, made.low, made.high)
+        if plane.kept is None:
+            high, invalid = made.high, plane.pixels.invalid(tile)
+            if invalid is not None:
+                put_back(high, *invalid, plan.scale)
+            y, x = (tile.y0 - self._whole.y0) * sy, (tile.x0 - self._whole.x0) * sx
+            sink.write(plane.place, y, x, high)
+        return last
+
+    def _settle(self, jobs: deque[Future[bool | None]], leave: int = 0) -> Iterator[Progress]:
+        """Wait for what is being finished, all but so many jobs, and tell of every tile."""
+        while len(jobs) > leave or (jobs and jobs[0].done()):
+            try:
+                last = jobs.popleft().result()
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise InputError(
+                        "There is not enough memory to put a tile into the result; close other "
+                        "programs, or choose a smaller tile."
+                    ) from error
+                raise
+            if last:
+                self.done += 1
+                self._clock.step()
+            if last is not None:
+                yield from self._handed_over()
+
+    def _handed_over(self) -> Iterator[Progress]:
+        """Tell how far the run is; the caller's time until it goes on is not ours."""
+        self._clock.pause()
+        left = self._clock.left(self.plan.n_tiles - self.done)
+        note, self.notes = " ".join(self.notes), []
+        yield Progress(self.done, self.plan.n_tiles, left, note)
+        self._clock.go_on()
 
     def record(self) -> record.Record:
         """Make the provenance of the finished result."""
@@ -274,19 +350,10 @@ class _Run:
             back_projection=None if self._projected is None else self._projected.finding(),
         )
 
-    def _finish(
-        self,
-        sink: Sink,
-        place: tuple[int, ...],
-        channel: int,
-        pixels: PlanePixels,
-        kept: _KeptPlane | None,
-    ) -> Iterator[Progress]:
-        """End a plane; project it, if that was asked for, in steps between which work can stop."""
-        if self._meter is not None:
-            self._meter.end()
-        if kept is None or self._projected is None:
-            return
+    def _project(self, plane: _Plane, sink: Sink) -> Iterator[Progress]:
+        """Project a finished plane and write it, in steps between which work can stop."""
+        kept, projected = plane.kept, self._projected
+        assert kept is not None and projected is not None
         steps = back_project(kept.low, kept.colours, self._shrink)
         while True:
             try:
@@ -294,33 +361,28 @@ class _Run:
             except StopIteration as finished:
                 projection = finished.value
                 break
-            yield self._progress()
+            yield from self._handed_over()
         kept.colours[...] = projection.data
-        invalid = pixels.invalid(self._whole)
+        invalid = plane.pixels.invalid(self._whole)
         mask = None if invalid is None else invalid[1]
-        self._projected.add(projection, channel, self._shrink, mask)
+        projected.add(projection, plane.channel, self._shrink, mask)
         if invalid is not None:
             put_back(kept.high, *invalid, self.plan.scale)
-        sink.write(place, 0, 0, kept.high)
+        sink.write(plane.place, 0, 0, kept.high)
+        self.done += 1
+        self._clock.step()
+        yield from self._handed_over()
 
-    def _progress(self) -> Progress:
-        """Say how far the run is; called where it hands over to the caller."""
-        left = self._clock.left(self.plan.n_tiles - self.done)
-        note, self.notes = " ".join(self.notes), []
-        return Progress(self.done, self.plan.n_tiles, left, note)
-
-    def _next(
-        self, pending: list[Tile], pixels: PlanePixels, channel: int
-    ) -> tuple[Tile, RestoredTile]:
-        """Take the next tile off `pending` and restore it, smaller if memory asks for it."""
+    def _next(self, parts: list[Tile], plane: _Plane) -> tuple[Tile, EnlargedTile]:
+        """Take the next tile off `parts` and compute it, smaller if memory asks for it."""
         plan = self.plan
         while True:
-            tile = pending.pop(0)
+            tile = parts.pop(0)
             if max(tile.y1 - tile.y0, tile.x1 - tile.x0) > self.limit:
-                pending[:0] = split(tile, plan.height, plan.width, plan.halo, self.limit)
+                parts[:0] = split(tile, plan.height, plan.width, plan.halo, self.limit)
                 continue
             try:
-                made = restore_tile(tile, pixels, plan, self._network, channel)
+                made = enlarge_tile(tile, plane.pixels, plan, self._network, plane.channel)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -331,7 +393,7 @@ class _Run:
                     )
                 return tile, made
             # Only here is the error gone, and with it the tensors that its traceback held.
-            pending.insert(0, tile)
+            parts.insert(0, tile)
             self._spare_memory(max(tile.y1 - tile.y0, tile.x1 - tile.x0))
 
     def _spare_memory(self, side: int) -> None:
@@ -357,7 +419,7 @@ class _Run:
                 " CPU, which takes longer."
             )
             self.device, self.limit = torch.device("cpu"), self.plan.tile
-            self.precision = "float32"
+            self.precision, self.backend = "float32", "torch"
         else:
             raise InputError(
                 f"There is not enough memory even for tiles of {side} px; close other programs"
@@ -370,6 +432,27 @@ class _Run:
 
         model = self._upscaler.model
         return window_network(model, self.device, self.precision, self.backend)(unit)
+
+
+class _Worker(ThreadPoolExecutor):
+    """One thread that does its jobs in order; at the end what it has not begun is dropped."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(1, f"napari-srgan-{name}")
+
+    def __exit__(self, *error: Any) -> None:
+        self.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plane:
+    """A plane that is being restored: its index in the stack, its place in the output."""
+
+    index: tuple[int, ...]
+    channel: int
+    place: tuple[int, ...]
+    pixels: PlanePixels
+    kept: _KeptPlane | None
 
 
 class _KeptPlane:
