@@ -51,8 +51,6 @@ class WindowNetwork:
     scale : (int, int)
     halo : int or None
         How far it looks, LR pixels; None: over the whole image.
-    bytes_per_pixel : int
-        Memory that it takes per LR pixel of a window.
     """
 
     def __init__(
@@ -66,7 +64,6 @@ class WindowNetwork:
         self.scale = network.scale
         self._network = network
         self.halo = network.halo
-        self.bytes_per_pixel = bytes_per_pixel(for_inference(network))
         self._chosen = build(backend, network, device, precision)
 
     def __call__(self, unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
@@ -97,6 +94,11 @@ class WindowNetwork:
         self._chosen.release()
         if "_float32" in self.__dict__:
             self._float32.release()
+
+    @cached_property
+    def bytes_per_pixel(self) -> int:
+        """Memory that it takes per LR pixel of a window."""
+        return bytes_per_pixel(for_inference(self._network))
 
     @cached_property
     def _float32(self) -> Backend:
