@@ -1,6 +1,7 @@
 """The engine end to end: exact tiles, regions, dtypes, cancelling, memory, NaN, precision."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from small_models import restore_stack
 
 from napari_srgan.engine.plan import footprint, plan
 from napari_srgan.engine.progress import drain
-from napari_srgan.engine.run import Upscaler
+from napari_srgan.engine.run import Upscaler, Upscalers
 from napari_srgan.engine.tiles import BORDER, auto_tile, plan_tiles
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
@@ -450,6 +451,87 @@ def test_a_result_that_is_upscaled_again_and_linear_data_warn(gray):
 def test_what_cannot_be_done_is_refused_before_work(gray, wrong, word):
     with pytest.raises(InputError, match=word):
         plan(Stack(texture((20, 20))), RestoreOptions(model=gray, **wrong))
+
+
+# --- what goes on at once ----------------------------------------------------------------------
+
+
+class Planes:
+    """Planes that note when they are read."""
+
+    def __init__(self, data, reading=lambda k: None):
+        self.data, self.reading = data, reading
+        self.shape, self.dtype, self.ndim = data.shape, data.dtype, data.ndim
+
+    def __getitem__(self, key):
+        self.reading(key[0])
+        return self.data[key]
+
+
+def test_reading_and_writing_go_on_while_the_network_computes(gray, monkeypatch):
+    """Each waits for the other here, which would end in a timeout if they took turns."""
+    data = texture((3, 20, 24), np.uint8, top=255)
+    expected = run(Stack(data, "ZYX"), gray, intensity="0:255").data
+    second_is_read, second_is_computed = threading.Event(), threading.Event()
+    honest, computed = WindowNetwork.__call__, []
+
+    def enlarge(self, unit):
+        computed.append(second_is_read.wait(20))
+        if len(computed) == 3:
+            second_is_computed.set()
+        return honest(self, unit)
+
+    class Slow(MemorySink):
+        def write(self, place, y, x, pixels):
+            assert place[0] != 1 or second_is_computed.wait(20), "the third waits for the second"
+            super().write(place, y, x, pixels)
+
+    monkeypatch.setattr(WindowNetwork, "__call__", enlarge)
+    planes = Planes(data, lambda k: second_is_read.set() if k == 1 else None)
+    options = RestoreOptions(model=gray, device="cpu", intensity="0:255")
+    done = []
+    steps = restore_stack(Stack(planes, "ZYX"), options, Slow())
+    result = drain(steps, lambda step: done.append(step.done))
+    assert computed == [True] * 3 and done == [1, 2, 3]
+    assert np.array_equal(result.data, expected)
+
+
+def ours():
+    return [t.name for t in threading.enumerate() if t.name.startswith("napari-srgan")]
+
+
+def test_an_error_while_a_tile_is_written_ends_the_run(gray):
+    class Full(RecordingSink):
+        def write(self, place, y, x, pixels):
+            raise InputError("The disk is full.")
+
+    sink = Full()
+    with pytest.raises(InputError, match="disk is full"):
+        run(Stack(texture((3, 20, 24))), gray, sink)
+    assert sink.ended == "aborted" and not ours()
+
+
+def test_an_error_in_a_later_plane_comes_after_the_planes_before_it(gray):
+    planned = []
+
+    def fail(k):
+        if planned and k == 2:
+            raise InputError("the third plane cannot be read.")
+
+    done = []
+    stack = Stack(Planes(texture((3, 20, 24)), fail), "ZYX")
+    planned.append(plan(stack, RestoreOptions(model=gray, device="cpu")))
+    with pytest.raises(InputError, match="third"):
+        steps = Upscalers().of(planned[0]).run(planned[0])
+        drain(steps, lambda step: done.append(step.done))
+    assert done[0] == 1 and not ours()
+
+
+def test_a_run_that_is_closed_leaves_no_thread(gray):
+    steps = restore_stack(Stack(texture((9, 20, 24))), RestoreOptions(model=gray, device="cpu"))
+    assert next(steps).done == 1 and ours()
+    steps.close()
+    assert not ours()
 
 
 # --- memory and precision --------------------------------------------------------------------
