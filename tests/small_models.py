@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import save as safetensors
 
 from napari_srgan.engine.plan import plan
-from napari_srgan.engine.run import Upscalers
+from napari_srgan.engine.run import Upscaler
 from napari_srgan.models import catalogue as models
 from napari_srgan.models.architectures import build
 from napari_srgan.models.architectures.srresnet import SRResNet
@@ -68,4 +68,4 @@ def save_both(folder):
 def restore_stack(stack, options, sink=None):
     """Plan and carry out: the engine without a task around it."""
     planned = plan(stack, options)
-    return (yield from Upscalers().of(planned).run(planned, sink))
+    return (yield from Upscaler.of(planned).run(planned, sink))

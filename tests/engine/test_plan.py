@@ -15,7 +15,7 @@ from napari_srgan import open_stack
 from napari_srgan.engine.plan import footprint, plan, preflight
 from napari_srgan.engine.progress import drain
 from napari_srgan.engine.restore import restore_plane
-from napari_srgan.engine.run import Upscalers
+from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.window import window_network
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
@@ -47,10 +47,10 @@ ELSEWHERE = """
 import pickle, sys
 import numpy as np
 from napari_srgan.engine.progress import drain
-from napari_srgan.engine.run import Upscalers
+from napari_srgan.engine.run import Upscaler
 
 planned = pickle.load(sys.stdin.buffer)
-result = drain(Upscalers().of(planned).run(planned))
+result = drain(Upscaler.of(planned).run(planned))
 pickle.dump((np.asarray(result.data), result.metadata), sys.stdout.buffer)
 """
 
@@ -69,7 +69,7 @@ def test_a_plan_travels_to_another_process_which_restores_the_same_bytes(gray, t
             model=gray, device="cpu", backend="torch", precision="float32", tile=16, region=region
         ),
     )
-    here = drain(Upscalers().of(planned).run(planned))
+    here = drain(Upscaler.of(planned).run(planned))
     command = [sys.executable, "-c", ELSEWHERE]
     sent = pickle.dumps(planned)
     done = subprocess.run(command, input=sent, stdout=subprocess.PIPE, check=True)
@@ -84,7 +84,7 @@ def test_a_model_that_changed_since_the_plan_is_refused(tmp_path):
     planned = plan(Stack(texture(20, 20)), RestoreOptions(model=path, device="cpu"))
     small_models.save(tmp_path, "gray", 1, features=8)
     with pytest.raises(InputError, match="has changed since; start again"):
-        Upscalers().of(planned)
+        Upscaler.of(planned)
 
 
 # --- one plane -------------------------------------------------------------------------------

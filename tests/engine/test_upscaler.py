@@ -13,7 +13,7 @@ from small_models import restore_stack
 
 from napari_srgan.engine.plan import footprint, plan
 from napari_srgan.engine.progress import drain
-from napari_srgan.engine.run import Upscaler, Upscalers
+from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.tiles import BORDER, auto_tile, plan_tiles
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
@@ -522,7 +522,7 @@ def test_an_error_in_a_later_plane_comes_after_the_planes_before_it(gray):
     stack = Stack(Planes(texture((3, 20, 24)), fail), "ZYX")
     planned.append(plan(stack, RestoreOptions(model=gray, device="cpu")))
     with pytest.raises(InputError, match="third"):
-        steps = Upscalers().of(planned[0]).run(planned[0])
+        steps = Upscaler.of(planned[0]).run(planned[0])
         drain(steps, lambda step: done.append(step.done))
     assert done[0] == 1 and not ours()
 

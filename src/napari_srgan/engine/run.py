@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,6 @@ from napari_srgan.trust.operators import operator_of
 from napari_srgan.trust.shrinking import shrinking
 
 log = logging.getLogger(__name__)
-
-_KEPT = 2  # upscalers: a perceptual model and its fidelity model take turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +91,23 @@ class Upscaler:
         self.precision = check_precision(precision)
         self.backend = resolve_backend(backend, self.device, self.precision)
         self._may_fall_back = backend == "auto"
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Return what a plan asks for.
+
+        Raises
+        ------
+        InputError
+            If the model's file is another one than when the plan was made, or as above.
+        """
+        model = load_model(plan.model_path)
+        if model.sha256 != plan.model_sha256:
+            raise InputError(
+                f"The model {plan.card.name} is not the one that the work was planned with: "
+                f"{plan.model_path} has changed since; start again."
+            )
+        return cls(model, plan.options.device, plan.options.precision, plan.options.backend)
 
     def run(self, plan: Plan, sink: Sink | None = None) -> Generator[Progress, None, Result]:
         """Carry out a plan.
@@ -162,37 +177,6 @@ class Upscaler:
                 self.backend = "torch"
             else:
                 return self.backend, precision
-
-
-class Upscalers:
-    """Keeps the last upscalers, because building one (weights, folding, device) takes a second."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, str, str], Upscaler] = {}
-
-    def of(self, plan: Plan) -> Upscaler:
-        """Return the upscaler that a plan asks for.
-
-        Raises
-        ------
-        InputError
-            If the model's file is another one than when the plan was made.
-        """
-        options = plan.options
-        key = (plan.model_sha256, options.device, options.precision, options.backend)
-        if key in self._kept:
-            self._kept[key] = self._kept.pop(key)  # the last used stands last
-            return self._kept[key]
-        model = load_model(plan.model_path)
-        if model.sha256 != plan.model_sha256:
-            raise InputError(
-                f"The model {plan.card.name} is not the one that the work was planned with: "
-                f"{plan.model_path} has changed since; start again."
-            )
-        while len(self._kept) >= _KEPT:
-            del self._kept[next(iter(self._kept))]  # its memory, before the next takes its own
-        self._kept[key] = Upscaler(model, options.device, options.precision, options.backend)
-        return self._kept[key]
 
 
 class _Run:

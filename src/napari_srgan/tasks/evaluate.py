@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_srgan.engine.devices import resolve_device
 from napari_srgan.engine.plan import plan
-from napari_srgan.engine.run import Upscalers
+from napari_srgan.engine.run import Upscaler
 from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
 from napari_srgan.image.degradation import BlurNoise, Degradation, degradation
@@ -190,7 +190,6 @@ class Evaluator:
         if options.model != "auto":
             self._operator(find_model(options.model).card)
         self._device = resolve_device(options.device)
-        self._upscalers = Upscalers()
         self._vgg = _load_vgg(options.vgg_weights, self._device)
 
     def measure(self, path: Path, name: str, number: int) -> Work[FileScore]:
@@ -263,7 +262,7 @@ class Evaluator:
         planned = plan(
             stack, RestoreOptions(model=info.path, device=str(self._device), intensity="0:1")
         )
-        steps = self._upscalers.of(planned).run(planned)
+        steps = Upscaler.of(planned).run(planned)
         return np.asarray(drain(steps, listen).data, dtype=np.float32)
 
     def _model(self, stack: Stack, name: str) -> ModelInfo:

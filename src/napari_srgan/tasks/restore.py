@@ -15,7 +15,7 @@ from typing import Any
 
 from napari_srgan.engine.plan import Plan, plan, preflight
 from napari_srgan.engine.record import Record, input_label
-from napari_srgan.engine.run import Result, Upscalers
+from napari_srgan.engine.run import Result, Upscaler
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.stack import Region, Stack, check_region
@@ -55,7 +55,6 @@ def restore(
     path: Path | None = None,
     *,
     overwrite: bool = False,
-    upscalers: Upscalers | None = None,
 ) -> Work[Restored]:
     """Restore a stack.
 
@@ -67,8 +66,6 @@ def restore(
         File to write; memory without.
     overwrite : bool
         Whether a file that is there may be replaced.
-    upscalers : Upscalers, optional
-        Kept from call to call by who restores more than once.
 
     Yields
     ------
@@ -95,7 +92,7 @@ def restore(
         planned = plan(stack, options)
         for warning in planned.warnings:
             yield Progress(0, planned.n_tiles, note=warning)
-        upscaler = (upscalers or Upscalers()).of(planned)
+        upscaler = Upscaler.of(planned)
         started = time.perf_counter()
         result = yield from upscaler.run(planned, sink)
     record = Record.of(result.metadata)

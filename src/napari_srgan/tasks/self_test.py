@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.engine.plan import plan
-from napari_srgan.engine.run import Result, Upscalers
+from napari_srgan.engine.run import Result, Upscaler
 from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
 from napari_srgan.image.degradation import Degradation, degradation
@@ -94,7 +94,6 @@ def self_test(
     model: ModelInfo,
     operator: str | None = None,
     region: Region | None = None,
-    upscalers: Upscalers | None = None,
 ) -> Work[SelfTestResult]:
     """Degrade planes and restore them.
 
@@ -107,8 +106,6 @@ def self_test(
         Name of the degradation; without, the one that the model was trained to undo.
     region : mapping, optional
         Which planes; ranges along Y and X are not looked at.
-    upscalers : Upscalers, optional
-        Kept from call to call by who has some.
 
     Yields
     ------
@@ -130,7 +127,7 @@ def self_test(
     low, target = _degraded(stack, region or {}, made_by, card)
     yield Progress(0, 1)
     planned = plan(Stack(low, axes=stack.axes, name=stack.name), RestoreOptions(model=model.path))
-    result = yield from (upscalers or Upscalers()).of(planned).run(planned)
+    result = yield from Upscaler.of(planned).run(planned)
     whole = {a: hi - lo for a, (lo, hi) in (region or {}).items() if a not in "YX"}
     # Alpha is no part of it.
     shape = tuple(3 if a == "S" else whole.get(a, n) for a, n in stack.sizes.items())

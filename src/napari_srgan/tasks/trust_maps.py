@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_srgan import __version__
 from napari_srgan.engine.plan import Plan, plan, preflight
 from napari_srgan.engine.record import RESEARCH_USE, input_label
-from napari_srgan.engine.run import Upscalers
+from napari_srgan.engine.run import Upscaler
 from napari_srgan.image.geometry import Scale, factors, plain_scale, upscaled_placement
 from napari_srgan.image.intensity import Intensity
 from napari_srgan.image.stack import Region, Stack, check_region
@@ -232,15 +232,8 @@ class TrustMaps:
             models=tuple(models),
         )
 
-    def planes(
-        self, upscalers: Upscalers | None = None
-    ) -> Generator[Progress | MapPlane, None, None]:
+    def planes(self) -> Generator[Progress | MapPlane, None, None]:
         """Make the maps.
-
-        Parameters
-        ----------
-        upscalers : Upscalers, optional
-            Kept from call to call by who has some.
 
         Yields
         ------
@@ -249,12 +242,11 @@ class TrustMaps:
         MapPlane
             As they are ready. Closing the generator stops the work.
         """
-        upscalers = upscalers or Upscalers()
         done, total = 0, self.steps
         starts = [self.region[a][0] for a in self.request.stack.plane_axes]
         for index in self._plan.planes:
             place = tuple(i - s for i, s in zip(index, starts, strict=True))
-            for step in self._plane(upscalers, index):
+            for step in self._plane(index):
                 if isinstance(step, Progress):
                     done = min(done + 1, total)
                     yield Progress(done, total, note=step.note)
@@ -265,16 +257,14 @@ class TrustMaps:
             yield Progress(done, total)
 
     def _plane(
-        self, upscalers: Upscalers, index: tuple[int, ...]
+        self, index: tuple[int, ...]
     ) -> Iterator[Progress | tuple[str, NDArray[np.float32], float | None]]:
         request, kinds = self.request, self.request.kinds
         channel = request.stack.channel_of(index)
         rows, cols = (slice(*self.region[a]) for a in "YX")
         high: NDArray[Any] = np.empty(0)
         if {"consistency", "invention"} & set(kinds):
-            high = yield from self._result(
-                upscalers, index, request.result, request.result_region, None
-            )
+            high = yield from self._result(index, request.result, request.result_region, None)
         if "consistency" in kinds:
             low, span = comparable(request.stack.read(index, rows, cols), self.intensity, channel)
             again, _ = comparable(high, self.intensity, channel)
@@ -284,20 +274,19 @@ class TrustMaps:
             yield "consistency", found.map, found.rmse_percent
         if "invention" in kinds:
             other = yield from self._result(
-                upscalers, index, request.fidelity, request.fidelity_region, self._fidelity_path
+                index, request.fidelity, request.fidelity_region, self._fidelity_path
             )
             first, span = comparable(high, self.intensity, channel)
             second, _ = comparable(other, self.intensity, channel)
             added = invention(first, second, self._operator, span)
             yield "invention", added.map, added.rms_percent
         if "spread" in kinds:
-            values = yield from self._spread(upscalers, index, channel)
+            values = yield from self._spread(index, channel)
             some = values[np.isfinite(values)].astype(np.float64)
             yield "spread", values, math.sqrt(np.mean(some**2)) if some.size else None
 
     def _result(
         self,
-        upscalers: Upscalers,
         index: tuple[int, ...],
         given: Stack | None,
         region: Region | None,
@@ -320,14 +309,14 @@ class TrustMaps:
         )
         if model is not None:
             options = replace(options, model=model, back_project=False)
-        data = yield from _restored(upscalers, plan(stack, options))
+        data = yield from _restored(plan(stack, options))
         # All axes but these have one entry.
         inner = [a for a in stack.axes if a in "YXS"]
         plane = data.reshape([n for a, n in zip(stack.axes, data.shape, strict=True) if a in inner])
         return plane.transpose([inner.index(a) for a in "YXS" if a in inner])
 
     def _spread(
-        self, upscalers: Upscalers, index: tuple[int, ...], channel: int
+        self, index: tuple[int, ...], channel: int
     ) -> Generator[Progress, None, NDArray[np.float32]]:
         """Restore a plane in every orientation, in floats, so that no rounding is in the spread."""
         stack = self.request.stack
@@ -346,14 +335,14 @@ class TrustMaps:
                 name=stack.name,
             )
             options = replace(self._unprojected, region=region, intensity=intensity)
-            data = yield from _restored(upscalers, plan(turned, options))
+            data = yield from _restored(plan(turned, options))
             values, span = comparable(member.undo(data), intensity)
             gathered.add(values)
         return gathered.map(span)
 
 
-def _restored(upscalers: Upscalers, planned: Plan) -> Generator[Progress, None, NDArray[Any]]:
-    result = yield from upscalers.of(planned).run(planned)
+def _restored(planned: Plan) -> Generator[Progress, None, NDArray[Any]]:
+    result = yield from Upscaler.of(planned).run(planned)
     return result.data
 
 

@@ -28,7 +28,6 @@ from napari_srgan._gui.parts.widgets import DropDown, Form, Message, Part, butto
 from napari_srgan._gui.runner import End, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker
 from napari_srgan._gui.tags import self_test_tag, spacing_tag, target_tag
-from napari_srgan.engine.run import Upscalers
 from napari_srgan.errors import InputError
 from napari_srgan.image.degradation import NAMES
 from napari_srgan.image.geometry import factors, scale_text
@@ -56,7 +55,6 @@ class SelfTest(Part):
     def __init__(self, viewer: napari.Viewer, reference: Callable[[], Any]) -> None:
         super().__init__()
         self._viewer, self._reference = viewer, reference
-        self._upscalers = Upscalers()
         self.model = ModelPicker()
         self.operator = DropDown(
             ("as in training", None),
@@ -100,9 +98,7 @@ class SelfTest(Part):
 
             self.button.setEnabled(False)
             stack = layer_stack(layer)
-            self.runner.start(
-                partial(self_test, stack, model, operator, region, self._upscalers), show, self.say
-            )
+            self.runner.start(partial(self_test, stack, model, operator, region), show, self.say)
 
     def _on_end(self, end: End) -> None:
         self.button.setEnabled(True)

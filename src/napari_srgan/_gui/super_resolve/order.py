@@ -21,7 +21,6 @@ from napari_srgan._gui.layers import View, layer_stack
 from napari_srgan._gui.sentences import outcome_text, plane_text, size_text, view_note
 from napari_srgan._gui.super_resolve.region_picker import preview_area, region_for
 from napari_srgan.engine.plan import Preflight, footprint, preflight
-from napari_srgan.engine.run import Upscalers
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
 from napari_srgan.models.catalogue import model_for
@@ -226,7 +225,7 @@ def place_for(
     return "file" if nbytes > available / 2 else "memory"
 
 
-def restore_all(orders: Sequence[Order], upscalers: Upscalers) -> Work[tuple[Restored, ...]]:
+def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
     """Restore what is ordered, one after the other; for a thread.
 
     Yields
@@ -243,7 +242,7 @@ def restore_all(orders: Sequence[Order], upscalers: Upscalers) -> Work[tuple[Res
     for number, order in enumerate(orders, 1):
         head = f"{number} of {len(orders)}" if len(orders) > 1 else ""
         ahead = order.ahead
-        work = restore(ahead.stack, ahead.options, order.path, upscalers=upscalers)
+        work = restore(ahead.stack, ahead.options, order.path)
         made.append((yield from stage(head, work)))
     return tuple(made)
 

@@ -35,7 +35,7 @@ from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan._gui.super_resolve.results import Exports, show_results
 from napari_srgan._gui.super_resolve.trust_maps import TrustMapButtons
 from napari_srgan._gui.tags import is_trust_map, record_of
-from napari_srgan.engine.run import Upscalers
+from napari_srgan.engine.run import Upscaler
 from napari_srgan.errors import InputError
 from napari_srgan.options import RestoreOptions
 
@@ -64,7 +64,7 @@ class SuperResolve(Panel):
 
         viewer = napari_viewer
         super().__init__(viewer)
-        self._speeds, self._upscalers = Speeds(), Upscalers()
+        self._speeds = Speeds()
         self._devices: list[str] = []
         self._error_about: str | None = None
         self.layer = LayerPicker(viewer, Image, self._connections)
@@ -81,9 +81,9 @@ class SuperResolve(Panel):
         self.runner = RunnerBar()
         self.message = Message()
         self.exports = Exports(viewer)
-        settings, upscalers = self.advanced.values, self._upscalers
-        self.trust = TrustMapButtons(viewer, self.runner, upscalers, settings)
-        self.report = ReportButton(viewer, self._connections, settings, self.runner, upscalers)
+        settings = self.advanced.values
+        self.trust = TrustMapButtons(viewer, self.runner, settings)
+        self.report = ReportButton(viewer, self._connections, settings, self.runner)
         # torch is loaded once the panel is on the screen: it takes seconds.
         self._loading = Runner(self)
         self._loading_soon = QTimer(self)
@@ -238,7 +238,7 @@ class SuperResolve(Panel):
             orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
             started = time.perf_counter()
             self.runner.start(
-                partial(restore_all, orders, self._upscalers),
+                partial(restore_all, orders),
                 lambda restored: self._show(orders, restored, started),
                 self.say,
             )
@@ -312,7 +312,7 @@ def load_torch() -> Generator[None, None, list[str]]:
     # A broken default model is named when work is asked for; the devices are there all the same.
     with suppress(InputError):
         nothing = Stack(np.zeros((8, 8), np.uint8))
-        Upscalers().of(plan(nothing, RestoreOptions(device="cpu"))).ready()
+        Upscaler.of(plan(nothing, RestoreOptions(device="cpu"))).ready()
     return available_devices()
 
 

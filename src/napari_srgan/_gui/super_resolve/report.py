@@ -20,7 +20,6 @@ from napari_srgan._gui.parts.widgets import LayerPicker, Part, asked_path, butto
 from napari_srgan._gui.runner import End, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.trust_maps import map_order
 from napari_srgan._gui.tags import is_candidate, is_hidden, record_of
-from napari_srgan.engine.run import Upscalers
 from napari_srgan.errors import InputError
 from napari_srgan.tasks.steps import Progress, Work
 
@@ -44,8 +43,6 @@ class ReportButton(Part):
         Gives device, precision and tile, as `Advanced.values` does.
     runner : RunnerBar, optional
         That of the panel; without, the button has a bar of its own.
-    upscalers : Upscalers, optional
-        Those of the panel.
     reference : callable, optional
         Gives the reference layer or None, where the panel has a choice of its own.
     """
@@ -56,14 +53,12 @@ class ReportButton(Part):
         connections: Connections,
         settings: Callable[[], dict[str, Any]],
         runner: RunnerBar | None = None,
-        upscalers: Upscalers | None = None,
         reference: Callable[[], Image | None] | None = None,
     ) -> None:
         super().__init__()
         from napari.layers import Image
 
         self._viewer, self._settings = viewer, settings
-        self._upscalers = upscalers or Upscalers()
         self._layer: Image | None = None
         self.running = False
         """Whether a report is being made."""
@@ -107,7 +102,7 @@ class ReportButton(Part):
                 self._viewer, self._layer, self._reference(), self._settings(), Path(path)
             )
             self.runner.start(
-                partial(make_report, request, Path(path), self._upscalers),
+                partial(make_report, request, Path(path)),
                 self._show,
                 self.say,
                 cancelled="Cancelled; no report was written.",
@@ -196,11 +191,11 @@ def report_request(
     )
 
 
-def make_report(request: ReportRequest, path: Path, upscalers: Upscalers) -> Work[Path]:
+def make_report(request: ReportRequest, path: Path) -> Work[Path]:
     """Measure, write the page and return its path; for a thread."""
     yield Progress(0, 0, stage="Preparing the report")
     from napari_srgan.tasks.report.gather import gather
     from napari_srgan.tasks.report.page import write_page
 
-    yield from write_page(gather(request, upscalers), path, overwrite=True)
+    yield from write_page(gather(request), path, overwrite=True)
     return path

@@ -30,7 +30,6 @@ from napari_srgan._gui.runner import RunnerBar, errors_said
 from napari_srgan._gui.sentences import size_text
 from napari_srgan._gui.tags import input_of, made_from, record_of, spacing_tag
 from napari_srgan.engine.record import KEY, Record
-from napari_srgan.engine.run import Upscalers
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale, factors, scale_text
 from napari_srgan.image.intensity import Intensity
@@ -64,8 +63,6 @@ class TrustMapButtons(Part):
     viewer : napari.Viewer
     runner : RunnerBar
         Of the panel; it runs one thing at a time.
-    upscalers : Upscalers
-        Of the panel.
     settings : callable
         Gives the settings under "Advanced".
     """
@@ -74,12 +71,10 @@ class TrustMapButtons(Part):
         self,
         viewer: napari.Viewer,
         runner: RunnerBar,
-        upscalers: Upscalers,
         settings: Callable[[], dict[str, Any]],
     ) -> None:
         super().__init__()
         self._viewer, self._runner, self._settings = viewer, runner, settings
-        self._upscalers = upscalers
         self._layer: Image | None = None
         self.scope = DropDown(
             ("slice in view", False),
@@ -115,7 +110,7 @@ class TrustMapButtons(Part):
         with errors_said(self.say):
             order = map_order(kind, self._viewer, self._layer, self._settings(), self.scope.value())
             self._runner.start(
-                partial(make_map, order, self._upscalers),
+                partial(make_map, order),
                 lambda made: self.say(add_map(self._viewer, order, made)),
                 self.say,
             )
@@ -225,7 +220,7 @@ def map_order(
     return MapOrder(kind, source, result, region, request, record)
 
 
-def make_map(order: MapOrder, upscalers: Upscalers) -> Work[TrustMap]:
+def make_map(order: MapOrder) -> Work[TrustMap]:
     """Make a map; for a thread.
 
     Raises
@@ -243,7 +238,7 @@ def make_map(order: MapOrder, upscalers: Upscalers) -> Work[TrustMap]:
     values = np.zeros([n * f for n, f in zip(lengths, growth, strict=True)], np.float32)
     turned = axes.index("Y") > axes.index("X")
     squares: list[float] = []
-    with closing(maps.planes(upscalers)) as steps:
+    with closing(maps.planes()) as steps:
         for step in steps:
             if not isinstance(step, MapPlane):
                 yield step

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from napari_srgan.engine.plan import Plan, preflight
 from napari_srgan.engine.record import Record
-from napari_srgan.engine.run import Upscalers
+from napari_srgan.engine.run import Upscaler
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import PIXEL
@@ -67,14 +67,12 @@ IN_MEMORY = 256 * 2**20
 """Bytes of a result up to which it is kept in memory; a larger one is a file for that while."""
 
 
-def gather(request: ReportRequest, upscalers: Upscalers | None = None) -> Work[Content]:
+def gather(request: ReportRequest) -> Work[Content]:
     """Make the result if need be, and measure it.
 
     Parameters
     ----------
     request : ReportRequest
-    upscalers : Upscalers, optional
-        Kept from call to call by who has some.
 
     Yields
     ------
@@ -90,7 +88,6 @@ def gather(request: ReportRequest, upscalers: Upscalers | None = None) -> Work[C
     InputError
         Before any work, if the request cannot be carried out; if data turn out to be unusable.
     """
-    upscalers = upscalers or Upscalers()
     if request.page is not None and request.result is None:
         nbytes = preflight(request.stack, request.options).output.nbytes
         if nbytes > IN_MEMORY:  # before the pixels are read
@@ -102,7 +99,7 @@ def gather(request: ReportRequest, upscalers: Upscalers | None = None) -> Work[C
     with ExitStack() as undo:
         if request.result is None:
             sink = _sink(planned, request.page, undo)
-            run = upscalers.of(planned).run(planned, sink)
+            run = Upscaler.of(planned).run(planned, sink)
             made = yield from stage("super-resolving", run)
             record = Record.of(made.metadata)
             result = Stack(
@@ -120,7 +117,7 @@ def gather(request: ReportRequest, upscalers: Upscalers | None = None) -> Work[C
         framed = placed(result, planned.stack, planned.region)
         comparison = yield from _compared(request, prepared, framed)
         residuals, residual_map = yield from _residuals(prepared, result, record)
-        shown = yield from show(prepared, framed, result, residual_map, record, upscalers)
+        shown = yield from show(prepared, framed, result, residual_map, record)
     return Content(
         label=planned.stack.name,
         reference=None if prepared.reference is None else prepared.reference.stack.name,
@@ -249,7 +246,6 @@ def show(
     result: Stack,
     residual: ShownMap | None,
     record: Record,
-    upscalers: Upscalers,
 ) -> Work[ShownSlice]:
     """Make everything of the slice that is shown.
 
@@ -262,7 +258,6 @@ def show(
         What the result leaves unexplained.
     record : Record
         Of the result.
-    upscalers : Upscalers
 
     Yields
     ------
@@ -275,7 +270,7 @@ def show(
     """
     planned, name = prepared.plan, prepared.plan.card.name
     stack = planned.stack
-    added, why = yield from _invention(prepared, result, record, upscalers)
+    added, why = yield from _invention(prepared, result, record)
     notes = [why] if why else []
     planes = _read(prepared, framed)
     if planes.reference is not None:
@@ -343,7 +338,7 @@ def _read(prepared: Prepared, framed: Stack) -> ShownPlanes:
 
 
 def _invention(
-    prepared: Prepared, result: Stack, record: Record, upscalers: Upscalers
+    prepared: Prepared, result: Stack, record: Record
 ) -> Work[tuple[ShownMap | None, str]]:
     """Map what the model adds to its fidelity model, or say why that cannot be done."""
     planned = prepared.plan
@@ -368,7 +363,7 @@ def _invention(
         )
     except InputError as error:
         return None, str(error)
-    for step in maps.planes(upscalers):
+    for step in maps.planes():
         if isinstance(step, MapPlane):
             return ShownMap(step.values, maps.notes("invention"), step.percent), ""
         yield replace(step, stage="invention map")
