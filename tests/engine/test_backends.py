@@ -14,10 +14,13 @@ import napari_srgan
 from napari_srgan.engine import backends
 from napari_srgan.engine.backends import resolve_backend
 from napari_srgan.engine.backends.torch import TorchNetwork
+from napari_srgan.engine.progress import drain
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
+from napari_srgan.image.stack import Stack
 from napari_srgan.models.architectures import build
 from napari_srgan.models.catalogue import load_model
+from napari_srgan.options import RestoreOptions
 
 CPU = torch.device("cpu")
 
@@ -73,6 +76,22 @@ def test_openvino_in_tiles_equals_the_whole(gray, with_openvino):
     assert np.abs(tiled.data.astype(int) - whole.data).max() <= 1
     exact = napari_srgan.upscale(image, gray, device="cpu", backend="torch")
     assert np.abs(exact.data.astype(int) - whole.data).max() <= 1
+
+
+@pytest.mark.parametrize("ends", ["done", "closed"])
+def test_a_run_gives_the_memory_of_its_windows_back(gray, with_openvino, monkeypatch, ends):
+    """OpenVINO keeps that of the largest window for as long as the network is there."""
+    released, honest = [], WindowNetwork.release
+    release = lambda network: released.append(network.backend) or honest(network)  # noqa: E731
+    monkeypatch.setattr(WindowNetwork, "release", release)
+    stack = Stack((unit(2, 20, 20) * 255).astype(np.uint8))
+    steps = small_models.restore_stack(stack, RestoreOptions(model=gray, device="cpu"))
+    if ends == "done":
+        drain(steps)
+    else:
+        next(steps)
+        steps.close()
+    assert "openvino" in released
 
 
 def test_openvino_rounds_to_the_nearest_bfloat16():

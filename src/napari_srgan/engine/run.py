@@ -146,6 +146,8 @@ class Upscaler:
             # GeneratorExit is how the work is cancelled.
             sink.abort()
             raise
+        finally:
+            run.release()
         return Result(data, plan.output.axes, plan.output.scale, plan.output.translate, metadata)
 
     def ready(self) -> tuple[str, str]:
@@ -409,6 +411,12 @@ class _Run:
                 f"There is not enough memory even for tiles of {side} px; close other programs"
                 " or use a machine with more memory."
             )
+
+    def release(self) -> None:
+        """Give back the memory of the windows; the network stays ready for the next run."""
+        from napari_srgan.engine.window import release
+
+        release(self._upscaler.model)
 
     def _network(self, unit: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
         """Enlarge a window."""

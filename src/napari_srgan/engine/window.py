@@ -130,6 +130,14 @@ def window_network(
     return found
 
 
+def release(model: Model) -> None:
+    """Give back the memory of the windows that the networks of a model computed."""
+    with _building:
+        kept = [network for key, network in _networks.items() if key[0] == model.sha256]
+    for network in kept:
+        network.release()
+
+
 def bytes_per_pixel(network: nn.Module) -> int:
     """Estimate the memory that a network takes in float32 per LR pixel of a window.
 
