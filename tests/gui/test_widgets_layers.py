@@ -27,6 +27,7 @@ from napari_srgan._gui.layers import (
 )
 from napari_srgan._gui.sentences import size_text, spacing_text, time_text, view_note
 from napari_srgan._gui.super_resolve.order import (
+    UNTIMED_PREVIEW,
     Speeds,
     free_path,
     full_order,
@@ -192,6 +193,7 @@ def test_a_preview_is_the_middle_of_a_large_view():
 def test_preview_gets_smaller_with_more_models_and_larger_with_speed():
     assert preview_pixels(1e6, 1) > preview_pixels(1e6, 3) > 0
     assert preview_pixels(1e7, 1) > preview_pixels(1e6, 1)
+    assert preview_pixels(None, 1) == UNTIMED_PREVIEW**2
 
 
 def test_names_never_overwrite():
@@ -231,8 +233,10 @@ def test_the_order_says_what_comes_out(tiny_models, tmp_path, monkeypatch):
     assert "1 x 160 x 200 (Z x Y x X), uint16, 64 kB" in text
     assert "Z = 3" in text
     speeds = Speeds()
-    speeds.note("tiny-gray", "cpu", 12000, 60)
     order = full_order(layer, view, options)
+    # Without a measurement, no time is told.
+    assert order.text(speeds, ["cpu"]).endswith("uint16, 384 kB.")
+    speeds.note(order.speed_key(["cpu"]), 200)
     assert "about 60 s on the CPU" in order.text(speeds, ["cpu"])
     # Without torch, no time can be told: what a tile and its halo are is not known.
     assert order.text(speeds, []).endswith("uint16, 384 kB.")

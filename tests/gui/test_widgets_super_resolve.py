@@ -1,5 +1,6 @@
 """Super-resolve clicked as a user would."""
 
+import threading
 import time
 
 import numpy as np
@@ -15,10 +16,13 @@ from qtpy.QtWidgets import QApplication
 from unbounded_model import AverageNet, registered
 
 from napari_srgan._gui.layers import layer_axes
+from napari_srgan._gui.runner import End
 from napari_srgan._gui.super_resolve import order as order_module
+from napari_srgan._gui.super_resolve import panel as panel_module
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker
 from napari_srgan._gui.super_resolve.panel import DOCK, open_panel
 from napari_srgan.api import upscale
+from napari_srgan.errors import InputError
 
 WAIT = 120_000
 
@@ -539,6 +543,80 @@ def test_a_result_that_cannot_be_shown_gives_a_sentence(viewer, panel, qtbot, mo
     assert "defect of napari-srgan" in panel.message.text()
     assert "no such layer" in caplog.text
     assert panel.run.isEnabled()
+
+
+def measured(panel, monkeypatch, speed=1000.0):
+    """Let the panel find torch loaded, and return the list of what it measures."""
+    asked = []
+
+    def measure(path, options):
+        yield
+        asked.append((path.stem, options.device, options.backend, options.precision))
+        return speed
+
+    monkeypatch.setattr(panel_module, "measure_speed", measure)
+    panel._on_devices(End(result=["cpu"]))
+    return asked
+
+
+def test_the_time_is_measured_once_per_model_and_options(viewer, panel, qtbot, monkeypatch):
+    choose(panel, viewer.add_image(image(10, 50, 60), name="s"))
+    assert " in " not in panel.summary.text()  # nothing is measured yet, so nothing is said
+    asked = measured(panel, monkeypatch)
+    qtbot.waitUntil(lambda: "in about 30 s on the CPU" in panel.summary.text(), timeout=WAIT)
+    assert asked == [("tiny-gray", "cpu", "auto", "auto")]
+    panel.advanced.options["backend"].value = "torch"
+    qtbot.waitUntil(lambda: len(asked) == 2, timeout=WAIT)
+    qtbot.waitUntil(lambda: "about 30 s" in panel.summary.text(), timeout=WAIT)
+    panel.advanced.options["backend"].value = "auto"
+    panel.refresh()
+    assert "about 30 s" in panel.summary.text()
+    assert not panel._timing.running
+    assert asked[1:] == [("tiny-gray", "cpu", "torch", "auto")]
+
+
+def test_a_measurement_that_fails_is_not_repeated_and_tells_no_time(
+    viewer, panel, qtbot, monkeypatch
+):
+    tries = []
+
+    def fail(path, options):
+        tries.append(path)
+        raise InputError("no such thing")
+        yield
+
+    monkeypatch.setattr(panel_module, "measure_speed", fail)
+    choose(panel, viewer.add_image(image(10, 50, 60), name="s"))
+    with qtbot.waitSignal(panel._timing.ended, timeout=WAIT):
+        panel._on_devices(End(result=["cpu"]))
+        panel.refresh()
+    panel.refresh()
+    assert not panel._timing.running
+    assert len(tries) == 1
+    assert " in " not in panel.summary.text()
+    assert panel.message.text() == ""
+
+
+def test_a_run_gives_the_measurement_up_and_refines_the_time(viewer, panel, qtbot, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def measure(path, options):
+        begun.set()
+        go_on.wait(WAIT / 1000)
+        yield
+        return 1e-3
+
+    monkeypatch.setattr(panel_module, "measure_speed", measure)
+    choose(panel, viewer.add_image(image(10, 50, 60), name="s"))
+    panel._on_devices(End(result=["cpu"]))
+    panel.refresh()
+    assert begun.wait(WAIT / 1000)
+    press(qtbot, panel.run)
+    go_on.set()
+    qtbot.waitUntil(lambda: not (panel.runner.running or panel._timing.running), timeout=WAIT)
+    panel.refresh()
+    speed = panel._speeds.of(("tiny-gray", "cpu", "auto", "auto"))
+    assert speed is None or speed > 1  # of the run, if that was long enough to tell; not 1e-3
 
 
 @pytest.mark.napari_window

@@ -59,8 +59,6 @@ def outcome_text(
     dtype: str,
     seconds: float | None,
     device: str,
-    *,
-    measured: bool = False,
 ) -> str:
     """Say what will come out.
 
@@ -76,8 +74,6 @@ def outcome_text(
         Expected time; None if it cannot be told.
     device : str
         Where it will be computed.
-    measured : bool
-        Whether the time rests on a run on this machine, and is no guess.
     """
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
     lengths = " x ".join(str(n) for n in shape)
@@ -85,8 +81,7 @@ def outcome_text(
     text = f"Result: {lengths} ({letters}), {dtype}, {size_text(nbytes)}"
     if seconds is None:
         return text + "."
-    about = "about" if measured else "roughly"
-    spent = "under 1 s" if seconds < 1 else f"{about} {time_text(seconds)}"
+    spent = "under 1 s" if seconds < 1 else f"about {time_text(seconds)}"
     return f"{text}, in {spent} on {device}."
 
 

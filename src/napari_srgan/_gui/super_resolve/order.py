@@ -2,7 +2,7 @@
 
 From the panel's choices to what the task takes, without a window. What can be checked before the
 button is pressed is checked by the engine's own preflight. How long the work takes follows from the
-pixels that the network will see, and from the speed of former runs.
+pixels that the network will see, and from the speed that was measured here.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 
     from napari_srgan.models.card import Card
 
-_CPU_PER_CORE = 13e3
-_GPU = 2e6
-"""Guesses, in low-resolution pixels a second, until the first run has measured it."""
 PREVIEW_SECONDS = 1.5
+UNTIMED_PREVIEW = 128
+"""Side of a preview while the speed of a model is not known, LR px."""
+
+SpeedKey = tuple[str, str, str, str]
+"""What a speed depends on: model, device, and backend and precision as asked for."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,10 @@ class Order:
             Those that are there; empty before torch is loaded, when no time can be told.
         """
         ahead, output = self.ahead, self.ahead.output
-        seconds, device, measured = None, "", False
-        if devices:
-            device = device_name(ahead.options.device, devices)
-            seconds = _pixels(ahead, device) / speeds.of(self.model, device)
-            measured = speeds.measured(self.model, device)
+        seconds, device = None, device_name(ahead.options.device, devices)
+        speed = speeds.of(self.speed_key(devices)) if devices else None
+        if speed is not None:
+            seconds = _pixels(ahead, device) / speed
         parts = [
             outcome_text(
                 output.axes,
@@ -93,7 +94,6 @@ class Order:
                 output.dtype.name,
                 seconds,
                 "the CPU" if device == "cpu" else device,
-                measured=measured,
             )
         ]
         sizes = ahead.stack.sizes
@@ -107,6 +107,10 @@ class Order:
             why = ", because it would not fit in memory" if self.moved else ""
             parts.append(f"It is written to {self.path}{why}.")
         return " ".join(parts)
+
+    def speed_key(self, devices: Sequence[str]) -> SpeedKey:
+        """Say what its speed is found under."""
+        return speed_key(self.model, self.ahead.options, devices)
 
     def _fixed(self, axis: str) -> bool:
         start, stop = self.ahead.region[axis]
@@ -184,8 +188,9 @@ def preview_orders(
     """
     stack = layer_stack(layer)
     models = [model_for(name, layer.rgb) for name in names]
-    device = device_name(str(settings["device"]), devices)
-    slowest = min(speeds.of(m.card.name, device) for m in models)
+    options = RestoreOptions(**settings)
+    known = [speeds.of(speed_key(m.card.name, options, devices)) for m in models]
+    slowest = None if None in known else min(known)
     # What a halo is, is known as soon as torch is there; without one, the area costs nothing more.
     halo = max(footprint(m).halo or 0 for m in models) if devices else 0
     area = preview_area(view, preview_pixels(slowest, len(models), halo))
@@ -250,44 +255,47 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
 # --- how long it takes -------------------------------------------------------------------------
 
 
+def speed_key(model: str, options: RestoreOptions, devices: Sequence[str]) -> SpeedKey:
+    """Say what the speed of a model is found under."""
+    return model, device_name(options.device, devices), options.backend, options.precision
+
+
 class Speeds:
-    """Low-resolution pixels a second, per model and device, as measured in this session."""
+    """Low-resolution pixels a second, as measured in this session: by one tile, then by runs."""
 
     def __init__(self) -> None:
-        self._measured: dict[tuple[str, str], float] = {}
+        self._measured: dict[SpeedKey, float] = {}
 
-    def note(self, model: str, device: str, pixels: float, seconds: float) -> None:
-        """Remember a run; a very short one says little and is left out."""
-        if seconds > 0.05 and pixels > 0:
-            self._measured[model, device] = pixels / seconds
+    def note(self, key: SpeedKey, speed: float) -> None:
+        """Remember a speed."""
+        self._measured[key] = speed
 
     def note_all(self, restored: Iterable[Restored]) -> None:
-        """Remember every run."""
+        """Remember every run; a very short one says little and is left out."""
         for made in restored:
-            self.note(made.record.model, made.record.device, made.plan.pixels, made.seconds)
+            options, pixels = made.plan.options, made.plan.pixels
+            if made.seconds > 0.05 and pixels > 0:
+                key = made.record.model, made.record.device, options.backend, options.precision
+                self.note(key, pixels / made.seconds)
 
-    def measured(self, model: str, device: str) -> bool:
-        """Whether the speed is known from a run."""
-        return (model, device) in self._measured
-
-    def of(self, model: str, device: str) -> float:
-        """Pixels a second, measured or guessed."""
-        if (model, device) in self._measured:
-            return self._measured[model, device]
-        return _CPU_PER_CORE * (os.cpu_count() or 2) if device == "cpu" else _GPU
+    def of(self, key: SpeedKey) -> float | None:
+        """Pixels a second; None if nothing has measured it."""
+        return self._measured.get(key)
 
 
-def preview_pixels(speed: float, models: int, halo: int = 0) -> int:
+def preview_pixels(speed: float | None, models: int, halo: int = 0) -> int:
     """Pixels that a preview may cover, so that all its models are done within a second or two.
 
     Parameters
     ----------
-    speed : float
-        Of the slowest model, pixels a second.
+    speed : float or None
+        Of the slowest model, pixels a second; None if it is not known.
     models : int
         How many.
     halo : int
         What the network reads beyond the area, on each side; it takes its share of the time.
     """
+    if speed is None:
+        return UNTIMED_PREVIEW**2
     side = math.sqrt(max(speed, 1.0) * PREVIEW_SECONDS / max(models, 1)) - 2 * halo
     return max(int(side), 64) ** 2

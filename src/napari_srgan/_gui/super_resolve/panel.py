@@ -24,6 +24,7 @@ from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
     Order,
+    SpeedKey,
     Speeds,
     full_order,
     preview_orders,
@@ -36,6 +37,7 @@ from napari_srgan._gui.super_resolve.results import Exports, show_results
 from napari_srgan._gui.super_resolve.trust_maps import TrustMapButtons
 from napari_srgan._gui.tags import is_trust_map, record_of
 from napari_srgan.engine.run import Upscaler
+from napari_srgan.engine.speed import measure_speed
 from napari_srgan.errors import InputError
 from napari_srgan.options import RestoreOptions
 
@@ -87,6 +89,10 @@ class SuperResolve(Panel):
         # torch is loaded once the panel is on the screen: it takes seconds.
         self._loading = Runner(self)
         self._loading_soon = QTimer(self)
+        # Then one tile of what is chosen is timed, for the time in the sentence.
+        self._timing = Runner(self)
+        self._timing_of: SpeedKey | None = None
+        self._timed: set[SpeedKey] = set()
         self._lay_out()
         self._connect()
         self.refresh()
@@ -145,6 +151,7 @@ class SuperResolve(Panel):
         self._loading_soon.setInterval(100)
         self._loading_soon.timeout.connect(lambda: self._loading.start(load_torch))
         self._loading.ended.connect(self._on_devices)
+        self._timing.ended.connect(self._on_speed)
         for signal in (
             self.layer.changed,
             self.model.changed,
@@ -179,6 +186,8 @@ class SuperResolve(Panel):
     def refresh(self) -> None:
         """Say anew what will come out, or what is in the way."""
         layer = self.layer.value()
+        if self.runner.running:
+            self._timing.cancel()  # each would slow the other
         if self.exports.layer is not None and self.exports.layer not in self.viewer.layers:
             self._offer(None)
         self.region.show_layer(layer)
@@ -198,6 +207,7 @@ class SuperResolve(Panel):
             self.pixel_size.show_layer(layer)
             order = self._full_order(layer)
             self.summary.say(order.text(self._speeds, self._devices))
+            self._time(order)
         except InputError as error:
             self.summary.say(str(error), error=True)
         self._drop_old_error()
@@ -224,6 +234,23 @@ class SuperResolve(Panel):
             place=self.advanced.place.value(),
             path=self.advanced.file(),
         )
+
+    def _time(self, order: Order) -> None:
+        """Measure in the background how fast what is chosen is, once."""
+        if not self._devices or self.runner.running or self._timing.running:
+            return
+        key = order.speed_key(self._devices)
+        if key not in self._timed and self._speeds.of(key) is None:
+            self._timing_of = key
+            ahead = order.ahead
+            self._timing.start(partial(measure_speed, ahead.model.path, ahead.options))
+
+    def _on_speed(self, end: End) -> None:
+        if not (end.cancelled or self.runner.running):  # else it is measured another time
+            self._timed.add(self._timing_of)
+            if end.result is not None:  # what cannot be measured is named when work is asked for
+                self._speeds.note(self._timing_of, end.result)
+        self.refresh_soon()
 
     # --- working ----------------------------------------------------------------------------
 
