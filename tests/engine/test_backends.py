@@ -2,6 +2,9 @@
 
 import logging
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -203,3 +206,24 @@ def test_a_forked_process_does_not_wait_for_the_threads_of_openvino(gray, with_o
     assert backend_of(image, gray) == "openvino"
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
         assert pool.submit(backend_of, image, gray).result(60) == "torch"
+
+
+def test_openvino_tells_nobody_that_it_is_used(tmp_path):
+    pytest.importorskip("openvino")
+    # In continuous integration, which these variables show, it would tell nobody anyway.
+    ours = {k: v for k, v in os.environ.items() if k in ("PATH", "PYTHONPATH", "SYSTEMROOT")}
+    code = """
+import sys, urllib.request
+urllib.request.urlopen = lambda *_, **__: sys.exit("something was sent")
+import napari_srgan.engine.backends.openvino
+print(sorted(m for m in sys.modules if m.startswith("openvino_telemetry.")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=ours | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+    assert not list(tmp_path.glob("[iI]ntel*")), "no number of the user is made"

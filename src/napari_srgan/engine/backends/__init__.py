@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from napari_srgan.models.architectures.generator import Generator
 
 log = logging.getLogger(__name__)
+
+# Importing OpenVINO tells Intel of it through Google Analytics, under a number kept in the user's
+# home, unless the user has refused. Without this package it does not, and works as well.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 INSTALL_OPENVINO = 'pip install "napari-srgan[cpu]"'
 
@@ -130,8 +135,6 @@ def _after_fork() -> None:
     """
     global _forked
     _forked = True
-    import sys
-
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
 
