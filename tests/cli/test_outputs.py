@@ -393,6 +393,40 @@ def test_anonymise_hides_names_in_all_that_is_said(capsys, monkeypatch):
     assert "Doe_Broken" in capsys.readouterr().err, "only where it is asked for"
 
 
+@pytest.mark.parametrize("name", ["Doe  Jane", "Doe\u00a0Jane", "Doe\nJane", "Doe\t Jane "])
+def test_anonymise_hides_names_whatever_their_blanks_are(name, capsys):
+    for file in (Path(f"{name}.npy"), Path(f"{name}.tif"), Path(f"{name}-missing.tif")):
+        if "missing" not in file.name:
+            file.write_bytes(b"no image")
+        for typed in ([file, "o.tif"], [file, file, "--out-dir", "o", "--overwrite"]):
+            assert run(*typed, "--anonymise") == 2
+            assert "Doe" not in capsys.readouterr().err
+    assert "Doe" not in Path("o/summary.csv").read_text()
+
+
+def test_what_tifffile_thinks_of_a_damaged_file_is_not_shown(caplog):
+    """It calls the file by its name, on standard error, beside the one sentence."""
+    Path("Doe.tif").write_bytes(b"II*\0" + b"\xff" * 20)
+    assert run("Doe.tif", "o.tif", "--anonymise") == 2
+    assert not [r for r in caplog.records if r.name == "tifffile"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with names")
+@pytest.mark.parametrize(
+    "command", [["upscale", "p.tif", "o.tif"], ["report", "p.tif", "-o", "r.html"]]
+)
+def test_a_pipe_is_refused_and_not_waited_for(command):
+    os.mkfifo("p.tif")
+    ended = subprocess.run(
+        [sys.executable, "-m", "napari_srgan.cli", *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    assert "p.tif is no file but a device, pipe or socket" in ended.stderr
+
+
 def test_anonymise_hides_what_a_former_result_calls_its_model(tmp_path, capsys):
     write("a.tif")
     path = small_models.save(tmp_path / "models", "Doe-eye", 1)

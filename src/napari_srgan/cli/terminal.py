@@ -33,7 +33,8 @@ Result = TypeVar("Result")
 
 def say(sentence: str, program: str = "napari-srgan") -> None:
     """Tell the user one sentence, in one line on standard error."""
-    sentence = without_names(" ".join(sentence.split()), _hidden)
+    # Names first: they may hold the white space that is made one blank.
+    sentence = " ".join(without_names(sentence, _hidden).split())
     tqdm.write(printable(f"{program}: {sentence}"), file=sys.stderr)
 
 

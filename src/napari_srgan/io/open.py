@@ -16,6 +16,7 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io.formats.npy import read_npy
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, read_picture
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES, read_tiff
+from napari_srgan.io.formats.tiff_array import listening
 
 _FORMATS: dict[str, Callable[[Path, str | None], Stack]] = {
     **dict.fromkeys(TIFF_SUFFIXES, read_tiff),
@@ -87,8 +88,9 @@ _OME_FILE = re.compile(r'FileName="([^"]*)"')
 def input_files(path: Path) -> set[Path]:
     """List an input file with all others that its image may lie in: those of an OME-TIFF set."""
     found = {path}
-    if path.name.lower().endswith(TIFF_SUFFIXES):
-        with suppress(Exception), tifffile.TiffFile(path) as tif:  # opening says what is wrong
+    # Opening says what is wrong with it; a pipe would be waited for.
+    if path.name.lower().endswith(TIFF_SUFFIXES) and path.is_file():
+        with suppress(Exception), listening(), tifffile.TiffFile(path) as tif:
             names = _OME_FILE.findall(tif.ome_metadata or "")
             # By their bare names: a set lies in one folder.
             found |= {path.with_name(re.split(r"[\\/]", html.unescape(n))[-1]) for n in names if n}
