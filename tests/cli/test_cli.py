@@ -401,3 +401,16 @@ def test_stopping_leaves_nothing_half_made(tmp_path, sent, code):
     assert out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert (tmp_path / "out.tif").read_bytes() == b"the old file"
+
+
+@pytest.mark.parametrize(("own", "used"), [(None, "passive"), ("active", "active")])
+def test_threads_wait_without_spinning_unless_the_user_wants_them_to(own, used):
+    env = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    env |= {"OMP_WAIT_POLICY": own} if own else {}
+    code = (
+        "import atexit, os, sys; from napari_srgan.cli import main; assert 'torch' not in"
+        " sys.modules; atexit.register(lambda: print(os.environ['OMP_WAIT_POLICY'])); main()"
+    )
+    command = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.stdout.split()[-1] == used

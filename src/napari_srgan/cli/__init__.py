@@ -70,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 after one sentence on standard error; 130 after Ctrl-C, 143 after a request to end
         and 129 after the terminal was closed, all with nothing half-made left behind.
     """
+    if argv is None:  # the process is ours
+        # Threads that spin while they wait take the cores from those that work, where other
+        # programs work too; torch reads this when it is loaded. See docs/reliability.md.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     hide({})
     for stream in (sys.stdout, sys.stderr):
         # Consoles that know few letters (Windows) get \\xb5 for a name's µ, not an error.
