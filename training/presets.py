@@ -71,7 +71,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
         If the file cannot be read or sets something that is no field of a recipe.
     """
     try:
-        values = schema.from_toml(path.read_text(encoding="utf-8"))
+        values = schema.from_toml(schema.content(path).decode("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"The recipe {path} cannot be read: {str(error)[: schema.LONGEST]}."

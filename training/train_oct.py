@@ -193,11 +193,11 @@ def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
         )
     folder = options.resume
     try:
-        values = schema.mapping(schema.from_json((folder / RECIPE).read_bytes()))
+        values = schema.mapping(schema.from_json(schema.content(folder / RECIPE)))
         if set(values) != {f.name for f in fields(Recipe)}:
             raise ValueError(f"{RECIPE} has not the fields of a recipe")
         recipe = Recipe(**from_plain(values))
-        kept = schema.from_json((folder / SOURCES).read_bytes())
+        kept = schema.from_json(schema.content(folder / SOURCES))
         sources = Sources.from_dict(kept)
         kept = schema.fields_of(kept, _KEPT, _KEPT)
         weights, device, precision = (kept[key] for key in _KEPT)

@@ -1,6 +1,7 @@
 """Model files that claim nonsense: refused in a sentence before anything is built, others stay."""
 
 import json
+import os
 import random
 import struct
 import subprocess
@@ -86,6 +87,14 @@ TEXTS = [
     '{"a":' * DEEP + "1" + "}" * DEEP,
     *("[]", "null", "{", '{"name": "x"}'),
 ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_in_the_folder_is_skipped_and_not_waited_for(folder):
+    os.mkfifo(folder / "pipe.safetensors")
+    assert list_models()
+    (reason,) = skipped_models()
+    assert "pipe.safetensors" in reason and reason.isprintable()
 
 
 @pytest.mark.parametrize("card", [*NONSENSE, *TEXTS], ids=lambda card: str(card)[:30])

@@ -1,5 +1,6 @@
 """Recipes: presets, files, options, what is refused, and what holds at a step."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,16 @@ def test_a_hostile_recipe_is_refused_in_a_sentence(tmp_path, text):
     with pytest.raises(InputError) as caught:
         compose("quick", read_recipe(path))
     assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_recipe_that_is_a_pipe_or_never_ends_is_refused(tmp_path):
+    pipe, large = tmp_path / "pipe.toml", tmp_path / "large.toml"
+    os.mkfifo(pipe)
+    large.write_bytes(b"#" * (2**23 + 1))
+    for path in (pipe, large):
+        with pytest.raises(InputError, match=path.name):
+            read_recipe(path)
 
 
 def test_every_field_is_an_option():

@@ -45,6 +45,25 @@ Value = TypeVar("Value")
 Reader = Callable[[Any], Value]
 
 
+def content(path: Path) -> bytes:
+    """Read a file that is to be parsed.
+
+    Raises
+    ------
+    ValueError
+        If it is a pipe or device, which may never end, or is beyond the bounds.
+    OSError
+        If it cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    with path.open("rb") as file:
+        read = file.read(_LARGEST_JSON + 1)
+    if len(read) > _LARGEST_JSON:
+        raise ValueError(f"it is longer than {_LARGEST_JSON} bytes")
+    return read
+
+
 def from_json(text: str | bytes) -> Any:
     """Parse JSON; ValueError if it is none, or beyond the bounds.
 

@@ -70,6 +70,8 @@ def read_card(path: Path) -> Card:
 def _read_header(path: Path) -> tuple[Card, Shapes]:
     """Read the card, and what the weights are called and shaped; no weight is read."""
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")  # opening a pipe would wait for ever
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(8)
