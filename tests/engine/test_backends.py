@@ -81,20 +81,22 @@ def test_openvino_in_tiles_equals_the_whole(gray, with_openvino):
     assert np.abs(exact.data.astype(int) - whole.data).max() <= 1
 
 
-@pytest.mark.parametrize("ends", ["done", "closed"])
-def test_a_run_gives_the_memory_of_its_windows_back(gray, with_openvino, monkeypatch, ends):
+@pytest.mark.parametrize("ends", ["done", "closed", "small"])
+def test_a_run_gives_the_memory_of_large_windows_back(gray, with_openvino, monkeypatch, ends):
     """OpenVINO keeps that of the largest window for as long as the network is there."""
+    if ends != "small":
+        monkeypatch.setattr("napari_srgan.engine.run._KEPT_MEMORY", 0)
     released, honest = [], WindowNetwork.release
     release = lambda network: released.append(network.backend) or honest(network)  # noqa: E731
     monkeypatch.setattr(WindowNetwork, "release", release)
     stack = Stack((unit(2, 20, 20) * 255).astype(np.uint8))
     steps = small_models.restore_stack(stack, RestoreOptions(model=gray, device="cpu"))
-    if ends == "done":
-        drain(steps)
-    else:
+    if ends == "closed":
         next(steps)
         steps.close()
-    assert "openvino" in released
+    else:
+        drain(steps)
+    assert ("openvino" in released) == (ends != "small")
 
 
 def test_openvino_rounds_to_the_nearest_bfloat16():

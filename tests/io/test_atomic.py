@@ -322,13 +322,16 @@ def test_all_that_is_written_goes_through_the_one_writer():
 # --- sets of files -----------------------------------------------------------------------------
 
 
-def test_the_files_of_an_ome_set_are_spared(tmp_path):
+@pytest.mark.parametrize("says", ['FileName="{}"', "FileName = '{}'"])
+def test_the_files_of_an_ome_set_are_spared(tmp_path, says):
     xml = (
         '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">'
         '<Pixels ID="Pixels:0" Type="uint8" DimensionOrder="XYZCT" SizeX="9" SizeY="9" SizeZ="2"'
         ' SizeC="1" SizeT="1">'
-        '<TiffData FirstZ="0"><UUID FileName="a.ome.tif">urn:uuid:1</UUID></TiffData>'
-        '<TiffData FirstZ="1"><UUID FileName="b&amp;c.ome.tif">urn:uuid:2</UUID></TiffData>'
+        '<TiffData FirstZ="0"><UUID ' + says.format("a.ome.tif") + ">urn:uuid:1</UUID></TiffData>"
+        '<TiffData FirstZ="1"><UUID '
+        + says.format("b&amp;c.ome.tif")
+        + ">urn:uuid:2</UUID></TiffData>"
         "</Pixels></Image></OME>"
     )
     for name in ("a.ome.tif", "b&c.ome.tif"):

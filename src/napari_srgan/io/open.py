@@ -82,7 +82,7 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path.name} is empty (0 bytes).")
 
 
-_OME_FILE = re.compile(r'FileName="([^"]*)"')
+_OME_FILE = re.compile(r"""FileName\s*=\s*["']([^"']*)["']""")
 
 
 def input_files(path: Path) -> set[Path]:

@@ -71,8 +71,8 @@ def resolve_backend(name: str, device: torch.device, precision: str = "auto") ->
     Parameters
     ----------
     name : {"auto", "torch", "openvino"}
-        auto: OpenVINO where it can do what is asked, since it was the faster one on every CPU that
-        was measured (docs/performance.md); else torch.
+        auto: OpenVINO where it can do what is asked, since it was as fast as torch or faster on the
+        CPUs that were measured (docs/performance.md); else torch.
     device : torch.device
     precision : str
         As asked for, auto included.
