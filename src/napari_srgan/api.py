@@ -67,7 +67,7 @@ def upscale(
     anonymise : bool
         Record no name of the image.
     backend : str
-        "auto", "torch" (the reference) or "openvino" (faster on CPUs; extra "cpu").
+        "auto" and "torch" are the reference; "openvino" (CPUs, extra "cpu") is on trial.
 
     Returns
     -------

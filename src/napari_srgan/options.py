@@ -157,7 +157,7 @@ class RestoreOptions:
     )
     backend: str = option(
         "auto",
-        "what computes the network: torch, or openvino on CPUs; auto: the faster one that is there",
+        "what computes the network: torch, or openvino on CPUs, which is on trial; auto is torch",
         choices=BACKENDS,
     )
     tile: int | str = option(

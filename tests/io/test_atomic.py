@@ -14,7 +14,7 @@ from napari_srgan.errors import InputError, OutputBusy, OutputExists
 from napari_srgan.io.atomic import WholeFile, check_place, remove_unfinished, whole_file
 from napari_srgan.io.lock import FileLock, Taken
 from napari_srgan.io.open import Spared, spare_inputs
-from napari_srgan.io.sinks import check_outputs_in
+from napari_srgan.io.sinks import check_output, check_outputs_in
 
 
 def names(folder):
@@ -264,6 +264,16 @@ def test_a_lock_whose_file_was_removed_and_made_anew_is_not_held_twice(tmp_path)
     second._open = lambda: opened
     assert not second._try()
     third.release()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    os.mkfifo(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        check_place(tmp_path / "a.csv", overwrite=True)
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        check_output(tmp_path / "a.tif", overwrite=True)
 
 
 def test_a_folder_that_takes_no_file_is_refused_before_any_work(tmp_path, monkeypatch):

@@ -248,10 +248,10 @@ def wait_for(condition, alive, seconds=120):
 def test_a_signal_stops_between_steps_and_the_run_goes_on_later(scans, tmp_path, sent, code):
     out = tmp_path / "run"
     options = [*TINY, "--pretrain-steps", 200, "--checkpoint-every", 10**6, "--log-every", 1]
-    # The test may have been started where Ctrl-C is ignored; its child must not inherit that.
+    # The test may have been started where Ctrl-C or a hangup is ignored, which a child inherits.
     with process(
         "--data", scans, "--out", out, *options,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=lambda: signal.signal(getattr(signal, sent), signal.SIG_DFL),
     ) as stopped:  # fmt: skip
         wait_for(lambda: (out / "metrics.csv").exists() and len(log(out)) > 3, stopped)
         stopped.send_signal(getattr(signal, sent))

@@ -7,7 +7,6 @@ error; what is done to the pixels is in `restore`.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,8 +38,6 @@ from napari_srgan.trust.back_projection import ProjectionSums, back_project
 from napari_srgan.trust.meter import Meter
 from napari_srgan.trust.operators import operator_of
 from napari_srgan.trust.shrinking import shrinking
-
-log = logging.getLogger(__name__)
 
 _KEPT_MEMORY = 2**29
 """Bytes of windows that a backend may keep after a run: to take them again costs a small run a
@@ -94,7 +91,6 @@ class Upscaler:
         self.device = resolve_device(device)
         self.precision = check_precision(precision)
         self.backend = resolve_backend(backend, self.device, self.precision)
-        self._may_fall_back = backend == "auto"
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
@@ -165,24 +161,19 @@ class Upscaler:
         from napari_srgan.engine.number_format import auto_precision
         from napari_srgan.engine.window import window_network
 
-        while True:
-            precision = self.precision
-            try:
-                if precision == "auto":
-                    precision = auto_precision(self.model, self.device, self.backend)
-                window_network(self.model, self.device, precision, self.backend)
-            except Exception as error:
-                if self.backend != "openvino" or is_out_of_memory(error):
-                    raise
-                if not self._may_fall_back:
-                    raise InputError(
-                        f"OpenVINO cannot compute the model {self.model.card.name}"
-                        f" ({error}); choose the backend torch."
-                    ) from error
-                log.debug("Torch instead of OpenVINO: %s: %s", type(error).__name__, error)
-                self.backend = "torch"
-            else:
-                return self.backend, precision
+        precision = self.precision
+        try:
+            if precision == "auto":
+                precision = auto_precision(self.model, self.device, self.backend)
+            window_network(self.model, self.device, precision, self.backend)
+        except Exception as error:
+            if self.backend != "openvino" or is_out_of_memory(error):
+                raise
+            raise InputError(
+                f"OpenVINO cannot compute the model {self.model.card.name} ({error}); choose the"
+                " backend torch."
+            ) from error
+        return self.backend, precision
 
 
 class _Run:

@@ -207,10 +207,12 @@ def check_place(
     OutputExists
         If a file is there and may not be replaced.
     InputError
-        If it is a folder, has no ending of `suffixes`, or lies in no folder.
+        If it is a folder, a pipe or a device, has no ending of `suffixes`, or lies in no folder.
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file in it.")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is a pipe or a device and would be replaced; name another file.")
     if suffixes and not path.name.lower().endswith(tuple(suffixes)):
         raise InputError(f"{path.name}: {advice}")
     if not path.parent.is_dir():

@@ -71,8 +71,8 @@ def resolve_backend(name: str, device: torch.device, precision: str = "auto") ->
     Parameters
     ----------
     name : {"auto", "torch", "openvino"}
-        auto: OpenVINO where it can do what is asked, since it was as fast as torch or faster on the
-        CPUs that were measured (docs/performance.md); else torch.
+        auto is torch: OpenVINO is for who asks for it, as long as it is not known why processes
+        that had used it and then started others came to grief (docs/decisions.md).
     device : torch.device
     precision : str
         As asked for, auto included.
@@ -87,15 +87,11 @@ def resolve_backend(name: str, device: torch.device, precision: str = "auto") ->
     InputError
         If OpenVINO is asked for and cannot do it.
     """
-    if name == "torch":
-        return name
-    reason = _reason_against_openvino(device, precision)
-    if not reason:
-        return "openvino"
-    if name == "openvino":
+    if name != "openvino":
+        return "torch"
+    if reason := _reason_against_openvino(device, precision):
         raise InputError(reason)
-    log.debug("Torch instead of OpenVINO: %s", reason)
-    return "torch"
+    return name
 
 
 def _reason_against_openvino(device: torch.device, precision: str) -> str:
