@@ -1,5 +1,9 @@
 """Tiny models with random weights, for tests where it matters that a model runs, not how well."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import torch
 from safetensors.torch import save as safetensors
 
@@ -69,3 +73,23 @@ def restore_stack(stack, options, sink=None):
     """Plan and carry out: the engine without a task around it."""
     planned = plan(stack, options)
     return (yield from Upscaler.of(planned).run(planned, sink))
+
+
+def assert_threads_agree(network):
+    """Hold windows of many sizes, computed by eight threads at once, to what one thread computes.
+
+    Some are below the frame of small windows and some above it: each has its own border of zeros.
+    """
+    rng = np.random.default_rng(0)
+    windows = [rng.random((8 + 3 * k, 50 - 3 * k), np.float32) for k in range(12)]
+    expected = [network(window)[0] for window in windows]
+    start = threading.Barrier(8)
+
+    def work(thread):
+        start.wait()
+        return [network(windows[(k + thread) % 12])[0] for k in range(12)]
+
+    with ThreadPoolExecutor(8) as pool:
+        for thread, results in enumerate(pool.map(work, range(8))):
+            for k, result in enumerate(results):
+                assert np.array_equal(result, expected[(k + thread) % 12])

@@ -4,9 +4,6 @@
 processes that had used OpenVINO and then started others came to grief, for reasons not known yet.
 """
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 import small_models
@@ -130,17 +127,5 @@ def test_openvino_is_refused_where_it_cannot_serve(monkeypatch, with_openvino):
 
 
 def test_threads_get_the_same_bits_from_one_network(gray):
-    """Windows below the frame and above it at once: each has its own border of zeros."""
     network = WindowNetwork(load_model(gray).network, CPU, "float32", "openvino")
-    windows = [unit(8 + 3 * k, 50 - 3 * k) for k in range(12)]
-    expected = [network(window)[0] for window in windows]
-    start = threading.Barrier(8)
-
-    def work(thread):
-        start.wait()
-        return [network(windows[(k + thread) % 12])[0] for k in range(12)]
-
-    with ThreadPoolExecutor(8) as pool:
-        for thread, results in enumerate(pool.map(work, range(8))):
-            for k, result in enumerate(results):
-                assert np.array_equal(result, expected[(k + thread) % 12])
+    small_models.assert_threads_agree(network)

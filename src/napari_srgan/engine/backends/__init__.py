@@ -3,7 +3,7 @@
 A backend is a class that is made of a generator, a device and a number format, and is called with a
 window in [0, 1]; it keeps nothing of a call, so that any number of threads may call one. Torch in
 float32 on a CPU is the reference, bit for bit. Another backend gives the same within 1e-5 in
-float32, and within the rule of `engine.window` in 16 bits.
+float32, and within the rule of `engine.number_format` in 16 bits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The network in OpenVINO, which computes it faster on CPUs than torch does.
+"""The network in OpenVINO, on CPUs; on trial, see docs/decisions.md.
 
 The inference form of a generator is walked by torch.fx and written down in OpenVINO's operators,
 which takes 40 ms; OpenVINO's own converter takes twelve seconds, and the layers' number formats
