@@ -29,11 +29,13 @@ from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 
 SCALE = 4
 LARGEST_CROP = 192  # px, of the recipes; T91 has smaller images
+LOSSLESS = ("cid22", "clic2025_half", "gb82")
 PHOTOGRAPHS_KEPT = 30  # the last of the BSDS test files by name
 MICROSCOPY_KEPT = 20  # at most, in whole groups, the last by name
 SIZES = (0.8, 0.9, 1.0, 1.12)  # of the averages that are trained on
 CHARTS_KEPT = 6  # the first, for oct-restore
 RESTORE_KEPT = ("eye08", "eye11")
+PERSON_KEPT = "person03"  # of the averages of the other instrument
 UNALIGNED = ("eye12",)  # its raw frame is tilted against its average
 # Correlation of touching borders. Neighbouring tiles have 0.97 and more, others up to about 0.8:
 # to take some strangers for neighbours costs nothing, the reverse would leak.
@@ -94,12 +96,15 @@ def lay_out(data: Path, out: Path) -> None:
         {k: v for k, v in frames.items() if k[:5] in trained},
     )
     link(out / "val" / "photographs", named(test[-PHOTOGRAPHS_KEPT:]))
+    lossless = [p for name in LOSSLESS for p in (natural / name).rglob("*.png")]
+    for place in ("gray", "rgb"):
+        link(out / place / "lossless", {f"{p.parent.name}-{p.stem}": p for p in sorted(lossless)})
 
-    dark = sorted((data / "oct" / "spectralis").glob("*.npy"))
-    (out / "val" / "spectralis").mkdir(parents=True)
-    for path in dark:
-        shown = np.load(path).clip(0, 1) ** 0.25
-        imsave(out / "val" / "spectralis" / f"{path.stem}.png", (255 * shown).round().astype("u1"))
+    for path in sorted((data / "oct" / "spectralis").glob("*.npy")):
+        write_shown(np.load(path), out / "val" / "spectralis", path.stem)
+    for path in sorted((data / "oct" / "spectralis_averages").rglob("*.tif")):
+        place = "val/spectralis-averages" if PERSON_KEPT in path.name else "gray/oct-spectralis"
+        write_shown(tifffile.imread(path), out / place, path.stem)
     for eye, path in eyes.items():
         if eye not in UNALIGNED:
             restore_pairs(path, out / "restore", "val" if eye in RESTORE_KEPT else "train")
@@ -226,6 +231,13 @@ def write_resized(path: Path, folder: Path, name: str) -> None:
         changed = resize(image, shape, order=3, anti_aliasing=size < 1)
         pixels = (255 * changed.clip(0, 1)).round().astype(np.uint8)
         tifffile.imwrite(folder / f"{name}-{size}.tif", pixels, compression="zlib")
+
+
+def write_shown(linear: NDArray[np.float32], folder: Path, name: str) -> None:
+    """Write a scan that is linear in intensity as its instrument displays it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = (255 * linear.clip(0, 1) ** 0.25).round().astype(np.uint8)
+    imsave(folder / f"{name}.png", shown, check_contrast=False)
 
 
 class _Phase:
