@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TRUST_MAP, _SPACING = "trust_map", "spacing_source"
 _INPUT, _PREVIEW = "napari_srgan_input", "napari_srgan_preview"
-_FINDING, _CURTAIN = "napari_srgan_map", "napari_srgan_curtain"
+_FINDING = "napari_srgan_map"
 _SELF_TEST, _TARGET = "napari_srgan_self_test", "napari_srgan_target"
 PLACING = "napari_layer"
 """Key in a file for what TIFF has no place for (rotation, shear, affine)."""
@@ -151,16 +151,11 @@ def is_trust_map(layer: Any) -> bool:
     return _TRUST_MAP in getattr(layer, "metadata", {})
 
 
-def curtain_tag() -> dict[str, Any]:
-    """Metadata of the curtain's layer."""
-    return {_CURTAIN: True}
-
-
 def is_candidate(layer: Any) -> bool:
-    """Whether a layer is an image of its own, and no map of others and no part of the curtain."""
+    """Whether a layer is an image of its own, and no map of others."""
     from napari.layers import Image
 
-    shows_others = _get(layer, _CURTAIN) or finding_key(layer) or is_trust_map(layer)
+    shows_others = finding_key(layer) or is_trust_map(layer)
     return isinstance(layer, Image) and not shows_others
 
 

@@ -5,7 +5,7 @@ It is turned on and off without losing what was in view.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,18 +19,21 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 _LARGEST, _SMALLEST = 10.0, 6.0  # points; the first is napari's own size of names
+_AUTO, _COLUMN = (-1, -1), (-1, 1)  # shapes of the grid
 _LETTER = 0.9  # canvas pixels that a letter takes a point, on average (measured)
 
 
 def side_by_side(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> None:
     """Show the results beside their input in the grid, each under its name.
 
-    Who saw (nearly) the whole image sees it whole afterwards; who had zoomed in stays there.
+    Wide images stand one above the other, where they get larger so. Who saw (nearly) the whole
+    image sees it whole afterwards; who had zoomed in stays there.
     """
     there = layer in viewer.layers
     whole = there and viewer.dims.ndisplay == 2 and _sees_most(layer, viewer)
     if not viewer.canvas.grid.enabled:
         turn_grid(viewer, True)
+        _arrange(viewer, made[0])
         if whole:
             viewer.fit_to_view(layers=[layer], margin=0.04)
     # A name that was hidden in the record is not written across the picture.
@@ -39,14 +42,39 @@ def side_by_side(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> 
 
 def turn_grid(viewer: napari.Viewer, on: bool) -> None:
     """Turn the grid on or off; what was in view stays in view, as large as it fits."""
-    canvas = viewer.canvas
-    if canvas.grid.enabled == on:
-        return
-    before = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
-    canvas.grid.enabled = on
-    after = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
+    grid = viewer.canvas.grid
+    if grid.enabled != on:
+        _change(viewer, lambda: setattr(grid, "enabled", on))
+
+
+def _arrange(viewer: napari.Viewer, layer: Image) -> None:
+    """Put the cells of a grid that napari arranges below each other if images fit better so."""
+    grid = viewer.canvas.grid
+    former = tuple(grid.shape)
+    if former not in (_AUTO, _COLUMN) or viewer.dims.ndisplay != 2:
+        return  # the user's own
+    extent = layer.extent.world
+    size = (extent[1] - extent[0])[np.asarray(viewer.dims.displayed) - viewer.dims.ndim]
+    fits = {}
+    for shape in (_COLUMN, _AUTO):
+        grid.shape = shape
+        fits[shape] = float((_cell(viewer) / size).min())
+    grid.shape = former
+    best = _COLUMN if fits[_COLUMN] > 1.01 * fits[_AUTO] else _AUTO
+    _change(viewer, lambda: setattr(grid, "shape", best))
+
+
+def _change(viewer: napari.Viewer, change: Callable[[], None]) -> None:
+    before = _cell(viewer)
+    change()
+    after = _cell(viewer)
     if before.min() > 0 and after.min() > 0:
         viewer.scene.camera.zoom *= float((after / before).min())
+
+
+def _cell(viewer: napari.Viewer) -> np.ndarray:
+    """Height and width of a cell of the grid, or of the canvas."""
+    return np.asarray(viewer.canvas.viewbox_size(viewer.layers), dtype=float)
 
 
 def show_names(viewer: napari.Viewer, layers: Iterable[Any]) -> None:
@@ -58,7 +86,7 @@ def show_names(viewer: napari.Viewer, layers: Iterable[Any]) -> None:
         layer.name_overlay.visible = True
     named = [layer for layer in viewer.layers if layer.name_overlay.visible]
     letters = max((len(layer.name) for layer in named), default=0)
-    width = float(np.asarray(viewer.canvas.viewbox_size(viewer.layers), dtype=float)[1])
+    width = float(_cell(viewer)[1])
     size = float(np.clip(width / (_LETTER * max(letters, 1)), _SMALLEST, _LARGEST))
     for layer in named:
         layer.name_overlay.font_size = size
