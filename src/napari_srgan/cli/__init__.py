@@ -21,6 +21,7 @@ from napari_srgan import __version__
 from napari_srgan.cli import (
     compare,
     demo,
+    doctor,
     evaluate,
     models,
     report,
@@ -28,7 +29,13 @@ from napari_srgan.cli import (
     trust,
     upscale,
 )
-from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, Parser, with_negative_ranges
+from napari_srgan.cli.arguments import (
+    EXIT_INPUT,
+    EXIT_OK,
+    Parser,
+    suggestion,
+    with_negative_ranges,
+)
 from napari_srgan.cli.terminal import hide, say, sentence
 from napari_srgan.io.atomic import remove_unfinished
 
@@ -41,6 +48,7 @@ _COMMANDS: dict[str, Any] = {
     "models": models,
     "sample-data": sample_data,
     "demo": demo,
+    "doctor": doctor,
 }
 
 _EPILOG = """\
@@ -79,7 +87,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Consoles that know few letters (Windows) get \\xb5 for a name's µ, not an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    arguments = parser().parse_args(with_negative_ranges(sys.argv[1:] if argv is None else argv))
+    words = with_negative_ranges(sys.argv[1:] if argv is None else argv)
+    whole = parser()
+    if words and not words[0].startswith("-") and words[0] not in _COMMANDS:
+        whole.error(f"there is no command {words[0]!r}{suggestion(words[0], _COMMANDS)}")
+    arguments = whole.parse_args(words)
     signals = _Signals()
     try:
         signals.listen()
