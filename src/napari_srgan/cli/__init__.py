@@ -28,6 +28,7 @@ from napari_srgan.cli import (
     sample_data,
     trust,
     upscale,
+    view,
 )
 from napari_srgan.cli.arguments import (
     EXIT_INPUT,
@@ -41,6 +42,7 @@ from napari_srgan.io.atomic import remove_unfinished
 
 _COMMANDS: dict[str, Any] = {
     "upscale": upscale,
+    "view": view,
     "evaluate": evaluate,
     "trust": trust,
     "compare": compare,
@@ -56,6 +58,7 @@ examples:
   napari-srgan upscale scan.tif scan_4x.tif
   napari-srgan upscale scan.tif fovea.tif --slices 40:60 --roi 0:256,100:356
   napari-srgan upscale volumes/*.tif --out-dir restored --device cuda
+  napari-srgan view scan.tif scan_4x.tif
   napari-srgan evaluate references --model srresnet-gray
   napari-srgan compare truth.tif scan_4x.tif --low scan.tif
   napari-srgan report scan.tif --reference truth.tif -o report.html

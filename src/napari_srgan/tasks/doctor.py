@@ -158,13 +158,17 @@ def _torch_advice(torch: object) -> str:
     return ""
 
 
+def has_screen() -> bool:
+    """Say whether a window can be opened; without a screen Qt would end the process."""
+    known = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    return not sys.platform.startswith("linux") or any(map(os.environ.get, known))
+
+
 def _opengl() -> Fact:
     """Ask for the OpenGL that napari would draw with, in a process of its own."""
     if find_spec("napari") is None:
         return Fact("OpenGL", "not tried without napari")
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
+    if not has_screen():
         return Fact("OpenGL", "not tried without a screen")
     try:
         done = subprocess.run(
