@@ -59,8 +59,8 @@ class Compare(Panel):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         from napari.layers import Image
 
-        viewer = napari_viewer
-        super().__init__(viewer)
+        super().__init__(napari_viewer)
+        viewer = self.viewer
         self._ranges = DataRange()
         self._said = ""  # by a part: figures that come in leave it where it is
 

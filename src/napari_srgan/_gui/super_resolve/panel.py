@@ -18,7 +18,16 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox
 
 from napari_srgan._gui.layers import view_of
-from napari_srgan._gui.parts.widgets import Fold, Form, LayerPicker, Message, Panel, button, row
+from napari_srgan._gui.parts.widgets import (
+    Fold,
+    Form,
+    LayerPicker,
+    Message,
+    Panel,
+    button,
+    row,
+    viewer_itself,
+)
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
@@ -64,8 +73,8 @@ class SuperResolve(Panel):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         from napari.layers import Image
 
-        viewer = napari_viewer
-        super().__init__(viewer)
+        super().__init__(napari_viewer)
+        viewer = self.viewer
         self._speeds = Speeds()
         self._devices: list[str] = []
         self._error_about: str | None = None
@@ -391,6 +400,7 @@ def super_resolve_active_layer(viewer: napari.Viewer) -> None:
     from napari.layers import Image
     from napari.utils.notifications import show_error
 
+    viewer = viewer_itself(viewer)
     active = viewer.layers.selection.active
     if not isinstance(active, Image):
         show_error("Select an image layer first; super-resolution works on image layers.")
