@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from napari_srgan._gui.tags import PLACING, spacing_tag, without_spacing
+from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
@@ -178,7 +178,7 @@ def _numbers(given: Any, n: int, default: float) -> tuple[float, ...]:
 
 def _metadata(meta: Mapping[str, Any], ndim: int) -> dict[str, Any]:
     """The layer's metadata, with what the format has no place for beside it."""
-    kept = without_spacing(meta.get("metadata") or {})
+    kept = saved_metadata(meta.get("metadata") or {})
     extra = {}
     plain = {"rotate": np.eye(ndim), "shear": np.zeros(0), "affine": np.eye(ndim + 1)}
     for key, usual in plain.items():
