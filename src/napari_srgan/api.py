@@ -26,7 +26,7 @@ def upscale(
     precision: str = "auto",
     tile: str | int = "auto",
     intensity: str = "auto",
-    transform: str = "none",
+    transform: str = "auto",
     back_project: bool = False,
     progress: bool | Callable[[Progress], object] | None = None,
     *,
@@ -34,6 +34,7 @@ def upscale(
     region: Region | None = None,
     anonymise: bool = False,
     backend: str = "auto",
+    kind: str = "auto",
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
 
@@ -43,7 +44,7 @@ def upscale(
         numpy, dask or zarr array, or an image file. Planes are read one by one. Of a DataArray
         the names of the dimensions, the coordinates and their units are heeded.
     model : str or Path
-        A name of `list_models()` or a model file; "auto" is the fidelity model that fits.
+        A name of `list_models()` or a model file; "auto" is the one for the kind of image.
     axes : str, optional
         Letters of T C Z Y X S in the order of the data. Without: those of a Stack or file, else
         YX, ZYX or TZYX, and in uint8 a last axis of 3 or 4 is S (RGB samples).
@@ -57,7 +58,8 @@ def upscale(
     intensity : str
         "auto", "minmax", "dtype", "percentile:A,B" or "LO:HI": what maps to the network's 0..1.
     transform : str
-        "none", "log" or "power:P", for data linear in intensity.
+        "none", "log" or "power:P", for data linear in intensity; "auto" is "power:0.25" for OCT
+        that is, else "none".
     back_project : bool
         Change the result as little as makes it, shrunk again, equal the image; for models of the
         degradations "area" (exactly) and "bicubic".
@@ -72,11 +74,15 @@ def upscale(
         Record no name of the image.
     backend : str
         "auto" and "torch" are the reference; "openvino" (CPUs, extra "cpu") is on trial.
+    kind : str
+        "raw-oct", "oct", "fluorescence", "brightfield", "em" or "photograph", which decides what
+        "auto" is for model and transform; "auto" is told from the pixels.
 
     Returns
     -------
     Result
-        data (dtype of the input), axes, scale, translate, metadata.
+        data (dtype of the input), axes, scale, translate, metadata. RGB whose colours all hold one
+        gray value comes out gray, without S, unless a model for RGB is named.
 
     Raises
     ------
@@ -102,6 +108,7 @@ def upscale(
         anonymise=anonymise,
         region=region,
         backend=backend,
+        kind=kind,
     )
 
     steps = restore(_as_stack(image, axes), options)

@@ -345,6 +345,8 @@ class _Run:
             weights_sha256=plan.model_sha256,
             input=record.input_label(plan.stack.name, plan.options.anonymise),
             input_axes=plan.stack.axes,
+            kind=plan.choice.kind,
+            kind_reason=plan.choice.why,
             intensity_mode=plan.intensity.mode,
             intensity_lo=tuple(float(v) for v in plan.intensity.lo),
             intensity_hi=tuple(float(v) for v in plan.intensity.hi),
