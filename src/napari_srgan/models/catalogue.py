@@ -20,8 +20,8 @@ __all__ = [
     "Model",
     "ModelInfo",
     "add_model",
-    "auto_model",
     "check_name",
+    "fidelity_for",
     "find_model",
     "list_models",
     "load_model",
@@ -34,6 +34,8 @@ __all__ = [
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """The folder of the bundled models."""
+FIDELITY = {1: "srresnet-gray", 3: "srresnet-rgb"}
+"""By channels, the bundled model that is true to the measured data: a safe choice for any image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,23 +161,25 @@ def find_model(name_or_path: str | Path) -> ModelInfo:
     )
 
 
-def auto_model(channels: int) -> ModelInfo:
-    """Return the model that "auto" is: the bundled fidelity model for so many channels.
+def fidelity_for(channels: int) -> ModelInfo:
+    """Return the bundled fidelity model for so many channels.
 
     Raises
     ------
     InputError
         If there is none.
     """
-    for info in list_models():
-        if info.bundled and info.card.role == "fidelity" and info.card.channels == channels:
-            return info
-    kind = {1: "grayscale", 3: "RGB"}.get(channels, f"{channels}-channel")
-    raise InputError(f"No fidelity model for {kind} images is bundled; name the model to use.")
+    if channels not in FIDELITY:
+        raise InputError(
+            f"No fidelity model for {channels}-channel images is bundled; name the model to use."
+        )
+    return find_model(FIDELITY[channels])
 
 
 def model_for(name: str | Path, rgb: bool) -> ModelInfo:
     """Return the model of that name if it fits the image; "auto" is the fidelity model that does.
+
+    What `auto` is for a kind of image is settled in `models.kinds`.
 
     Parameters
     ----------
@@ -190,7 +194,7 @@ def model_for(name: str | Path, rgb: bool) -> ModelInfo:
         If the model does not exist or takes the other kind of image.
     """
     channels = 3 if rgb else 1
-    info = auto_model(channels) if name == "auto" else find_model(name)
+    info = fidelity_for(channels) if name == "auto" else find_model(name)
     if info.card.channels != channels:
         fitting = [m.card.name for m in list_models() if m.card.channels == channels]
         image, takes = ("RGB", "grayscale") if rgb else ("grayscale", "RGB")
