@@ -114,7 +114,7 @@ class LineProfile(Panel):
         active = self.viewer.layers.selection.active
         if isinstance(active, Shapes):
             return active
-        return self.viewer.layers[LAYER] if LAYER in self.viewer.layers else None
+        return next((la for la in self.viewer.layers if la.name == LAYER), None)
 
     def start_drawing(self) -> None:
         """Let the user draw a line on the canvas."""

@@ -31,6 +31,7 @@ from napari_srgan._gui.parts.widgets import (
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
+from napari_srgan._gui.super_resolve.figures import FigureButtons
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
     Order,
@@ -107,6 +108,7 @@ class SuperResolve(Panel):
         settings = self.advanced.values
         self.trust = TrustMapButtons(viewer, self.runner, settings)
         self.report = ReportButton(viewer, self._connections, settings, self.runner)
+        self.figures = FigureButtons(viewer, self.runner, self.report.reference.value)
         # torch is loaded once the panel is on the screen: it takes seconds.
         self._loading = Runner(self)
         self._loading_soon = QTimer(self)
@@ -140,6 +142,7 @@ class SuperResolve(Panel):
             self.trust,
             self.exports,
             self.report,
+            self.figures,
         )
 
     def choose_layer(self, layer: Image) -> bool:
@@ -208,7 +211,7 @@ class SuperResolve(Panel):
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
         self.exports.said.connect(self.say)
-        for part in (self.trust, self.report):
+        for part in (self.trust, self.report, self.figures):
             part.said.connect(self._on_finding)
         self.pixel_size.given.connect(self._on_pixel_size)
         self.grid.toggled.connect(partial(remember, "side_by_side"))
@@ -231,7 +234,7 @@ class SuperResolve(Panel):
         ready = layer is not None and not self.runner.running
         self.run.setEnabled(ready)
         self.preview.setEnabled(ready)
-        for part in (self.trust, self.report):
+        for part in (self.trust, self.report, self.figures):
             part.enable(not self.runner.running)
         if layer is None:
             self.pixel_size.show_layer(None)
@@ -354,7 +357,7 @@ class SuperResolve(Panel):
         """Offer what can be done with the result that is named."""
         layer = self.result.value()
         self._result.setVisible(layer is not None)
-        for part in (self.exports, self.trust, self.report):
+        for part in (self.exports, self.trust, self.report, self.figures):
             part.show_layer(layer)
         self.refresh_soon()
 
