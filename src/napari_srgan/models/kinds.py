@@ -138,9 +138,9 @@ def choose(
     name = kind if kind != "auto" else "" if found is None else found.kind
     entry = kind_of_image(name) if name else KindOfImage("photograph", "", "")
     noted = ""
-    if stack.is_rgb and found is not None and found.alike is not None:
-        if model == "auto" or find_model(model).card.channels == 1:
-            stack, noted = as_gray(stack, found.alike), GRAY_IN_RGB
+    alike = None if found is None or not stack.is_rgb else found.alike
+    if alike is not None and (model == "auto" or find_model(model).card.channels == 1):
+        stack, noted = as_gray(stack, alike), GRAY_IN_RGB
     auto = entry.rgb if stack.is_rgb else entry.gray
     info = model_for(auto if model == "auto" else model, stack.is_rgb)
     linear = found is not None and found.is_linear

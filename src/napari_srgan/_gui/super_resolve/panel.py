@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_srgan._gui.layers import view_of
+from napari_srgan._gui.layers import layer_stack, view_of
 from napari_srgan._gui.parts.widgets import (
     Fold,
     Form,
@@ -30,6 +31,7 @@ from napari_srgan._gui.parts.widgets import (
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
+from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
     Order,
@@ -45,9 +47,11 @@ from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan._gui.super_resolve.results import Exports, show_results
 from napari_srgan._gui.super_resolve.trust_maps import TrustMapButtons
 from napari_srgan._gui.tags import is_restored, role_of
+from napari_srgan.engine.plan import Preflight, preflight
 from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.speed import measure_speed
 from napari_srgan.errors import InputError
+from napari_srgan.models.catalogue import quick_model
 from napari_srgan.options import RestoreOptions
 
 if TYPE_CHECKING:
@@ -94,6 +98,7 @@ class SuperResolve(Panel):
         self.summary = Message()
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
+        self.live = Live(viewer, self._looked_at)
         self.runner = RunnerBar()
         self.message = Message()
         self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
@@ -117,8 +122,9 @@ class SuperResolve(Panel):
     def _lay_out(self) -> None:
         top = Form(fields={"Image": self.layer, "Model": self.model})
         top.addRow(self.model.purpose)
-        buttons = row(self.preview, self.run, spacing=6)
+        buttons = row(self.preview, self.live, self.run, spacing=6)
         buttons.setStretch(0, 0)
+        buttons.setStretch(1, 0)
         Form(self._result, {"Result": self.result})
         self.fill(
             top,
@@ -191,6 +197,9 @@ class SuperResolve(Panel):
             self.advanced.changed,
         ):
             signal.connect(self.refresh_soon)
+        for signal in (self.layer.changed, self.model.changed, self.advanced.changed):
+            signal.connect(self.live.follow_soon)
+        self.live.said.connect(self.say)
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
@@ -224,6 +233,7 @@ class SuperResolve(Panel):
         ready = layer is not None and not self.runner.running
         self.run.setEnabled(ready)
         self.preview.setEnabled(ready)
+        self.live.setEnabled(ready)
         for part in (self.trust, self.report):
             part.enable(not self.runner.running)
         if layer is None:
@@ -267,9 +277,23 @@ class SuperResolve(Panel):
             path=self.advanced.file(),
         )
 
+    def _looked_at(self) -> tuple[Image, Preflight]:
+        """Return the image that Live shows a part of, and how it is restored: quickly."""
+        layer = self.layer.value()
+        if layer is None:
+            raise InputError(NO_IMAGE)
+        settings = self.advanced.values() | {"back_project": False}
+        chosen = RestoreOptions(**settings, model=self.model.info(layer.rgb).path)
+        ahead = preflight(layer_stack(layer), chosen)
+        quick = quick_model(ahead.model).path
+        if quick != ahead.model.path:
+            ahead = preflight(ahead.stack, replace(chosen, model=quick))
+        return layer, ahead
+
     def _time(self, order: Order) -> None:
         """Measure in the background how fast what is chosen is, once."""
-        if not self._devices or self.runner.running or self._timing.running:
+        busy = self.runner.running or self._timing.running or self.live.on
+        if not self._devices or busy:
             return
         key = order.speed_key(self._devices)
         if key not in self._timed and self._speeds.of(key) is None:
@@ -296,6 +320,7 @@ class SuperResolve(Panel):
                 raise InputError("There is no image layer to restore; open an image first.")
             orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
             started = time.perf_counter()
+            self.live.stop()  # each would slow the other
             self.runner.start(
                 partial(restore_all, orders),
                 lambda restored: self._show(orders, restored, started),
@@ -351,6 +376,7 @@ class SuperResolve(Panel):
     def let_go(self) -> None:
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
+        self.live.stop()
         super().let_go()
 
     def _on_devices(self, end: End) -> None:
