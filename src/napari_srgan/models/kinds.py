@@ -6,9 +6,10 @@ model that is better for a kind is one word here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from napari_srgan.image.kind import Kind, Recognised, known_kind
+from napari_srgan.image.kind import Kind, Recognised, known_kind, note_kind
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.views import as_gray
 from napari_srgan.models.catalogue import FIDELITY, ModelInfo, find_model, model_for
@@ -40,6 +41,11 @@ class KindOfImage:
     gray: str = FIDELITY[1]
     rgb: str = FIDELITY[3]
     linear: str = "none"
+
+    @property
+    def thumbnail(self) -> Path:
+        """A small picture of such an image, made by docs/make_kind_thumbnails.py."""
+        return Path(__file__).parent / "thumbnails" / f"{self.name}.png"
 
 
 KINDS_OF_IMAGE = (
@@ -138,9 +144,11 @@ def choose(
     name = kind if kind != "auto" else "" if found is None else found.kind
     entry = kind_of_image(name) if name else KindOfImage("photograph", "", "")
     noted = ""
-    if stack.is_rgb and found is not None and found.alike is not None:
-        if model == "auto" or find_model(model).card.channels == 1:
-            stack, noted = as_gray(stack, found.alike), GRAY_IN_RGB
+    holds_gray = stack.is_rgb and found is not None and found.alike is not None
+    if holds_gray and (model == "auto" or find_model(model).card.channels == 1):
+        assert found is not None and found.alike is not None
+        stack, noted = as_gray(stack, found.alike), GRAY_IN_RGB
+        note_kind(stack, replace(found, alike=None))
     auto = entry.rgb if stack.is_rgb else entry.gray
     info = model_for(auto if model == "auto" else model, stack.is_rgb)
     linear = found is not None and found.is_linear
@@ -156,7 +164,7 @@ def choose(
 def _why(info: ModelInfo, kind: str, found: Recognised | None, noted: str) -> str:
     name = info.card.name
     if kind != "auto":
-        return f"auto: {name}, for the kind {kind}. {noted}"
+        return f"auto: {name}, because the kind {kind} was chosen. {noted}"
     return "" if found is None else f"auto: {name}, because {found.reason}. {noted}"
 
 

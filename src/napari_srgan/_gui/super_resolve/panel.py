@@ -21,6 +21,7 @@ from napari_srgan._gui.layers import view_of
 from napari_srgan._gui.parts.widgets import Fold, Form, LayerPicker, Message, Panel, button, row
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
+from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
     Order,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 DOCK = "Super-resolve (SRGAN upscale)"
 """Name that napari gives the dock when it is opened from the Plugins menu: one dock, not two."""
+_LOOK = 0.3
+"""Seconds that a click waits for the kind of the image; what is not in a file takes 0.05."""
 _log = logging.getLogger(__name__)
 
 
@@ -69,7 +72,9 @@ class SuperResolve(Panel):
         self._speeds = Speeds()
         self._devices: list[str] = []
         self._error_about: str | None = None
+        self._wanted: bool | None = None  # a preview, or not, to begin when the kind is known
         self.layer = LayerPicker(viewer, Image, self._connections)
+        self.kind = KindPicker()
         self.model = ModelPicker()
         self.region = RegionPicker(viewer, self._connections)
         self.pixel_size = PixelSize()
@@ -98,7 +103,7 @@ class SuperResolve(Panel):
         self.refresh()
 
     def _lay_out(self) -> None:
-        top = Form(fields={"Image": self.layer, "Model": self.model})
+        top = Form(fields={"Image": self.layer, "Kind": self.kind, "Model": self.model})
         top.addRow(self.model.purpose)
         buttons = row(self.preview, self.run, spacing=6)
         buttons.setStretch(0, 0)
@@ -123,6 +128,7 @@ class SuperResolve(Panel):
 
     def set_defaults(self) -> None:
         """Put what, model and Advanced back to their defaults."""
+        self.kind.set_defaults()
         self.model.box.choose("auto")
         self.region.set_defaults()
         self.advanced.set_defaults()
@@ -154,6 +160,7 @@ class SuperResolve(Panel):
         self._timing.ended.connect(self._on_speed)
         for signal in (
             self.layer.changed,
+            self.kind.changed,
             self.model.changed,
             self.region.changed,
             self.advanced.changed,
@@ -164,6 +171,7 @@ class SuperResolve(Panel):
             self._connections.connect(emitter, self.refresh_soon)
         self._connections.connect(layers.selection.events.active, self._on_active)
         self._connections.connect(layers.events.inserted, self.refresh_soon)
+        self.kind.changed.connect(self._on_kind)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
@@ -197,15 +205,19 @@ class SuperResolve(Panel):
         self.preview.setEnabled(ready)
         for part in (self.trust, self.report):
             part.enable(not self.runner.running)
+        self.kind.show_layer(layer)
         if layer is None:
             self.pixel_size.show_layer(None)
             self.summary.say("Open an image first: File > Open, or File > Open Sample.")
             return
         self.model.show_kind(layer.rgb)
+        self.model.show_choice(None)
         self.preview.show_kind(layer.rgb)
         try:
             self.pixel_size.show_layer(layer)
             order = self._full_order(layer)
+            self.model.show_choice(order.ahead.choice)
+            self.preview.show_kind(order.ahead.choice.stack.is_rgb)
             self.summary.say(order.text(self._speeds, self._devices))
             self._time(order)
         except InputError as error:
@@ -225,10 +237,12 @@ class SuperResolve(Panel):
         view = view_of(layer, self.viewer.dims)
         return full_order(
             layer,
+            self.kind.stack_of(layer),
             view,
             RestoreOptions(
                 **self.advanced.values(),
-                model=self.model.info(layer.rgb).path,
+                kind=self.kind.value(),
+                model=self.model.value(),
                 region=self.region.region(layer, view),
             ),
             place=self.advanced.place.value(),
@@ -262,6 +276,11 @@ class SuperResolve(Panel):
         with errors_said(self.say):
             if layer is None:
                 raise InputError("There is no image layer to restore; open an image first.")
+            if not self.kind.wait(layer, _LOOK):
+                # Its kind decides the model: what is slow to read is gone on with once it is known.
+                self._wanted = preview
+                self.message.say("Looking at the image first ...")
+                return
             orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
             started = time.perf_counter()
             self.runner.start(
@@ -271,11 +290,17 @@ class SuperResolve(Panel):
             )
         self.refresh()
 
+    def _on_kind(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            self._start(wanted)
+
     def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
         view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
         names = names or [self.model.value()]
-        settings = self.advanced.values()
-        return preview_orders(layer, view, names, settings, self._speeds, self._devices)
+        settings = self.advanced.values() | {"kind": self.kind.value()}
+        stack = self.kind.stack_of(layer)
+        return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
         self._speeds.note_all(restored)
