@@ -157,7 +157,7 @@ def choose(
         transform = entry.linear if linear else "none"
         if transform != "none":
             why += f" The transform is {transform}, because the data are linear in intensity."
-    warnings = () if model == "auto" else _warnings(stack, info, found, kind)
+    warnings = () if model == "auto" else _warnings(info, found, kind)
     return Choice(stack, info, name, transform, why.strip(), warnings)
 
 
@@ -168,9 +168,7 @@ def _why(info: ModelInfo, kind: str, found: Recognised | None, noted: str) -> st
     return "" if found is None else f"auto: {name}, because {found.reason}. {noted}"
 
 
-def _warnings(
-    stack: Stack, info: ModelInfo, found: Recognised | None, kind: str
-) -> tuple[str, ...]:
+def _warnings(info: ModelInfo, found: Recognised | None, kind: str) -> tuple[str, ...]:
     """Say so if a model that takes speckle for structure is used on it."""
     if found is None or found.kind != "raw-oct" or kind not in ("auto", "raw-oct"):
         return ()
@@ -178,6 +176,6 @@ def _warnings(
     if info.card.role == "restoration" or info.card.name == better:
         return ()
     return (
-        f"{info.card.name} takes speckle for structure, and {stack.name} is raw: {found.reason}; "
-        f"{better}, which auto would be, removes it.",
+        f"{info.card.name} takes speckle for structure, and {found.reason}; auto would be {better}, "
+        "which removes it.",
     )

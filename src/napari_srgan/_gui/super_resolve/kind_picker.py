@@ -20,7 +20,7 @@ from napari_srgan._gui.runner import End, Runner
 from napari_srgan.errors import InputError
 from napari_srgan.image.kind import Recognised, known_kind, note_kind, recognise
 from napari_srgan.image.stack import Stack
-from napari_srgan.models.kinds import KINDS_OF_IMAGE, kind_of_image
+from napari_srgan.models.kinds import KINDS_OF_IMAGE, KindOfImage, kind_of_image
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -46,7 +46,7 @@ class KindPicker(QWidget):
         )
         self.box.setIconSize(QSize(_ICON, _ICON))
         for kind in KINDS_OF_IMAGE:
-            self.box.addItem(QIcon(str(kind.thumbnail)), kind.title, kind.name)
+            self.box.addItem(_icon(kind), kind.title, kind.name)
             last = self.box.count() - 1
             self.box.setItemData(last, kind.words.capitalize(), Qt.ItemDataRole.ToolTipRole)
         column(self, self.box)
@@ -65,6 +65,7 @@ class KindPicker(QWidget):
         found = None if layer is None else self._found(layer)
         title = "auto" if found is None else f"auto: {kind_of_image(found.kind).title}"
         self.box.setItemText(0, title)
+        self.box.setItemIcon(0, QIcon() if found is None else _icon(kind_of_image(found.kind)))
         if layer is not None and not self.knows(layer) and not self._looking.running:
             self._looking_at = layer, id(finest_data(layer))
             try:
@@ -113,6 +114,10 @@ class KindPicker(QWidget):
             self._known[layer] = data, end.result
         self._looking_at = None
         self.changed.emit()
+
+
+def _icon(kind: KindOfImage) -> QIcon:
+    return QIcon(str(kind.thumbnail))
 
 
 def _look(stack: Stack) -> Generator[None, None, Any]:

@@ -117,9 +117,9 @@ class ModelPicker(QWidget):
         card = known.get(name or self.value())
         head = f"{name}: " if name else ""
         said = head + card.purpose if card and card.purpose else head.rstrip(": ")
-        warnings = () if self._choice is None else self._choice.warnings
-        self.purpose.say(" ".join([said, *warnings]))
-        self.purpose.setToolTip("")
+        notes = () if self._choice is None else (self._choice.why, *self._choice.warnings)
+        self.purpose.say(" ".join(filter(None, notes)) or said)
+        self.purpose.setToolTip(said)
 
 
 class PreviewButton(QWidget):
