@@ -36,7 +36,7 @@ from napari_srgan._gui.super_resolve.order import (
     preview_pixels,
 )
 from napari_srgan._gui.super_resolve.region_picker import preview_area, rectangle, region_for
-from napari_srgan._gui.tags import is_preview, made_from, preview_tag
+from napari_srgan._gui.tags import made_from, role_of, role_tag
 from napari_srgan.errors import InputError
 from napari_srgan.models.catalogue import model_for
 from napari_srgan.options import RestoreOptions
@@ -97,8 +97,8 @@ def test_a_result_is_shown_as_its_input_and_forgets_the_session():
     assert result.axis_labels == ("z", "y", "x")
     assert spacing_source(result) == "file"
     assert made_from(result).region == {"Z": (1, 2)}
-    result.metadata.update(preview_tag())
-    assert is_preview(result)
+    result.metadata.update(role_tag("preview"))
+    assert role_of(result) == "preview"
     assert set(layer_stack(result).metadata) == {"napari_srgan", "spacing_source"}
 
 

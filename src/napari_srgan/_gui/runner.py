@@ -253,10 +253,10 @@ class RunnerBar(QWidget):
         self.bar = QProgressBar()
         self.text = QLabel()
         self.text.setWordWrap(True)
-        self.text.setVisible(not numbers)
         self.cancel_button = QPushButton("Cancel")
         if numbers:
             self.bar.setFormat(numbers)
+            self.text.hide()
         else:
             self.cancel_button.setToolTip("Stop after the tile in progress; nothing is kept")
         self.cancel_button.clicked.connect(self.cancel)

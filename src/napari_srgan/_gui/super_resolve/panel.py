@@ -15,10 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox
+from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_srgan._gui.layers import view_of
-from napari_srgan._gui.parts.widgets import Fold, Form, LayerPicker, Message, Panel, button, row
+from napari_srgan._gui.parts.widgets import (
+    Fold,
+    Form,
+    LayerPicker,
+    Message,
+    Panel,
+    button,
+    row,
+    viewer_itself,
+)
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
@@ -36,7 +45,7 @@ from napari_srgan._gui.super_resolve.region_picker import RegionPicker
 from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan._gui.super_resolve.results import Exports, show_results
 from napari_srgan._gui.super_resolve.trust_maps import TrustMapButtons
-from napari_srgan._gui.tags import is_trust_map, record_of
+from napari_srgan._gui.tags import is_restored, role_of
 from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.speed import measure_speed
 from napari_srgan.errors import InputError
@@ -50,6 +59,10 @@ if TYPE_CHECKING:
 
 DOCK = "Super-resolve (SRGAN upscale)"
 """Name that napari gives the dock when it is opened from the Plugins menu: one dock, not two."""
+NO_IMAGE = "Open an image first: File > Open, or File > Open Sample."
+ONLY_RESULTS = (
+    "Only results are open; open an image, or tick Advanced > Results to restore one again."
+)
 _LOOK = 0.3
 """Seconds that a click waits for the kind of the image; what is not in a file takes 0.05."""
 _log = logging.getLogger(__name__)
@@ -67,18 +80,19 @@ class SuperResolve(Panel):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         from napari.layers import Image
 
-        viewer = napari_viewer
-        super().__init__(viewer)
+        super().__init__(napari_viewer)
+        viewer = self.viewer
         self._speeds = Speeds()
         self._devices: list[str] = []
         self._error_about: str | None = None
         self._wanted: bool | None = None  # a preview, or not, to begin when the kind is known
-        self.layer = LayerPicker(viewer, Image, self._connections)
+        self._said_about: tuple[Any, Any] = (None, None)
+        self.advanced = Advanced()
+        self.layer = LayerPicker(viewer, Image, self._connections, fits=self._is_offered)
         self.kind = KindPicker()
         self.model = ModelPicker()
         self.region = RegionPicker(viewer, self._connections)
         self.pixel_size = PixelSize()
-        self.advanced = Advanced()
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
         self.grid.setChecked(grid_wanted())
@@ -87,6 +101,8 @@ class SuperResolve(Panel):
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
         self.runner = RunnerBar()
         self.message = Message()
+        self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
+        self._result = QWidget()
         self.exports = Exports(viewer)
         settings = self.advanced.values
         self.trust = TrustMapButtons(viewer, self.runner, settings)
@@ -100,6 +116,7 @@ class SuperResolve(Panel):
         self._timed: set[SpeedKey] = set()
         self._lay_out()
         self._connect()
+        self._on_result()
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -107,6 +124,7 @@ class SuperResolve(Panel):
         top.addRow(self.model.purpose)
         buttons = row(self.preview, self.run, spacing=6)
         buttons.setStretch(0, 0)
+        Form(self._result, {"Result": self.result})
         self.fill(
             top,
             self.region,
@@ -117,14 +135,23 @@ class SuperResolve(Panel):
             buttons,
             self.runner,
             self.message,
+            self._result,
             self.trust,
             self.exports,
             self.report,
         )
 
     def choose_layer(self, layer: Image) -> bool:
-        """Choose the image layer; False if the viewer does not hold it."""
+        """Choose the image layer, be it a result; False if it is none that can be restored."""
+        if role_of(layer) == "result":
+            self.advanced.results.setChecked(True)
         return self.layer.choose(layer)
+
+    def _is_offered(self, layer: Image) -> bool:
+        """Whether a layer is an input; results are on request, for they are estimated already."""
+        return role_of(layer) == "input" or (
+            role_of(layer) == "result" and self.advanced.results.isChecked()
+        )
 
     def set_defaults(self) -> None:
         """Put what, model and Advanced back to their defaults."""
@@ -145,10 +172,15 @@ class SuperResolve(Panel):
         """Show a sentence; an error also appears as napari's notification."""
         self.message.say(text, error=error)
         self._error_about = None
+        self._said_about = self._about()
         if error:
             from napari.utils.notifications import show_error
 
             show_error(text)
+
+    def _about(self) -> tuple[Any, Any]:
+        """What a sentence is about: the image and the result that are chosen."""
+        return self.layer.value(), self.result.value()
 
     # --- following the viewer ---------------------------------------------------------------
 
@@ -171,6 +203,8 @@ class SuperResolve(Panel):
             self._connections.connect(emitter, self.refresh_soon)
         self._connections.connect(layers.selection.events.active, self._on_active)
         self._connections.connect(layers.events.inserted, self.refresh_soon)
+        self.advanced.results.toggled.connect(self.layer.refresh)
+        self.result.changed.connect(self._on_result)
         self.kind.changed.connect(self._on_kind)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
@@ -184,11 +218,8 @@ class SuperResolve(Panel):
     def _on_active(self, event: Any = None) -> None:
         """Take a selected result as the one to save, any other image as the one to restore."""
         active = self.viewer.layers.selection.active
-        if active is not None and not self.runner.running:
-            if record_of(active) is not None:
-                self._offer(active)
-            elif not is_trust_map(active):
-                self.layer.choose(active)
+        if not self.runner.running:
+            (self.result if is_restored(active) else self.layer).choose(active)
         self.refresh_soon()
 
     def refresh(self) -> None:
@@ -196,8 +227,6 @@ class SuperResolve(Panel):
         layer = self.layer.value()
         if self.runner.running:
             self._timing.cancel()  # each would slow the other
-        if self.exports.layer is not None and self.exports.layer not in self.viewer.layers:
-            self._offer(None)
         self.region.show_layer(layer)
         self._pending.stop()  # showing the layer's choices is no change of them
         ready = layer is not None and not self.runner.running
@@ -208,7 +237,8 @@ class SuperResolve(Panel):
         self.kind.show_layer(layer)
         if layer is None:
             self.pixel_size.show_layer(None)
-            self.summary.say("Open an image first: File > Open, or File > Open Sample.")
+            self.summary.say(NO_IMAGE if self.result.value() is None else ONLY_RESULTS)
+            self._drop_old_message()
             return
         self.model.show_kind(layer.rgb)
         self.model.show_choice(None)
@@ -222,13 +252,15 @@ class SuperResolve(Panel):
             self._time(order)
         except InputError as error:
             self.summary.say(str(error), error=True)
-        self._drop_old_error()
+        self._drop_old_message()
 
-    def _drop_old_error(self) -> None:
-        """Take an error away once the choices that it is about have changed."""
+    def _drop_old_message(self) -> None:
+        """Take a sentence away once what it is about has changed: the layers, or the choices."""
         about = self.summary.text()
-        if self.message.is_error and self._error_about not in (None, about):
+        others = any(a is not b for a, b in zip(self._about(), self._said_about, strict=True))
+        if others or (self.message.is_error and self._error_about not in (None, about)):
             self.message.say("")
+            self._said_about = self._about()
         self._error_about = about
         # The same sentence above and below the button would be once too many.
         self.summary.setVisible(bool(about) and about != self.message.text())
@@ -312,13 +344,16 @@ class SuperResolve(Panel):
             grid=self.grid.isChecked(),
             drawn=self.region.area.value(),
         )
-        self._offer(layers[-1])
+        self.result.choose(layers[-1])
         self.say(text)
 
-    def _offer(self, layer: Image | None) -> None:
-        """Offer what can be done with a result."""
+    def _on_result(self) -> None:
+        """Offer what can be done with the result that is named."""
+        layer = self.result.value()
+        self._result.setVisible(layer is not None)
         for part in (self.exports, self.trust, self.report):
             part.show_layer(layer)
+        self.refresh_soon()
 
     def _on_finding(self, text: str, error: bool) -> None:
         self.say(text, error=error)
@@ -416,6 +451,7 @@ def super_resolve_active_layer(viewer: napari.Viewer) -> None:
     from napari.layers import Image
     from napari.utils.notifications import show_error
 
+    viewer = viewer_itself(viewer)
     active = viewer.layers.selection.active
     if not isinstance(active, Image):
         show_error("Select an image layer first; super-resolution works on image layers.")
@@ -425,5 +461,7 @@ def super_resolve_active_layer(viewer: napari.Viewer) -> None:
         panel.say("One job is running already; wait for it or cancel it.", error=True)
         return
     panel.set_defaults()
-    panel.choose_layer(active)
+    if not panel.choose_layer(active):
+        panel.say(f"{active.name} shows what was found about others; select an image.", error=True)
+        return
     panel.start()
