@@ -192,7 +192,7 @@ def values_look_linear(values: NDArray[Any]) -> bool:
     if values.size < 100:
         return False
     typical, bright = np.percentile(values, (50, 99.9))
-    return bool(bright > 50 * typical)
+    return bool(bright / 50 > typical)
 
 
 def _sampled(stack: Stack, channel: int) -> NDArray[Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_srgan._gui.layers import layer_stack, view_of
+from napari_srgan._gui.layers import view_of
 from napari_srgan._gui.parts.widgets import (
     Fold,
     Form,
@@ -31,6 +31,7 @@ from napari_srgan._gui.parts.widgets import (
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
+from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
@@ -66,6 +67,8 @@ NO_IMAGE = "Open an image first: File > Open, or File > Open Sample."
 ONLY_RESULTS = (
     "Only results are open; open an image, or tick Advanced > Results to restore one again."
 )
+_LOOK = 0.3
+"""Seconds that a click waits for the kind of the image; what is not in a file takes 0.05."""
 _log = logging.getLogger(__name__)
 
 
@@ -86,9 +89,11 @@ class SuperResolve(Panel):
         self._speeds = Speeds()
         self._devices: list[str] = []
         self._error_about: str | None = None
+        self._wanted: bool | None = None  # a preview, or not, to begin when the kind is known
         self._said_about: tuple[Any, Any] = (None, None)
         self.advanced = Advanced()
         self.layer = LayerPicker(viewer, Image, self._connections, fits=self._is_offered)
+        self.kind = KindPicker()
         self.model = ModelPicker()
         self.region = RegionPicker(viewer, self._connections)
         self.pixel_size = PixelSize()
@@ -120,7 +125,7 @@ class SuperResolve(Panel):
         self.refresh()
 
     def _lay_out(self) -> None:
-        top = Form(fields={"Image": self.layer, "Model": self.model})
+        top = Form(fields={"Image": self.layer, "Kind": self.kind, "Model": self.model})
         top.addRow(self.model.purpose)
         buttons = row(self.preview, self.live, self.run, spacing=6)
         buttons.setStretch(0, 0)
@@ -156,6 +161,7 @@ class SuperResolve(Panel):
 
     def set_defaults(self) -> None:
         """Put what, model and Advanced back to their defaults."""
+        self.kind.set_defaults()
         self.model.box.choose("auto")
         self.region.set_defaults()
         self.advanced.set_defaults()
@@ -192,12 +198,18 @@ class SuperResolve(Panel):
         self._timing.ended.connect(self._on_speed)
         for signal in (
             self.layer.changed,
+            self.kind.changed,
             self.model.changed,
             self.region.changed,
             self.advanced.changed,
         ):
             signal.connect(self.refresh_soon)
-        for signal in (self.layer.changed, self.model.changed, self.advanced.changed):
+        for signal in (
+            self.layer.changed,
+            self.kind.changed,
+            self.model.changed,
+            self.advanced.changed,
+        ):
             signal.connect(self.live.follow_soon)
         self.live.said.connect(self.say)
         dims, layers = self.viewer.dims.events, self.viewer.layers
@@ -207,6 +219,7 @@ class SuperResolve(Panel):
         self._connections.connect(layers.events.inserted, self.refresh_soon)
         self.advanced.results.toggled.connect(self.layer.refresh)
         self.result.changed.connect(self._on_result)
+        self.kind.changed.connect(self._on_kind)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
@@ -236,16 +249,20 @@ class SuperResolve(Panel):
         self.live.setEnabled(ready)
         for part in (self.trust, self.report):
             part.enable(not self.runner.running)
+        self.kind.show_layer(layer)
         if layer is None:
             self.pixel_size.show_layer(None)
             self.summary.say(NO_IMAGE if self.result.value() is None else ONLY_RESULTS)
             self._drop_old_message()
             return
         self.model.show_kind(layer.rgb)
+        self.model.show_choice(None)
         self.preview.show_kind(layer.rgb)
         try:
             self.pixel_size.show_layer(layer)
             order = self._full_order(layer)
+            self.model.show_choice(order.ahead.choice)
+            self.preview.show_kind(order.ahead.choice.stack.is_rgb)
             self.summary.say(order.text(self._speeds, self._devices))
             self._time(order)
         except InputError as error:
@@ -267,10 +284,12 @@ class SuperResolve(Panel):
         view = view_of(layer, self.viewer.dims)
         return full_order(
             layer,
+            self.kind.stack_of(layer),
             view,
             RestoreOptions(
                 **self.advanced.values(),
-                model=self.model.info(layer.rgb).path,
+                kind=self.kind.value(),
+                model=self.model.value(),
                 region=self.region.region(layer, view),
             ),
             place=self.advanced.place.value(),
@@ -282,12 +301,12 @@ class SuperResolve(Panel):
         layer = self.layer.value()
         if layer is None:
             raise InputError(NO_IMAGE)
-        settings = self.advanced.values() | {"back_project": False}
-        chosen = RestoreOptions(**settings, model=self.model.info(layer.rgb).path)
-        ahead = preflight(layer_stack(layer), chosen)
-        quick = quick_model(ahead.model).path
-        if quick != ahead.model.path:
-            ahead = preflight(ahead.stack, replace(chosen, model=quick))
+        settings = self.advanced.values() | {"back_project": False, "kind": self.kind.value()}
+        chosen = RestoreOptions(**settings, model=self.model.value())
+        ahead = preflight(self.kind.stack_of(layer), chosen)
+        quick = quick_model(ahead.model)
+        if quick.path != ahead.model.path:
+            ahead = preflight(ahead.stack, replace(chosen, model=quick.path))
         return layer, ahead
 
     def _time(self, order: Order) -> None:
@@ -318,6 +337,11 @@ class SuperResolve(Panel):
         with errors_said(self.say):
             if layer is None:
                 raise InputError("There is no image layer to restore; open an image first.")
+            if not self.kind.wait(layer, _LOOK):
+                # Its kind decides the model: what is slow to read is gone on with once it is known.
+                self._wanted = preview
+                self.message.say("Looking at the image first ...")
+                return
             orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
             started = time.perf_counter()
             self.live.stop()  # each would slow the other
@@ -328,11 +352,17 @@ class SuperResolve(Panel):
             )
         self.refresh()
 
+    def _on_kind(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            self._start(wanted)
+
     def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
         view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
         names = names or [self.model.value()]
-        settings = self.advanced.values()
-        return preview_orders(layer, view, names, settings, self._speeds, self._devices)
+        settings = self.advanced.values() | {"kind": self.kind.value()}
+        stack = self.kind.stack_of(layer)
+        return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
         self._speeds.note_all(restored)

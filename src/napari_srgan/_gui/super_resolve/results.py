@@ -107,8 +107,12 @@ def _add(viewer: napari.Viewer, order: Order, one: Restored) -> Image:
         # The recorded name, not the layer's: it is hidden where it may be a patient's.
         result_name(one.record.input, order.model, scale, preview=order.preview),
         dict(one.result.metadata) | role,
+        rgb="S" in one.result.axes,
     )
-    data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
+    wanted = layer_axes(layer)
+    if "S" not in one.result.axes:  # of RGB that holds gray too
+        wanted = wanted.replace("S", "")
+    data = in_layer_order(one.result.data, one.result.axes, wanted)
     return add_result(viewer, layer, data, arguments)
 
 
