@@ -16,7 +16,7 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io.formats.npy import read_npy
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, read_picture
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES, read_tiff
-from napari_srgan.io.formats.tiff_array import listening
+from napari_srgan.io.formats.tiff_segments import listening
 
 _FORMATS: dict[str, Callable[[Path, str | None], Stack]] = {
     **dict.fromkeys(TIFF_SUFFIXES, read_tiff),

@@ -26,6 +26,9 @@ _GROWTH = {1: 1100, 5: 2800, 8: 1100, 32946: 1100}
 """How many bytes a byte can stand for: in deflate, LZW, and uncompressed files with gaps."""
 _MOST_GROWTH = 2**16
 
+_AT_ONCE, _DENSE = 2**26, 200
+"""Bytes that may be unpacked at once whatever they come from; and how many from one byte beyond."""
+
 _HEADERS = {
     b"II*\0": ("<", False),
     b"MM\0*": (">", False),
@@ -180,6 +183,23 @@ def check_size(source: Source, compression: int, claimed: int, stored: int) -> N
         raise InputError(
             f"{source.name} claims {claimed / 1e6:.0f} MB of pixels, which the"
             f" {stored} bytes that it has for them cannot hold; it is damaged."
+        )
+
+
+def check_at_once(source: Source, unpacked: int, stored: int) -> None:
+    """Refuse a large strip, tile or page that little is stored of and that is unpacked at once.
+
+    Parameters
+    ----------
+    source : Source
+    unpacked, stored : int
+        Its bytes.
+    """
+    if unpacked > max(_AT_ONCE, _DENSE * stored):
+        raise InputError(
+            f"{source.name} packs {unpacked / 1e6:.0f} MB of pixels into {stored} bytes that can"
+            " only be unpacked at once; save it in tiles or short strips, or with deflate (zlib)"
+            " compression."
         )
 
 
