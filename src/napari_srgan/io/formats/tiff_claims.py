@@ -6,6 +6,7 @@ index names, and opens any file that they name.
 
 from __future__ import annotations
 
+import glob
 import math
 import re
 import struct
@@ -142,6 +143,7 @@ def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
         If they name a file in another folder, or far more planes than they list.
     """
     if tif.is_mmstack:
+        siblings = micromanager_files(tif, source.path) - {source.path}
         settings = tif.micromanager_metadata or {}
         index, summary = settings["IndexMap"], settings["Summary"]
         lengths = [
@@ -150,7 +152,8 @@ def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
                 index[:, :4].max(axis=0), ("Channels", "Slices", "Frames", "Positions"), strict=True
             )
         ]
-        _check_planes(source, math.prod(lengths), len(index))
+        there = len(index) + sum(map(_count_indexed, siblings))
+        _check_planes(source, math.prod(lengths), there)
     elif tif.is_ndtiff:
         listed: dict[str, set[Any]] = {}
         n = 0
@@ -166,6 +169,25 @@ def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
             for places in listed.values()
         ]
         _check_planes(source, math.prod(spans), n)
+
+
+def micromanager_files(tif: tifffile.TiffFile, path: Path) -> set[Path]:
+    """List the files of Micro-Manager that tifffile takes for parts of one series, if it is any."""
+    if tif.is_ndtiff:
+        index = tifffile.read_ndtiff_index(path.parent / "NDTiff.index")
+        return {path.with_name(name) for _, name, *_ in index}
+    before, mark, _ = path.name.partition("_MMStack")
+    if not (tif.is_mmstack and mark):
+        return set()
+    prefix = (tif.micromanager_metadata or {})["Summary"].get("Prefix", before)
+    if not path.name.startswith(prefix):
+        return set()
+    return set(path.parent.glob(f"{glob.escape(prefix)}_MMStack*.tif"))
+
+
+def _count_indexed(path: Path) -> int:
+    with path.open("rb") as file:
+        return len(tifffile.read_micromanager_metadata(file, {"IndexMap"}).get("IndexMap", ()))
 
 
 def check_size(source: Source, compression: int, claimed: int, stored: int) -> None:
