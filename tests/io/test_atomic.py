@@ -110,9 +110,12 @@ def test_a_planted_link_is_not_followed(tmp_path, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     (tmp_path / ".a.csv.lock").symlink_to(tmp_path / "made")
-    with pytest.raises(OSError), whole_file(tmp_path / "a.csv"):
-        pass
-    assert not (tmp_path / "made").exists()
+    (tmp_path / ".b.csv.lock").mkdir()
+    for name in ("a.csv", "b.csv"):
+        says = rf"\.{name}\.lock is a link or a folder, .*; remove it"
+        with pytest.raises(InputError, match=says), whole_file(tmp_path / name):
+            pass
+    assert names(tmp_path) == [".a.csv.lock", ".b.csv.lock"]
 
 
 @pytest.mark.parametrize("overwrite", [True, False])

@@ -16,6 +16,8 @@ import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
+from napari_srgan.errors import InputError
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -78,6 +80,8 @@ class FileLock:
         ------
         Taken
             If somebody else holds it, in this process or another.
+        InputError
+            If there is a link or a folder in the place of the lock's file.
         OSError
             If the folder takes no file.
         """
@@ -134,6 +138,13 @@ class FileLock:
         except PermissionError:
             if not self.path.exists():
                 raise  # the folder takes no file
+        except OSError as error:
+            if self.path.is_symlink() or self.path.is_dir():
+                raise InputError(
+                    f"{self.path} is a link or a folder, where this program has a file for a"
+                    " moment; remove it."
+                ) from error
+            raise
         try:
             return os.open(self.path, os.O_RDONLY | _FLAGS)
         except PermissionError:
