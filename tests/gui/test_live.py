@@ -166,3 +166,14 @@ def test_beyond_the_slices_of_the_image_nothing_is_shown(viewer, panel, stack, q
     viewer.dims.set_current_step(0, 1)
     settle(qtbot, panel)
     assert panel.live.layer.visible
+
+
+def test_another_image_is_followed_when_it_is_chosen(viewer, panel, stack, qtbot):
+    turn_on(qtbot, panel)
+    other = viewer.add_image(stack.data[:, ::-1], name="other", scale=(9, 2, 2))
+    other.corner_pixels = np.array([[0, 0, 0], [0, 23, 31]])
+    assert panel.choose_layer(other)
+    settle(qtbot, panel)
+    assert panel.live.on
+    shown_as_restored(panel.live.layer, other)
+    assert list(viewer.layers) == [stack, other, panel.live.layer]

@@ -148,8 +148,6 @@ class Live(Part):
 
     def _on_removed(self, event: Any) -> None:
         if event.value is self._layer or event.value is self._input:
-            if event.value is self._layer:
-                self._layer = None
             self.stop()
 
     def _on_found(self, found: Any) -> None:
@@ -184,10 +182,10 @@ class Live(Part):
             self._layer.visible = on
 
     def _remove(self) -> None:
-        if self._layer is not None:
+        layer, self._layer = self._layer, None
+        if layer is not None:
             with suppress(ValueError):  # the viewer is being emptied
-                self._viewer.layers.remove(self._layer)
-            self._layer = None
+                self._viewer.layers.remove(layer)
 
 
 def _pixels(speed: float | None, seconds: float) -> int:

@@ -89,6 +89,7 @@ class SuperResolve(Panel):
         self._speeds = Speeds()
         self._devices: list[str] = []
         self._error_about: str | None = None
+        self._selected: Any = None
         self._wanted: bool | None = None  # a preview, or not, to begin when the kind is known
         self._said_about: tuple[Any, Any] = (None, None)
         self.advanced = Advanced()
@@ -232,8 +233,11 @@ class SuperResolve(Panel):
     def _on_active(self, event: Any = None) -> None:
         """Take a selected result as the one to save, any other image as the one to restore."""
         active = self.viewer.layers.selection.active
-        if not self.runner.running:
+        # A map or view that is added is selected for a moment; what was before is no new choice.
+        if not self.runner.running and active is not self._selected:
             (self.result if is_restored(active) else self.layer).choose(active)
+        if active is not None and role_of(active) not in ("map", "view"):
+            self._selected = active
         self.refresh_soon()
 
     def refresh(self) -> None:
