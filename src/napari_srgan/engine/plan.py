@@ -22,7 +22,7 @@ from napari_srgan.engine.tiles import Tile, auto_tile, plan_tiles
 from napari_srgan.errors import InputError
 from napari_srgan.image import geometry
 from napari_srgan.image.geometry import Scale
-from napari_srgan.image.intensity import Intensity, looks_linear, measure
+from napari_srgan.image.intensity import Intensity, check_modes, looks_linear, measure
 from napari_srgan.image.invalid import SCANNED, refuse_invalid
 from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.output import OutputSpec
@@ -197,10 +197,13 @@ def preflight(stack: Stack, options: RestoreOptions) -> Preflight:
     Raises
     ------
     InputError
-        If the region does not fit, no such model is there, or it is for other images.
+        If the region does not fit, no such model is there, it is for other images, or there is no
+        such intensity range or transform.
     """
     region = check_region(stack, options.region)
     model = model_for(options.model, stack.is_rgb)
+    if not isinstance(options.intensity, Intensity):
+        check_modes(options.intensity, options.transform)
     if options.back_project:
         check_back_projection(model.card, options.bends)
     return Preflight(

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_srgan._gui.layers import layer_sizes, view_of
-from napari_srgan._gui.tags import is_hidden
+from napari_srgan._gui.tags import is_hidden, role_of
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
+
+    from napari_srgan._gui.parts.widgets import Connections
 
 _LARGEST, _SMALLEST = 10.0, 6.0  # points; the first is napari's own size of names
 _LETTER = 0.9  # canvas pixels that a letter takes a point, on average (measured)
@@ -35,6 +37,56 @@ def side_by_side(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> 
             viewer.fit_to_view(layers=[layer], margin=0.04)
     # A name that was hidden in the record is not written across the picture.
     show_names(viewer, [*made, *([layer] if there and not is_hidden(made[0].name) else [])])
+
+
+class BeyondSlices:
+    """Hides results and maps of a few slices in the grid while the slider is beyond them.
+
+    Their cells would be black. They come back with their slices, or with the end of the grid.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    connections : Connections
+        Of the panel.
+    """
+
+    def __init__(self, viewer: napari.Viewer, connections: Connections) -> None:
+        self._viewer = viewer
+        self._hidden: list[Any] = []
+        for emitter in (
+            viewer.dims.events.current_step,
+            viewer.layers.events.inserted,
+            viewer.canvas.grid.events.enabled,
+        ):
+            connections.connect(emitter, self.follow)
+
+    def follow(self, event: Any = None) -> None:
+        """Hide what is beyond its slices now, and show again what no longer is."""
+        grid = self._viewer.canvas.grid.enabled
+        beyond = [la for la in self._viewer.layers if grid and self._is_beyond(la)]
+        for layer in [la for la in self._hidden if la not in beyond]:
+            layer.visible = True
+            self._hidden.remove(layer)
+        for layer in [la for la in beyond if la.visible]:
+            layer.visible = False
+            self._hidden.append(layer)
+
+    def stop(self) -> None:
+        """Show all that is hidden."""
+        for layer in self._hidden:
+            layer.visible = True
+        self._hidden = []
+
+    def _is_beyond(self, layer: Any) -> bool:
+        from napari.layers import Image
+
+        if not isinstance(layer, Image) or role_of(layer) in ("input", "view"):
+            return False
+        try:
+            return view_of(layer, self._viewer.dims).outside
+        except InputError:
+            return False  # its axes are not known
 
 
 def turn_grid(viewer: napari.Viewer, on: bool) -> None:

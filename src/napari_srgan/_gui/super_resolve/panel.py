@@ -18,6 +18,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_srgan._gui.layers import view_of
+from napari_srgan._gui.parts.grid import BeyondSlices
 from napari_srgan._gui.parts.widgets import (
     Fold,
     Form,
@@ -91,6 +92,7 @@ class SuperResolve(Panel):
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
         self.grid.setChecked(grid_wanted())
+        self._beyond = BeyondSlices(viewer, self._connections)
         self.summary = Message()
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
@@ -265,6 +267,7 @@ class SuperResolve(Panel):
             ),
             place=self.advanced.place.value(),
             path=self.advanced.file(),
+            overwrite=self.advanced.overwrite.isChecked(),
         )
 
     def _time(self, order: Order) -> None:
@@ -351,6 +354,7 @@ class SuperResolve(Panel):
     def let_go(self) -> None:
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
+        self._beyond.stop()
         super().let_go()
 
     def _on_devices(self, end: End) -> None:
