@@ -97,7 +97,7 @@ class Curtain(QObject):
         self._left, self._right, self._axis = left, right, axis
         self._start = self._wanted = self._length() // 2
         self._grid = viewer.canvas.grid.enabled
-        turn_grid(viewer, False)
+        turn_grid(viewer, False, left)
         self._before = [(la, la.visible, la.name_overlay.visible) for la in viewer.layers]
         for layer, *_ in self._before:
             layer.visible, layer.name_overlay.visible = layer is left, False
@@ -135,7 +135,7 @@ class Curtain(QObject):
         for layer, visible, named in self._before:
             if layer in viewer.layers:
                 layer.visible, layer.name_overlay.visible = visible, named
-        turn_grid(viewer, self._grid)
+        turn_grid(viewer, self._grid, self._left)
         self._left = self._right = None
         self._before = []
         self.closed.emit()

@@ -19,6 +19,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_srgan._gui.layers import view_of
+from napari_srgan._gui.parts.grid import BeyondSlices
 from napari_srgan._gui.parts.widgets import (
     Fold,
     Form,
@@ -101,6 +102,7 @@ class SuperResolve(Panel):
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
         self.grid.setChecked(grid_wanted())
+        self._beyond = BeyondSlices(viewer, self._connections)
         self.summary = Message()
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
@@ -298,6 +300,7 @@ class SuperResolve(Panel):
             ),
             place=self.advanced.place.value(),
             path=self.advanced.file(),
+            overwrite=self.advanced.overwrite.isChecked(),
         )
 
     def _looked_at(self) -> tuple[Image, Preflight]:
@@ -411,6 +414,7 @@ class SuperResolve(Panel):
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
         self.live.stop()
+        self._beyond.stop()
         super().let_go()
 
     def _on_devices(self, end: End) -> None:
