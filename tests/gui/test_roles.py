@@ -10,7 +10,7 @@ from napari.layers import Image
 from panels import open_compare, open_super_resolve
 from qtpy.QtWidgets import QApplication
 
-from napari_srgan._gui.compare.curtain import Curtain
+from napari_srgan._gui.compare.views import bicubic_layer
 from napari_srgan._gui.files import read, write_image
 from napari_srgan._gui.super_resolve.panel import ONLY_RESULTS, super_resolve_active_layer
 from napari_srgan._gui.tags import role_of, role_tag
@@ -59,11 +59,10 @@ def test_only_inputs_are_offered_whatever_is_made_and_selected(viewer, panel, sc
         compare.maps.map_errors()
     with qtbot.waitSignal(compare.views.runner.ended, timeout=WAIT):
         compare.views.subtract()
-    curtain = Curtain(viewer)
-    curtain.open(truth, result)
+    bicubic = bicubic_layer(viewer, compare.request())
     roles = {layer.name: role_of(layer) for layer in viewer.layers}
     assert roles.pop(result.name) == "result" and roles.pop(preview.name) == "preview"
-    assert roles.pop(curtain.layer.name) == "view"
+    assert roles.pop(bicubic.name) == "view"
     assert roles.pop("scan") == roles.pop("truth") == "input"
     assert set(roles.values()) == {"map"} and len(roles) >= 4 and trust.name in roles
     panel.layer.choose(scan)
@@ -72,7 +71,6 @@ def test_only_inputs_are_offered_whatever_is_made_and_selected(viewer, panel, sc
         assert panel.layer.value() in (scan, truth)
         assert panel.result.value() in (result, preview)
     assert offered(panel.layer) == ["truth", "scan"]
-    curtain.close()
 
 
 def test_results_are_offered_on_request(viewer, panel, scan, qtbot):

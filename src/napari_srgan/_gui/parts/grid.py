@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_srgan._gui.parts.widgets import Connections
 
 _LARGEST, _SMALLEST = 10.0, 6.0  # points; the first is napari's own size of names
+_AUTO, _COLUMN = (-1, -1), (-1, 1)  # shapes of the grid
 _LETTER = 0.9  # canvas pixels that a letter takes a point, on average (measured)
 
 
@@ -29,6 +30,23 @@ def turn_grid(viewer: napari.Viewer, on: bool, layer: Any = None) -> None:
     """Turn the grid on or off; what was in view of a layer stays in view."""
     with view_kept(viewer, layer):
         viewer.canvas.grid.enabled = on
+        if on and layer in viewer.layers:
+            arrange(viewer, layer)
+
+
+def arrange(viewer: napari.Viewer, layer: Image) -> None:
+    """Put the cells of a grid that napari arranges below each other if images fit better so."""
+    grid = viewer.canvas.grid
+    former = tuple(grid.shape)
+    if former not in (_AUTO, _COLUMN) or viewer.dims.ndisplay != 2:
+        return  # the user's own
+    extent = layer.extent.world
+    size = (extent[1] - extent[0])[np.asarray(viewer.dims.displayed) - viewer.dims.ndim]
+    fits = {}
+    for shape in (_COLUMN, _AUTO):
+        grid.shape = shape
+        fits[shape] = float((_cell(viewer) / size).min())
+    grid.shape = _COLUMN if fits[_COLUMN] > 1.01 * fits[_AUTO] else _AUTO
 
 
 @contextmanager
@@ -68,8 +86,13 @@ def _cell(viewer: napari.Viewer) -> np.ndarray:
 
 
 def _cells(viewer: napari.Viewer) -> list[Any]:
-    """What stands in each cell."""
-    return [] if not viewer.canvas.grid.enabled else [la for la in viewer.layers if la.visible]
+    """What stands in each cell, and how the cells stand."""
+    shape = tuple(viewer.canvas.grid.shape)
+    return (
+        []
+        if not viewer.canvas.grid.enabled
+        else [shape, *(la for la in viewer.layers if la.visible)]
+    )
 
 
 class BeyondSlices:

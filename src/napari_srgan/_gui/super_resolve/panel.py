@@ -19,6 +19,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_srgan._gui.layers import view_of
+from napari_srgan._gui.parts.curtain import Curtain
 from napari_srgan._gui.parts.grid import BeyondSlices
 from napari_srgan._gui.parts.widgets import (
     Fold,
@@ -101,8 +102,12 @@ class SuperResolve(Panel):
         self.pixel_size = PixelSize()
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
-        self.grid.setChecked(grid_wanted())
         self._beyond = BeyondSlices(viewer, self._connections)
+        self.grid.setChecked(wanted("side_by_side"))
+        self.before_after = QCheckBox("Show before / after in a curtain")
+        self.before_after.setToolTip("A line on the canvas: input to its left, result to its right")
+        self.before_after.setChecked(wanted("before_after"))
+        self.curtain = Curtain(viewer, self)
         self.summary = Message()
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
@@ -139,6 +144,7 @@ class SuperResolve(Panel):
             self.region,
             Form(fields={"Pixel size": self.pixel_size}),
             self.fold,
+            self.before_after,
             self.grid,
             self.summary,
             buttons,
@@ -230,7 +236,8 @@ class SuperResolve(Panel):
         for part in (self.trust, self.report):
             part.said.connect(self._on_finding)
         self.pixel_size.given.connect(self._on_pixel_size)
-        self.grid.toggled.connect(remember_grid_wanted)
+        self.grid.toggled.connect(partial(remember, "side_by_side"))
+        self.before_after.toggled.connect(self._on_before_after)
 
     def _on_active(self, event: Any = None) -> None:
         """Take a selected result as the one to save, any other image as the one to restore."""
@@ -382,7 +389,28 @@ class SuperResolve(Panel):
             drawn=self.region.area.value(),
         )
         self.result.choose(layers[-1])
-        self.say(text)
+        self.say(f"{text} {self._draw_curtain(orders, layers)}".rstrip())
+
+    def _draw_curtain(self, orders: Sequence[Order], made: Sequence[Image]) -> str:
+        """Show inputs and results in the curtain, if that is wanted; what is in the way is said.
+
+        Previews of several models are many results of one input, and have no two sides.
+        """
+        inputs = list(dict.fromkeys(order.layer for order in orders))
+        there = all(layer in self.viewer.layers for layer in inputs)
+        flat = self.viewer.dims.ndisplay == 2 and hasattr(self.viewer, "window")
+        if self.before_after.isChecked() and len(inputs) == len(made) and there and flat:
+            names = ("Input", f"Result: {orders[-1].model}")
+            try:
+                self.curtain.open(inputs, made, names, closer=not orders[0].preview)
+            except InputError as error:
+                return str(error)
+        return ""
+
+    def _on_before_after(self, on: bool) -> None:
+        remember("before_after", on)
+        if not on:
+            self.curtain.close()
 
     def _on_result(self) -> None:
         """Offer what can be done with the result that is named."""
@@ -415,6 +443,7 @@ class SuperResolve(Panel):
         self._loading_soon.stop()
         self.live.stop()
         self._beyond.stop()
+        self.curtain.close()
         super().let_go()
 
     def _on_devices(self, end: End) -> None:
@@ -452,21 +481,21 @@ def _viewing() -> Any:
     return get_plugin_settings("napari-srgan").viewing
 
 
-def grid_wanted() -> bool:
-    """Whether results are shown beside their input in the grid; True unless turned off."""
+def wanted(name: str) -> bool:
+    """Whether results are shown in this way, by the name of its setting; True unless turned off."""
     try:
-        return bool(_viewing().side_by_side)
+        return bool(getattr(_viewing(), name))
     except Exception:  # broken settings must never keep the panel from opening
         _log.debug("the plugin's settings cannot be read", exc_info=True)
         return True
 
 
-def remember_grid_wanted(on: bool) -> None:
+def remember(name: str, on: bool) -> None:
     """Keep the choice for the next session."""
     try:
-        _viewing().side_by_side = bool(on)
+        setattr(_viewing(), name, bool(on))
     except Exception:
-        _log.warning("the choice of the grid view could not be kept", exc_info=True)
+        _log.warning("the choice %s could not be kept", name, exc_info=True)
 
 
 # --- Layers > Filter > Super-resolve 4x --------------------------------------------------------

@@ -20,7 +20,7 @@ from napari_srgan._gui.layers import (
     result_name,
     spacing_source,
 )
-from napari_srgan._gui.parts.grid import name_cells, view_kept
+from napari_srgan._gui.parts.grid import arrange, name_cells, view_kept
 from napari_srgan._gui.parts.widgets import Part, asked_path, button, row
 from napari_srgan._gui.runner import End, Runner, errors_said
 from napari_srgan._gui.sentences import plane_text, time_text
@@ -79,6 +79,7 @@ def show_results(
                 drawn.visible = False
                 note = f"{drawn.name} is hidden, to leave its room in the grid."
             viewer.canvas.grid.enabled = True
+            arrange(viewer, source)
     if grid:
         name_cells(viewer, source, made)
     last, sizes = orders[-1], orders[-1].ahead.stack.sizes
