@@ -173,3 +173,21 @@ def test_a_sentence_goes_when_what_it_speaks_of_goes(viewer, panel, scan, qtbot)
     viewer.add_image(np.zeros((24, 32), np.uint8), name="another")
     panel.refresh()
     assert panel.layer.value().name == "another" and panel.message.text() == ""
+
+
+def test_a_result_of_one_slice_leaves_no_black_cell_on_the_others(viewer, panel, scan, qtbot):
+    panel.region.slices.choose("view")
+    viewer.dims.set_current_step(0, 1)
+    (result,) = run(qtbot, panel)
+    assert result.data.shape[0] == 1 and viewer.canvas.grid.enabled
+    cells = viewer.canvas.grid.actual_shape
+    assert cells(viewer.layers) == (1, 2)
+    zoom = viewer.scene.camera.zoom
+    viewer.dims.set_current_step(0, 0)
+    assert cells(viewer.layers) == (1, 1) and scan.visible
+    viewer.dims.set_current_step(0, 1)
+    assert cells(viewer.layers) == (1, 2) and result.visible
+    assert viewer.scene.camera.zoom == zoom
+    viewer.dims.set_current_step(0, 0)
+    viewer.canvas.grid.enabled = False  # what is hidden comes back
+    assert result.visible

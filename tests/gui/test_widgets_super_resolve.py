@@ -259,7 +259,8 @@ def test_a_result_in_a_file(viewer, panel, qtbot, tmp_path):
     # The same name again: refused, and the old file is left alone.
     old = (tmp_path / "out.tif").read_bytes()
     choose(panel, layer)
-    assert super_resolve(qtbot, panel) == []
+    press(qtbot, panel.run)
+    assert not panel.runner.running
     assert panel.message.is_error
     assert "out.tif" in panel.message.text()
     assert (tmp_path / "out.tif").read_bytes() == old

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_srgan.errors import InputError
+from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.image.stack import Stack
 from napari_srgan.options import FigureOptions
@@ -167,7 +167,7 @@ def test_svg_holds_the_pixels_and_the_words(shown, truth, tmp_path):
     path = tmp_path / "a.svg"
     drain(write_figure(shown, path, FigureOptions(inset="none", show=1)))
     root = ElementTree.parse(path).getroot()
-    assert root.attrib["width"] == "180.001mm" or root.attrib["width"].startswith("18")
+    assert float(root.attrib["width"].removesuffix("mm")) == pytest.approx(180, abs=0.1)
     images = root.findall(f"{SVG}image")
     data = images[3].attrib["{http://www.w3.org/1999/xlink}href"].partition(",")[2]
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))), truth[1])
@@ -195,7 +195,7 @@ def test_nan_is_named(truth):
 def test_files_are_spared(tmp_path, truth):
     path = tmp_path / "a.png"
     Image.fromarray(truth[0]).save(path)
-    with pytest.raises(InputError, match="exists|already|input"):
+    with pytest.raises(OutputExists):
         drain(figure_files(None, path, None, path, FigureOptions()))
     with pytest.raises(InputError, match="is an input"):
         drain(figure_files(None, path, None, path, FigureOptions(), overwrite=True))

@@ -47,7 +47,7 @@ def test_what_cannot_be_made_is_said_and_nothing_written(shown, tmp_path, monkey
     one = Shown(result=Stack(np.zeros((16, 16), np.uint8), name="scan"))
     with pytest.raises(InputError, match="scan has one slice only"):
         drain(movie.write_movie(one, tmp_path / "a.gif", MovieOptions()))
-    with pytest.raises(InputError, match="gif or .mp4"):
+    with pytest.raises(InputError, match="gif or"):
         drain(movie.write_movie(shown, tmp_path / "a.avi", MovieOptions()))
     with pytest.raises(InputError, match="make the movie wider"):
         drain(movie.write_movie(shown, tmp_path / "a.gif", MovieOptions(width=60)))
@@ -79,7 +79,8 @@ def program(tmp_path, body):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script")
 def test_ffmpeg_is_given_the_frames(shown, tmp_path, monkeypatch):
-    body = "data = sys.stdin.buffer.read(); open(sys.argv[-1], 'w').write(json.dumps([len(data), sys.argv]))"
+    told = "json.dumps([len(sys.stdin.buffer.read()), sys.argv])"
+    body = f"open(sys.argv[-1], 'w').write({told})"
     fake = program(tmp_path, body)
     monkeypatch.setattr(movie, "ffmpeg", lambda: fake)
     path = tmp_path / "a.mp4"

@@ -22,7 +22,7 @@ from napari_srgan.engine.tiles import Tile, auto_tile, plan_tiles
 from napari_srgan.errors import InputError
 from napari_srgan.image import geometry
 from napari_srgan.image.geometry import Scale
-from napari_srgan.image.intensity import Intensity, looks_linear, measure
+from napari_srgan.image.intensity import Intensity, check_modes, looks_linear, measure
 from napari_srgan.image.invalid import SCANNED, refuse_invalid
 from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Stack, check_region
@@ -30,7 +30,7 @@ from napari_srgan.io.output import OutputSpec
 from napari_srgan.models.card import Card, pixel_size_warning
 from napari_srgan.models.catalogue import ModelInfo
 from napari_srgan.models.file import Model, load
-from napari_srgan.models.kinds import Choice, choose, kind_of_image
+from napari_srgan.models.kinds import Choice, choose
 from napari_srgan.options import RestoreOptions, checked_tile
 from napari_srgan.trust.back_projection import check_back_projection
 from napari_srgan.trust.operators import operator_of
@@ -46,10 +46,10 @@ class Preflight:
     Attributes
     ----------
     stack : Stack
-        As the model takes it; see `Choice`.
+        As it was given.
     options : RestoreOptions
     choice : Choice
-        What the image is restored as.
+        What the image is restored as; its stack is as the model takes it.
     region : dict
         Of every axis without S, (start, stop) in input pixels.
     output : OutputSpec
@@ -212,15 +212,18 @@ def preflight(stack: Stack, options: RestoreOptions) -> Preflight:
     Raises
     ------
     InputError
-        If the region does not fit, no such model is there, or it is for other images.
+        If the region does not fit, no such model is there, it is for other images, or there is no
+        such intensity range or transform.
     """
     region = check_region(stack, options.region)
     choice = choice_for(stack, options)
+    if not isinstance(options.intensity, Intensity):
+        check_modes(options.intensity, choice.transform)
     if options.back_project:
         bends: str = getattr(options.intensity, "transform", choice.transform)
         check_back_projection(choice.model.card, bends)
     return Preflight(
-        stack=choice.stack,
+        stack=stack,
         options=options,
         choice=choice,
         region=region,
@@ -253,7 +256,7 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
     check_region(stack, options.region)  # before a pixel is read
     recognise(stack)
     ahead = preflight(stack, options)
-    stack, choice = ahead.stack, ahead.choice
+    stack, choice = ahead.choice.stack, ahead.choice
     card, region, scale = ahead.model.card, ahead.region, ahead.scale
     device = resolve_device(options.device)
     intensity = _intensity(stack, options.intensity, choice.transform)
@@ -386,8 +389,8 @@ def _warnings(stack: Stack, intensity: Intensity, choice: Choice, anonymise: boo
             f"{stack.name} is already a super-resolved result{by}; upscaling it again takes"
             " estimated detail for measured."
         )
-    helps = not choice.kind or kind_of_image(choice.kind).linear != "none"
-    if helps and intensity.transform == "none" and looks_linear(stack):
+    meant = choice.kind == "fluorescence"  # linear and dark as it should be
+    if intensity.transform == "none" and not meant and looks_linear(stack):
         found.append(
             f"{stack.name} looks linear in intensity, nearly all of it dark; the transform log"
             " (or power:0.25) may restore its dark layers better."

@@ -180,7 +180,7 @@ def _recognised(stack: Stack) -> Recognised:
             alike, planes = None, [plane[..., :3] for plane in planes]
     measured = [f for f in map(_measured, planes) if f is not None]
     if not measured:
-        return Recognised("photograph", "it is one value all over", None, alike)
+        return Recognised("photograph", "nothing in it varies", None, alike)
     coloured = planes[0].ndim == 3
     kinds = [_kind(f, coloured) for f in measured]
     kind = Counter(kinds).most_common(1)[0][0]
@@ -221,11 +221,13 @@ def _range(known: NDArray[Any]) -> tuple[float, float]:
     if not known.size:
         return 0.0, 0.0
     low, high = np.percentile(known[::_SPARSE], (1, 99.5))
-    return (low, high) if low < high else (known.min(), known.max())
+    if not low < high:
+        low, high = known.min(), known.max()
+    return float(low), float(high)
 
 
 def _measured(plane: NDArray[Any]) -> Figures | None:
-    """Measure a plane (y, x) or (y, x, 3); None if it is one value all over."""
+    """Measure a plane (y, x) or (y, x, 3); None if nothing in it varies."""
     stain = white = 0.0
     gray = plane.astype(np.float64)
     if plane.ndim == 3:
@@ -234,7 +236,7 @@ def _measured(plane: NDArray[Any]) -> Figures | None:
     finite = np.isfinite(gray)
     known = gray[finite]
     low, high = _range(known)
-    if not low < high:
+    if not 0 < high - low < math.inf:
         return None
     if known.size < gray.size:  # what is no value belongs to the dark half, which is left out
         gray = np.where(finite, gray, low)

@@ -6,9 +6,10 @@ model that is better for a kind is one word here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from napari_srgan.image.kind import Kind, Recognised, known_kind
+from napari_srgan.image.kind import Kind, Recognised, known_kind, note_kind
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.views import as_gray
 from napari_srgan.models.catalogue import FIDELITY, ModelInfo, find_model, model_for
@@ -40,6 +41,11 @@ class KindOfImage:
     gray: str = FIDELITY[1]
     rgb: str = FIDELITY[3]
     linear: str = "none"
+
+    @property
+    def thumbnail(self) -> Path:
+        """A small picture of such an image, made by docs/make_kind_thumbnails.py."""
+        return Path(__file__).parent / "thumbnails" / f"{self.name}.png"
 
 
 KINDS_OF_IMAGE = (
@@ -138,9 +144,14 @@ def choose(
     name = kind if kind != "auto" else "" if found is None else found.kind
     entry = kind_of_image(name) if name else KindOfImage("photograph", "", "")
     noted = ""
-    if stack.is_rgb and found is not None and found.alike is not None:
-        if model == "auto" or find_model(model).card.channels == 1:
-            stack, noted = as_gray(stack, found.alike), GRAY_IN_RGB
+    alike = None if found is None or not stack.is_rgb else found.alike
+    if (
+        found is not None
+        and alike is not None
+        and (model == "auto" or find_model(model).card.channels == 1)
+    ):
+        stack, noted = as_gray(stack, alike), GRAY_IN_RGB
+        note_kind(stack, replace(found, alike=None))
     auto = entry.rgb if stack.is_rgb else entry.gray
     info = model_for(auto if model == "auto" else model, stack.is_rgb)
     linear = found is not None and found.is_linear
@@ -149,20 +160,18 @@ def choose(
         transform = entry.linear if linear else "none"
         if transform != "none":
             why += f" The transform is {transform}, because the data are linear in intensity."
-    warnings = () if model == "auto" else _warnings(stack, info, found, kind)
+    warnings = () if model == "auto" else _warnings(info, found, kind)
     return Choice(stack, info, name, transform, why.strip(), warnings)
 
 
 def _why(info: ModelInfo, kind: str, found: Recognised | None, noted: str) -> str:
     name = info.card.name
     if kind != "auto":
-        return f"auto: {name}, for the kind {kind}. {noted}"
+        return f"auto: {name}, because the kind {kind} was chosen. {noted}"
     return "" if found is None else f"auto: {name}, because {found.reason}. {noted}"
 
 
-def _warnings(
-    stack: Stack, info: ModelInfo, found: Recognised | None, kind: str
-) -> tuple[str, ...]:
+def _warnings(info: ModelInfo, found: Recognised | None, kind: str) -> tuple[str, ...]:
     """Say so if a model that takes speckle for structure is used on it."""
     if found is None or found.kind != "raw-oct" or kind not in ("auto", "raw-oct"):
         return ()
@@ -170,6 +179,6 @@ def _warnings(
     if info.card.role == "restoration" or info.card.name == better:
         return ()
     return (
-        f"{info.card.name} takes speckle for structure, and {stack.name} is raw: {found.reason}; "
-        f"{better}, which auto would be, removes it.",
+        f"{info.card.name} takes speckle for structure, and {found.reason}; auto would be "
+        f"{better}, which removes it.",
     )

@@ -100,7 +100,8 @@ def font(size: int) -> Any:
 
 def text_width(text: str, size: int) -> int:
     """How wide a text gets, in page pixels."""
-    return int(math.ceil(font(size).getlength(text)))
+    long: float = font(size).getlength(text)
+    return math.ceil(long)
 
 
 def shortened(text: str, size: int, room: int) -> str:

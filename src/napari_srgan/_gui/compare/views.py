@@ -25,7 +25,7 @@ from napari_srgan._gui.layers import (
     view_of,
 )
 from napari_srgan._gui.parts.curtain import Curtain
-from napari_srgan._gui.parts.grid import side_by_side, turn_grid
+from napari_srgan._gui.parts.grid import name_cells, turn_grid
 from napari_srgan._gui.parts.widgets import DropDown, Form, Part, button, column, row
 from napari_srgan._gui.runner import RunnerBar, errors_said
 from napari_srgan._gui.tags import role_tag, view_key, view_tag
@@ -137,7 +137,7 @@ class Views(Part):
     def _on_grid(self, on: bool) -> None:
         viewer = self._viewer
         if not on:
-            turn_grid(viewer, False)
+            turn_grid(viewer, False, self._named[0])
             for layer in self._hidden:
                 layer.visible = True
             for layer in self._named:
@@ -161,7 +161,8 @@ class Views(Part):
             layer.visible = True
         self._named = shown
         link_looks(viewer, shown)
-        side_by_side(viewer, chosen.reference, shown[1:])
+        turn_grid(viewer, True, chosen.reference)
+        name_cells(viewer, chosen.reference, shown[1:])
 
     # --- curtain ----------------------------------------------------------------------------
 

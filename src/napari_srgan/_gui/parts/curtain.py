@@ -134,7 +134,7 @@ class Curtain(QObject):
         self._split = Split(viewer, self.left, self.right)
         _open.add(self)
         self._grid = viewer.canvas.grid.enabled
-        turn_grid(viewer, False)
+        turn_grid(viewer, False, self.left[0])
         shown = (*self.left, *self.right)
         self._before = [
             (la, la.visible, la.name_overlay.visible)
@@ -175,7 +175,7 @@ class Curtain(QObject):
             if layer in viewer.layers:
                 layer.visible, layer.name_overlay.visible = visible, named
         if self._grid:
-            turn_grid(viewer, True)
+            turn_grid(viewer, True, self.left[0])
         self.left = self.right = ()
         self._before, self._smoothed, self._overlay, self.held = [], [], [], ""
         self.closed.emit()

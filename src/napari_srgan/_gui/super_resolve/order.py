@@ -11,19 +11,21 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from napari_srgan._gui.layers import View, layer_stack
+from napari_srgan._gui.layers import View
 from napari_srgan._gui.sentences import outcome_text, plane_text, size_text, view_note
 from napari_srgan._gui.super_resolve.region_picker import preview_area, region_for
-from napari_srgan.engine.plan import Preflight, footprint, preflight
+from napari_srgan.engine.plan import Preflight, choice_for, footprint, preflight
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
-from napari_srgan.models.catalogue import model_for
+from napari_srgan.image.stack import Stack
+from napari_srgan.io.open import spare_inputs
+from napari_srgan.io.sinks import check_output, check_room
 from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.restore import Restored, restore
 from napari_srgan.tasks.steps import Work, stage
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 PREVIEW_SECONDS = 1.5
 UNTIMED_PREVIEW = 128
 """Side of a preview while the speed of a model is not known, LR px."""
+
+THERE = "is already there; choose another name, or tick Replace under Advanced > File."
 
 SpeedKey = tuple[str, str, str, str]
 """What a speed depends on: model, device, and backend and precision as asked for."""
@@ -57,6 +61,8 @@ class Order:
         File to write, None for memory.
     moved : bool
         Whether it goes to a file only because it would not fit in memory.
+    overwrite : bool
+        Whether a file that is there may be replaced.
     preview : bool
         Whether it is a preview.
     """
@@ -66,6 +72,7 @@ class Order:
     ahead: Preflight
     path: Path | None = None
     moved: bool = False
+    overwrite: bool = False
     preview: bool = False
 
     @property
@@ -132,35 +139,41 @@ def device_name(wanted: str, devices: Sequence[str]) -> str:
 
 def full_order(
     layer: Image,
+    stack: Stack,
     view: View,
     options: RestoreOptions,
     place: str = "auto",
     path: Path | None = None,
+    overwrite: bool = False,
 ) -> Order:
-    """Order the chosen part of a layer.
+    """Order the chosen part of a layer, whose pixels are `stack`.
 
     Raises
     ------
     InputError
-        If the layer cannot be restored or the region does not fit it.
+        If the layer cannot be restored, the region does not fit it, or the file cannot be written.
     """
-    ahead = preflight(layer_stack(layer), options)
+    ahead = preflight(stack, options)
     nbytes, available = ahead.output.nbytes, int(psutil.virtual_memory().available)
     where = place_for(nbytes, available, place)
     file = None
     if where == "file":
         file = path or free_path(layer, ahead.model.card)
+        spare_inputs([file], [Path(layer.source.path)] if layer.source.path else [])
+        check_output(file, overwrite, THERE)
+        check_room(file, nbytes)
     moved = where == "file" and place == "auto"
     if place == "memory" and nbytes > available:
         raise InputError(
             f"The result takes {size_text(nbytes)} and only {size_text(available)} of memory are "
             "free; set Advanced > Output to automatic or to a file."
         )
-    return Order(layer, view, ahead, file, moved)
+    return Order(layer, view, ahead, file, moved, overwrite)
 
 
 def preview_orders(
     layer: Image,
+    stack: Stack,
     view: View,
     names: Sequence[str],
     settings: Mapping[str, Any],
@@ -172,6 +185,8 @@ def preview_orders(
     Parameters
     ----------
     layer : Image
+    stack : Stack
+        Its pixels.
     view : View
     names : sequence of str
         Of the models.
@@ -186,10 +201,9 @@ def preview_orders(
     InputError
         If the layer cannot be restored or a model does not fit it.
     """
-    stack = layer_stack(layer)
-    models = [model_for(name, layer.rgb) for name in names]
-    options = RestoreOptions(**settings)
-    known = [speeds.of(speed_key(m.card.name, options, devices)) for m in models]
+    wanted = [RestoreOptions(**settings, model=name) for name in names]
+    models = [choice_for(stack, options).model for options in wanted]
+    known = [speeds.of(speed_key(m.card.name, wanted[0], devices)) for m in models]
     slowest = None if None in known else min(known)
     # What a halo is, is known as soon as torch is there; without one, the area costs nothing more.
     halo = max(footprint(m).halo or 0 for m in models) if devices else 0
@@ -199,10 +213,10 @@ def preview_orders(
         Order(
             layer,
             view,
-            preflight(stack, RestoreOptions(**settings, model=m.path, region=region)),
+            preflight(stack, replace(options, region=region)),
             preview=True,
         )
-        for m in models
+        for options in wanted
     )
 
 
@@ -247,7 +261,7 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
     for number, order in enumerate(orders, 1):
         head = f"{number} of {len(orders)}" if len(orders) > 1 else ""
         ahead = order.ahead
-        work = restore(ahead.stack, ahead.options, order.path)
+        work = restore(ahead.stack, ahead.options, order.path, overwrite=order.overwrite)
         made.append((yield from stage(head, work)))
     return tuple(made)
 

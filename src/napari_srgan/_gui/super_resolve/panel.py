@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_srgan._gui.layers import view_of
 from napari_srgan._gui.parts.curtain import Curtain
+from napari_srgan._gui.parts.grid import BeyondSlices
 from napari_srgan._gui.parts.widgets import (
     Fold,
     Form,
@@ -32,6 +34,8 @@ from napari_srgan._gui.parts.widgets import (
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.figures import FigureButtons
+from napari_srgan._gui.super_resolve.kind_picker import KindPicker
+from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
     Order,
@@ -47,9 +51,11 @@ from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan._gui.super_resolve.results import Exports, show_results
 from napari_srgan._gui.super_resolve.trust_maps import TrustMapButtons
 from napari_srgan._gui.tags import is_restored, role_of
+from napari_srgan.engine.plan import Preflight, preflight
 from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.speed import measure_speed
 from napari_srgan.errors import InputError
+from napari_srgan.models.catalogue import quick_model
 from napari_srgan.options import RestoreOptions
 
 if TYPE_CHECKING:
@@ -64,6 +70,8 @@ NO_IMAGE = "Open an image first: File > Open, or File > Open Sample."
 ONLY_RESULTS = (
     "Only results are open; open an image, or tick Advanced > Results to restore one again."
 )
+_LOOK = 0.3
+"""Seconds that a click waits for the kind of the image; what is not in a file takes 0.05."""
 _log = logging.getLogger(__name__)
 
 
@@ -84,14 +92,18 @@ class SuperResolve(Panel):
         self._speeds = Speeds()
         self._devices: list[str] = []
         self._error_about: str | None = None
+        self._selected: Any = None
+        self._wanted: bool | None = None  # a preview, or not, to begin when the kind is known
         self._said_about: tuple[Any, Any] = (None, None)
         self.advanced = Advanced()
         self.layer = LayerPicker(viewer, Image, self._connections, fits=self._is_offered)
+        self.kind = KindPicker()
         self.model = ModelPicker()
         self.region = RegionPicker(viewer, self._connections)
         self.pixel_size = PixelSize()
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
+        self._beyond = BeyondSlices(viewer, self._connections)
         self.grid.setChecked(wanted("side_by_side"))
         self.before_after = QCheckBox("Show before / after in a curtain")
         self.before_after.setToolTip("A line on the canvas: input to its left, result to its right")
@@ -100,6 +112,7 @@ class SuperResolve(Panel):
         self.summary = Message()
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
+        self.live = Live(viewer, self._looked_at)
         self.runner = RunnerBar()
         self.message = Message()
         self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
@@ -122,10 +135,11 @@ class SuperResolve(Panel):
         self.refresh()
 
     def _lay_out(self) -> None:
-        top = Form(fields={"Image": self.layer, "Model": self.model})
+        top = Form(fields={"Image": self.layer, "Kind": self.kind, "Model": self.model})
         top.addRow(self.model.purpose)
-        buttons = row(self.preview, self.run, spacing=6)
+        buttons = row(self.preview, self.live, self.run, spacing=6)
         buttons.setStretch(0, 0)
+        buttons.setStretch(1, 0)
         Form(self._result, {"Result": self.result})
         self.fill(
             top,
@@ -159,6 +173,7 @@ class SuperResolve(Panel):
 
     def set_defaults(self) -> None:
         """Put what, model and Advanced back to their defaults."""
+        self.kind.set_defaults()
         self.model.box.choose("auto")
         self.region.set_defaults()
         self.advanced.set_defaults()
@@ -195,11 +210,21 @@ class SuperResolve(Panel):
         self._timing.ended.connect(self._on_speed)
         for signal in (
             self.layer.changed,
+            self.kind.changed,
             self.model.changed,
             self.region.changed,
             self.advanced.changed,
         ):
             signal.connect(self.refresh_soon)
+        for signal in (
+            self.layer.changed,
+            self.kind.changed,
+            self.model.changed,
+            self.advanced.changed,
+        ):
+            signal.connect(self.live.follow_soon)
+        self.live.said.connect(self.say)
+        self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
@@ -207,6 +232,7 @@ class SuperResolve(Panel):
         self._connections.connect(layers.events.inserted, self.refresh_soon)
         self.advanced.results.toggled.connect(self.layer.refresh)
         self.result.changed.connect(self._on_result)
+        self.kind.changed.connect(self._on_kind)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
@@ -220,8 +246,11 @@ class SuperResolve(Panel):
     def _on_active(self, event: Any = None) -> None:
         """Take a selected result as the one to save, any other image as the one to restore."""
         active = self.viewer.layers.selection.active
-        if not self.runner.running:
+        # A map or view that is added is selected for a moment; what was before is no new choice.
+        if not self.runner.running and active is not self._selected:
             (self.result if is_restored(active) else self.layer).choose(active)
+        if active is not None and role_of(active) not in ("map", "view"):
+            self._selected = active
         self.refresh_soon()
 
     def refresh(self) -> None:
@@ -234,18 +263,23 @@ class SuperResolve(Panel):
         ready = layer is not None and not self.runner.running
         self.run.setEnabled(ready)
         self.preview.setEnabled(ready)
+        self.live.setEnabled(ready)
         for part in (self.trust, self.report, self.figures):
             part.enable(not self.runner.running)
+        self.kind.show_layer(layer)
         if layer is None:
             self.pixel_size.show_layer(None)
             self.summary.say(NO_IMAGE if self.result.value() is None else ONLY_RESULTS)
             self._drop_old_message()
             return
         self.model.show_kind(layer.rgb)
+        self.model.show_choice(None)
         self.preview.show_kind(layer.rgb)
         try:
             self.pixel_size.show_layer(layer)
             order = self._full_order(layer)
+            self.model.show_choice(order.ahead.choice)
+            self.preview.show_kind(order.ahead.choice.stack.is_rgb)
             self.summary.say(order.text(self._speeds, self._devices))
             self._time(order)
         except InputError as error:
@@ -267,19 +301,36 @@ class SuperResolve(Panel):
         view = view_of(layer, self.viewer.dims)
         return full_order(
             layer,
+            self.kind.stack_of(layer),
             view,
             RestoreOptions(
                 **self.advanced.values(),
-                model=self.model.info(layer.rgb).path,
+                kind=self.kind.value(),
+                model=self.model.value(),
                 region=self.region.region(layer, view),
             ),
             place=self.advanced.place.value(),
             path=self.advanced.file(),
+            overwrite=self.advanced.overwrite.isChecked(),
         )
+
+    def _looked_at(self) -> tuple[Image, Preflight]:
+        """Return the image that Live shows a part of, and how it is restored: quickly."""
+        layer = self.layer.value()
+        if layer is None:
+            raise InputError(NO_IMAGE)
+        settings = self.advanced.values() | {"back_project": False, "kind": self.kind.value()}
+        chosen = RestoreOptions(**settings, model=self.model.value())
+        ahead = preflight(self.kind.stack_of(layer), chosen)
+        quick = quick_model(ahead.model)
+        if quick.path != ahead.model.path:
+            ahead = preflight(ahead.stack, replace(chosen, model=quick.path))
+        return layer, ahead
 
     def _time(self, order: Order) -> None:
         """Measure in the background how fast what is chosen is, once."""
-        if not self._devices or self.runner.running or self._timing.running:
+        busy = self.runner.running or self._timing.running or self.live.on
+        if not self._devices or busy:
             return
         key = order.speed_key(self._devices)
         if key not in self._timed and self._speeds.of(key) is None:
@@ -304,8 +355,14 @@ class SuperResolve(Panel):
         with errors_said(self.say):
             if layer is None:
                 raise InputError("There is no image layer to restore; open an image first.")
+            if not self.kind.wait(layer, _LOOK):
+                # Its kind decides the model: what is slow to read is gone on with once it is known.
+                self._wanted = preview
+                self.message.say("Looking at the image first ...")
+                return
             orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
             started = time.perf_counter()
+            self.live.stop()  # each would slow the other
             self.runner.start(
                 partial(restore_all, orders),
                 lambda restored: self._show(orders, restored, started),
@@ -313,11 +370,17 @@ class SuperResolve(Panel):
             )
         self.refresh()
 
+    def _on_kind(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            self._start(wanted)
+
     def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
         view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
         names = names or [self.model.value()]
-        settings = self.advanced.values()
-        return preview_orders(layer, view, names, settings, self._speeds, self._devices)
+        settings = self.advanced.values() | {"kind": self.kind.value()}
+        stack = self.kind.stack_of(layer)
+        return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
         self._speeds.note_all(restored)
@@ -382,6 +445,8 @@ class SuperResolve(Panel):
     def let_go(self) -> None:
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
+        self.live.stop()
+        self._beyond.stop()
         self.curtain.close()
         super().let_go()
 
