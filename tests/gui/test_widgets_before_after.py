@@ -241,6 +241,14 @@ def test_captions_fit_a_narrow_canvas(viewer, pair):
     assert not placed[0].intersects(placed[1]) and not placed[1].intersects(placed[2])
 
 
+def test_a_short_caption_leaves_its_room_to_the_other(viewer, pair):
+    curtain = Curtain(viewer)
+    name = "Result: a model with a name of some length"
+    curtain.open([pair[0]], [pair[1]], ("Input", name))
+    canvas(viewer).resize(560, 300)
+    assert curtain.captions[1].text() == name
+
+
 def state(viewer):
     """All that a curtain could leave behind."""
     graphics = viewer.window._qt_viewer.canvas
