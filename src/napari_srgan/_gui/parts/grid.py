@@ -5,6 +5,7 @@ It is turned on and off without losing what was in view.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -29,9 +30,9 @@ _LETTER = 0.9  # canvas pixels that a letter takes a point, on average (measured
 def turn_grid(viewer: napari.Viewer, on: bool, layer: Any = None) -> None:
     """Turn the grid on or off; what was in view of a layer stays in view."""
     with view_kept(viewer, layer):
-        viewer.canvas.grid.enabled = on
         if on and layer in viewer.layers:
             arrange(viewer, layer)
+        viewer.canvas.grid.enabled = on
 
 
 def arrange(viewer: napari.Viewer, layer: Image) -> None:
@@ -42,11 +43,14 @@ def arrange(viewer: napari.Viewer, layer: Image) -> None:
         return  # the user's own
     extent = layer.extent.world
     size = (extent[1] - extent[0])[np.asarray(viewer.dims.displayed) - viewer.dims.ndim]
-    fits = {}
-    for shape in (_COLUMN, _AUTO):
-        grid.shape = shape
-        fits[shape] = float((_cell(viewer) / size).min())
-    grid.shape = _COLUMN if fits[_COLUMN] > 1.01 * fits[_AUTO] else _AUTO
+    count = max(sum(bool(la.visible) for la in viewer.layers), 1)
+    across = math.ceil(math.sqrt(count))
+    cells = {_COLUMN: (count, 1), _AUTO: (math.ceil(count / across), across)}
+    canvas = _cell(viewer) * (grid.actual_shape(viewer.layers) if grid.enabled else 1)
+    fits = {shape: float((canvas / cells[shape] / size).min()) for shape in cells}
+    best = _COLUMN if fits[_COLUMN] > 1.01 * fits[_AUTO] else _AUTO
+    if best != former:  # napari keeps something of each change
+        grid.shape = best
 
 
 @contextmanager

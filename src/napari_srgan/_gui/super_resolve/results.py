@@ -78,8 +78,8 @@ def show_results(
             if drawn is not None and drawn.visible:
                 drawn.visible = False
                 note = f"{drawn.name} is hidden, to leave its room in the grid."
-            viewer.canvas.grid.enabled = True
             arrange(viewer, source)
+            viewer.canvas.grid.enabled = True
     if grid:
         name_cells(viewer, source, made)
     last, sizes = orders[-1], orders[-1].ahead.stack.sizes
