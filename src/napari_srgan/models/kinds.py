@@ -176,6 +176,6 @@ def _warnings(info: ModelInfo, found: Recognised | None, kind: str) -> tuple[str
     if info.card.role == "restoration" or info.card.name == better:
         return ()
     return (
-        f"{info.card.name} takes speckle for structure, and {found.reason}; auto would be {better}, "
-        "which removes it.",
+        f"{info.card.name} takes speckle for structure, and {found.reason}; auto would be "
+        f"{better}, which removes it.",
     )
