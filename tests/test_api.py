@@ -39,8 +39,8 @@ def test_importing_the_package_loads_neither_torch_nor_napari():
 def test_the_pure_modules_do_not_load_torch():
     names = (
         "errors options image.stack image.geometry image.intensity image.sampling image.kind "
-        "image.invalid io.open io.sinks models.card measure.table engine.tiles engine.record engine.progress "
-        "trust.meter"
+        "image.invalid io.open io.sinks models.card measure.table engine.tiles engine.record "
+        "engine.progress trust.meter"
     )
     code = (
         "import sys, importlib;"

@@ -1,4 +1,4 @@
-"""The kind of image on the command line: what `auto` becomes, why, and that all commands heed it."""
+"""The kind of image on the command line: what `auto` becomes, and why, in every command."""
 
 import json
 
