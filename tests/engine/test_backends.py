@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import small_models
 import torch
 
 import napari_srgan
+from napari_srgan.engine import window
 from napari_srgan.engine.backends import resolve_backend
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
@@ -53,6 +55,34 @@ def test_processes_give_the_same_bits_after_the_network_was_used(gray, method):
     with ProcessPoolExecutor(4, multiprocessing.get_context(method)) as pool:
         for result, wanted in zip(pool.map(restored, images, [gray] * 4), expected, strict=True):
             assert np.array_equal(result, wanted)
+
+
+def test_a_process_forked_while_a_network_is_built_does_not_wait_for_it(gray, monkeypatch):
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("this system has no fork")
+    image = (unit(30, 30) * 255).astype(np.uint8)
+    expected = restored(image, gray)
+    real, parent = window.WindowNetwork, os.getpid()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*how):
+        if os.getpid() == parent:
+            begun.set()
+            go_on.wait(60)
+        return real(*how)
+
+    monkeypatch.setattr(window, "WindowNetwork", slow)
+    monkeypatch.setattr(window, "_networks", {})
+    thread = threading.Thread(target=restored, args=(image, gray))
+    thread.start()
+    try:
+        assert begun.wait(30)
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            result = pool.apply_async(restored, (image, gray)).get(timeout=30)
+    finally:
+        go_on.set()
+        thread.join()
+    assert np.array_equal(result, expected)
 
 
 def test_openvino_tells_nobody_that_it_is_used(tmp_path):

@@ -137,3 +137,49 @@ def test_files_that_cannot_be_opened_bring_no_layer(viewer, tmp_path, name):
         viewer.open(tmp_path / name, plugin="napari-srgan")
     assert "\n" not in str(refused.value)
     assert len(viewer.layers) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "word"),
+    [("intensity", "9:3", "LO below HI"), ("transform", "root", "transform 'root'")],
+)
+def test_a_range_or_transform_that_there_is_not_is_told_before_the_button(
+    viewer, panel, option, text, word
+):
+    viewer.add_image(image(16, 16), name="s")
+    panel.advanced.options[option].value = text
+    panel.refresh()
+    assert panel.summary.is_error and word in panel.summary.text()
+    panel.advanced.set_defaults()
+    panel.refresh()
+    assert not panel.summary.is_error
+
+
+def test_a_file_that_is_there_is_told_before_the_button_and_replaced_on_request(
+    viewer, panel, qtbot, tmp_path
+):
+    layer = viewer.add_image(image(16, 16), name="s")
+    target = tmp_path / "out.tif"
+    target.write_text("old")
+    panel.advanced.place.choose("file")
+    panel.advanced.path.setText(str(target))
+    panel.refresh()
+    assert panel.summary.is_error and "tick Replace" in panel.summary.text()
+    panel.advanced.overwrite.setChecked(True)
+    panel.refresh()
+    assert not panel.summary.is_error
+    (made,) = run(qtbot, panel, layer)
+    assert made.data.shape == (64, 64) and target.stat().st_size > 64 * 64
+
+
+def test_the_input_itself_is_never_replaced(viewer, panel, tmp_path):
+    import tifffile
+
+    path = tmp_path / "scan.tif"
+    tifffile.imwrite(path, image(16, 16), photometric="minisblack")
+    viewer.open(path, plugin="napari-srgan")
+    panel.advanced.place.choose("file")
+    panel.advanced.path.setText(str(path))
+    panel.advanced.overwrite.setChecked(True)
+    panel.refresh()
+    assert "is an input" in panel.summary.text()

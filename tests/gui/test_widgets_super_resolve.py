@@ -20,7 +20,7 @@ from napari_srgan._gui.runner import End
 from napari_srgan._gui.super_resolve import order as order_module
 from napari_srgan._gui.super_resolve import panel as panel_module
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker
-from napari_srgan._gui.super_resolve.panel import DOCK, open_panel
+from napari_srgan._gui.super_resolve.panel import DOCK, open_panel, remember
 from napari_srgan.api import upscale
 from napari_srgan.errors import InputError
 
@@ -259,7 +259,8 @@ def test_a_result_in_a_file(viewer, panel, qtbot, tmp_path):
     # The same name again: refused, and the old file is left alone.
     old = (tmp_path / "out.tif").read_bytes()
     choose(panel, layer)
-    assert super_resolve(qtbot, panel) == []
+    press(qtbot, panel.run)
+    assert not panel.runner.running
     assert panel.message.is_error
     assert "out.tif" in panel.message.text()
     assert (tmp_path / "out.tif").read_bytes() == old
@@ -387,7 +388,7 @@ def test_saving_copying_and_the_scale_bar(viewer, panel, qtbot, tmp_path):
 
 
 def test_the_grid_can_be_left_off_and_that_is_remembered(viewer, panel, qtbot):
-    from napari_srgan._gui.super_resolve.panel import grid_wanted
+    from napari_srgan._gui.super_resolve.panel import wanted
 
     panel.grid.setChecked(False)
     try:
@@ -395,10 +396,10 @@ def test_the_grid_can_be_left_off_and_that_is_remembered(viewer, panel, qtbot):
         choose(panel, layer)
         super_resolve(qtbot, panel)
         assert not viewer.canvas.grid.enabled
-        assert grid_wanted() is False
+        assert wanted("side_by_side") is False
     finally:
         panel.grid.setChecked(True)
-    assert grid_wanted() is True
+    assert wanted("side_by_side") is True
 
 
 def test_a_result_too_large_for_memory_moves_to_a_file(viewer, panel, qtbot, tmp_path, monkeypatch):
@@ -451,15 +452,17 @@ def test_little_free_memory_moves_a_result_to_a_file_and_leaves_it_there(
 
 
 @pytest.mark.napari_window
-def test_the_whole_image_stays_in_view_in_the_grid_and_a_zoom_too(viewer, panel, qtbot):
-    layer = viewer.add_image(image(40, 160), name="s")
+def test_the_whole_image_stays_in_view_in_the_grid_and_a_zoom_too(viewer, panel, qtbot, request):
+    layer = viewer.add_image(image(160, 40), name="s")
     choose(panel, layer)
+    panel.before_after.setChecked(False)
+    request.addfinalizer(lambda: remember("before_after", True))
     qtbot.wait(100)
     (made,) = super_resolve(qtbot, panel)
     qtbot.wait(100)
     assert layer.name_overlay.visible
     assert made.name_overlay.visible
-    np.testing.assert_allclose(layer.corner_pixels, [(0, 0), (39, 159)], atol=1)
+    np.testing.assert_allclose(layer.corner_pixels, [(0, 0), (159, 39)], atol=1)
     viewer.canvas.grid.enabled = False
     viewer.layers.remove(made)
     viewer.scene.camera.zoom *= 8

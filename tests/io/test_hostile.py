@@ -8,6 +8,7 @@ import struct
 import tracemalloc
 import zlib
 
+import micromanager_files
 import numpy as np
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.formats import tiff_claims
 from napari_srgan.io.open import open_stack
 from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.restore import restore_file
@@ -229,6 +231,19 @@ def test_a_series_in_several_files_of_one_folder_is_read(tmp_path):
     tifffile.imwrite(tmp_path / "2.ome.tif", PIXELS[0], metadata=None, bigtiff=True)
     with pytest.raises(InputError, match=r"2\.ome\.tif has changed since it was opened"):
         stack.read((2,))
+
+
+@pytest.mark.parametrize("kind", micromanager_files.WRITERS)
+def test_a_set_of_micromanager_is_read_however_many_files_it_has(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(tiff_claims, "MOST_MISSING", 0)
+    planes = np.random.default_rng(8).integers(0, 60000, (7, 24, 20)).astype(np.uint16)
+    paths = micromanager_files.WRITERS[kind](tmp_path, planes, 2)
+    stack = open_stack(paths[1])
+    np.testing.assert_array_equal(stack.data[...], planes)
+    assert {s.path for s in stack.data.sources} == set(paths)
+    paths[-1].write_bytes(paths[-1].read_bytes() + b" ")
+    with pytest.raises(InputError, match=f"{paths[-1].name} has changed since it was opened"):
+        stack.read((6,))
 
 
 def test_a_picture_that_is_another_kind_of_file_starts_no_program(tmp_path):

@@ -22,7 +22,7 @@ from napari_srgan.engine.tiles import Tile, auto_tile, plan_tiles
 from napari_srgan.errors import InputError
 from napari_srgan.image import geometry
 from napari_srgan.image.geometry import Scale
-from napari_srgan.image.intensity import Intensity, looks_linear, measure
+from napari_srgan.image.intensity import Intensity, check_modes, looks_linear, measure
 from napari_srgan.image.invalid import SCANNED, refuse_invalid
 from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Stack, check_region
@@ -217,10 +217,13 @@ def preflight(stack: Stack, options: RestoreOptions) -> Preflight:
     Raises
     ------
     InputError
-        If the region does not fit, no such model is there, or it is for other images.
+        If the region does not fit, no such model is there, it is for other images, or there is no
+        such intensity range or transform.
     """
     region = check_region(stack, options.region)
     choice = choice_for(stack, options)
+    if not isinstance(options.intensity, Intensity):
+        check_modes(options.intensity, choice.transform)
     if options.back_project:
         bends: str = getattr(options.intensity, "transform", choice.transform)
         check_back_projection(choice.model.card, bends)

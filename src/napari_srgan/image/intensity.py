@@ -157,7 +157,7 @@ def measure(stack: Stack, mode: str = "auto", transform: str = "none") -> Intens
     NaN and infinities are left out.
     """
     mode, transform = str(mode).strip(), str(transform).strip()
-    _check(mode, transform)
+    check_modes(mode, transform)
     return remembered(stack, (mode, transform), lambda: _measured(stack, mode, transform))
 
 
@@ -203,8 +203,13 @@ def _sampled(stack: Stack, channel: int) -> NDArray[Any]:
     return values
 
 
-def _check(mode: str, transform: str) -> None:
-    """Raise InputError unless mode and transform are ones that there are."""
+def check_modes(mode: str, transform: str) -> None:
+    """Refuse a mode or a transform that is none of those of `measure`; no pixel is read.
+
+    Raises
+    ------
+    InputError
+    """
     if mode not in ("auto", "minmax", "dtype") and _percentiles(mode) is None:
         _limits(mode)
     if transform not in ("none", "log"):

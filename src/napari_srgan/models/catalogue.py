@@ -26,6 +26,7 @@ __all__ = [
     "list_models",
     "load_model",
     "model_for",
+    "quick_model",
     "read_card",
     "save_model",
     "skipped_models",
@@ -36,6 +37,8 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 """The folder of the bundled models."""
 FIDELITY = {1: "srresnet-gray", 3: "srresnet-rgb"}
 """By channels, the bundled model that is true to the measured data: a safe choice for any image."""
+FAST = {"srresnet-gray": "srfast-gray", "srresnet-rgb": "srfast-rgb"}
+"""The bundled models that stand in for others where time counts, at a ninth of the arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,12 @@ def fidelity_for(channels: int) -> ModelInfo:
             f"No fidelity model for {channels}-channel images is bundled; name the model to use."
         )
     return find_model(FIDELITY[channels])
+
+
+def quick_model(info: ModelInfo) -> ModelInfo:
+    """Return the model that stands in for another where time counts: itself if there is none."""
+    known = {other.card.name: other for other in list_models()}
+    return known.get(FAST.get(info.card.name, ""), info)
 
 
 def model_for(name: str | Path, rgb: bool) -> ModelInfo:

@@ -144,10 +144,13 @@ def choose(
     name = kind if kind != "auto" else "" if found is None else found.kind
     entry = kind_of_image(name) if name else KindOfImage("photograph", "", "")
     noted = ""
-    holds_gray = stack.is_rgb and found is not None and found.alike is not None
-    if holds_gray and (model == "auto" or find_model(model).card.channels == 1):
-        assert found is not None and found.alike is not None
-        stack, noted = as_gray(stack, found.alike), GRAY_IN_RGB
+    alike = None if found is None or not stack.is_rgb else found.alike
+    if (
+        found is not None
+        and alike is not None
+        and (model == "auto" or find_model(model).card.channels == 1)
+    ):
+        stack, noted = as_gray(stack, alike), GRAY_IN_RGB
         note_kind(stack, replace(found, alike=None))
     auto = entry.rgb if stack.is_rgb else entry.gray
     info = model_for(auto if model == "auto" else model, stack.is_rgb)

@@ -21,7 +21,7 @@ from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
-from napari_srgan.io.open import Spared, image_name, open_stack, spare_inputs
+from napari_srgan.io.open import Spared, file_number, image_name, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
 from napari_srgan.options import OpenRange, PartOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
@@ -242,14 +242,21 @@ def restore_files(
     """
     part = part or PartOptions()
     planned = _targets(sources, folder, options, part, overwrite)
-    failed = 0
+    failed, made = 0, set[tuple[int, int] | None]()
     for source, target in zip(sources, planned, strict=True):
         label = input_label(source, options.anonymise)
         try:
             if isinstance(target, Exception):
                 raise target
+            # By a link, or where case makes no difference.
+            if (there := file_number(target)) is not None and there in made:
+                raise InputError(
+                    f"{source}: its result would be {target.name}, which is the file of another "
+                    "result of this batch; rename one or use another --out-dir."
+                )
             stack = open_stack(Path(source), axes=part.axes)
             summary = yield from _into(stack, target, options, part, overwrite)
+            made.add(file_number(target))
         except Exception as error:
             failed += 1
             yield FileOutcome(source, label, error=error)

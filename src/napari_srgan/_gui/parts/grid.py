@@ -5,48 +5,155 @@ It is turned on and off without losing what was in view.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_srgan._gui.layers import layer_sizes, view_of
-from napari_srgan._gui.tags import is_hidden
+from napari_srgan._gui.tags import is_hidden, role_of
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
+    from napari_srgan._gui.parts.widgets import Connections
+
 _LARGEST, _SMALLEST = 10.0, 6.0  # points; the first is napari's own size of names
+_AUTO, _COLUMN = (-1, -1), (-1, 1)  # shapes of the grid
 _LETTER = 0.9  # canvas pixels that a letter takes a point, on average (measured)
 
 
-def side_by_side(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> None:
-    """Show the results beside their input in the grid, each under its name.
+def turn_grid(viewer: napari.Viewer, on: bool, layer: Any = None) -> None:
+    """Turn the grid on or off; what was in view of a layer stays in view."""
+    with view_kept(viewer, layer):
+        viewer.canvas.grid.enabled = on
+        if on and layer in viewer.layers:
+            arrange(viewer, layer)
 
-    Who saw (nearly) the whole image sees it whole afterwards; who had zoomed in stays there.
+
+def arrange(viewer: napari.Viewer, layer: Image) -> None:
+    """Put the cells of a grid that napari arranges below each other if images fit better so."""
+    grid = viewer.canvas.grid
+    former = tuple(grid.shape)
+    if former not in (_AUTO, _COLUMN) or viewer.dims.ndisplay != 2:
+        return  # the user's own
+    extent = layer.extent.world
+    size = (extent[1] - extent[0])[np.asarray(viewer.dims.displayed) - viewer.dims.ndim]
+    fits = {}
+    for shape in (_COLUMN, _AUTO):
+        grid.shape = shape
+        fits[shape] = float((_cell(viewer) / size).min())
+    grid.shape = _COLUMN if fits[_COLUMN] > 1.01 * fits[_AUTO] else _AUTO
+
+
+@contextmanager
+def view_kept(viewer: napari.Viewer, layer: Any = None) -> Iterator[None]:
+    """Keep in view what is in view while cells of the grid come and go.
+
+    Who sees (nearly) the whole of the layer sees it whole afterwards; else the middle stays where
+    it is, and the zoom follows the cells, so that the way back leads to where it began.
     """
-    there = layer in viewer.layers
-    whole = there and viewer.dims.ndisplay == 2 and _sees_most(layer, viewer)
-    if not viewer.canvas.grid.enabled:
-        turn_grid(viewer, True)
-        if whole:
+    cells, cell = _cells(viewer), _cell(viewer)
+    whole = layer in viewer.layers and viewer.dims.ndisplay == 2 and _sees_most(layer, viewer)
+    yield
+    ratio = _cell(viewer) / np.maximum(cell, 1)
+    if not np.allclose(ratio, 1):
+        if whole and layer in viewer.layers:
             viewer.fit_to_view(layers=[layer], margin=0.04)
+        else:
+            viewer.scene.camera.zoom *= float(ratio.max() if ratio.prod() > 1 else ratio.min())
+    if _cells(viewer) != cells:
+        lay_out_cells(viewer)
+
+
+def lay_out_cells(viewer: napari.Viewer) -> None:
+    """Let napari lay out new cells of the grid unseen.
+
+    It draws a first picture with cells of 10 x 10 px, tens of times too near, and the right one
+    only then.
+    """
+    if viewer.canvas.grid.enabled and hasattr(viewer, "window"):
+        for _ in range(2):
+            viewer.screenshot(canvas_only=True, flash=False)
+
+
+def _cell(viewer: napari.Viewer) -> np.ndarray:
+    """Height and width of a cell of the grid, or of the canvas, in its pixels."""
+    return np.asarray(viewer.canvas.viewbox_size(viewer.layers), dtype=float)
+
+
+def _cells(viewer: napari.Viewer) -> list[Any]:
+    """What stands in each cell, and how the cells stand."""
+    shape = tuple(viewer.canvas.grid.shape)
+    return (
+        []
+        if not viewer.canvas.grid.enabled
+        else [shape, *(la for la in viewer.layers if la.visible)]
+    )
+
+
+class BeyondSlices:
+    """Hides results and maps of a few slices in the grid while the slider is beyond them.
+
+    Their cells would be black. They come back with their slices, or with the end of the grid.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    connections : Connections
+        Of the panel.
+    """
+
+    def __init__(self, viewer: napari.Viewer, connections: Connections) -> None:
+        self._viewer = viewer
+        self._hidden: list[Any] = []
+        for emitter in (
+            viewer.dims.events.current_step,
+            viewer.layers.events.inserted,
+            viewer.canvas.grid.events.enabled,
+        ):
+            connections.connect(emitter, self.follow)
+
+    def follow(self, event: Any = None) -> None:
+        """Hide what is beyond its slices now, and show again what no longer is."""
+        grid = self._viewer.canvas.grid.enabled
+        beyond = [la for la in self._viewer.layers if grid and self._is_beyond(la)]
+        back = [la for la in self._hidden if la not in beyond]
+        gone = [la for la in beyond if la.visible]
+        for layer in back:
+            layer.visible = True
+            self._hidden.remove(layer)
+        for layer in gone:
+            layer.visible = False
+            self._hidden.append(layer)
+        if back or gone:
+            lay_out_cells(self._viewer)
+
+    def stop(self) -> None:
+        """Show all that is hidden."""
+        for layer in self._hidden:
+            layer.visible = True
+        self._hidden = []
+
+    def _is_beyond(self, layer: Any) -> bool:
+        from napari.layers import Image
+
+        if not isinstance(layer, Image) or role_of(layer) in ("input", "view"):
+            return False
+        try:
+            return view_of(layer, self._viewer.dims).outside
+        except InputError:
+            return False  # its axes are not known
+
+
+def name_cells(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> None:
+    """Write the names of a layer and of what was made of it on the canvas."""
     # A name that was hidden in the record is not written across the picture.
-    show_names(viewer, [*made, *([layer] if there and not is_hidden(made[0].name) else [])])
-
-
-def turn_grid(viewer: napari.Viewer, on: bool) -> None:
-    """Turn the grid on or off; what was in view stays in view, as large as it fits."""
-    canvas = viewer.canvas
-    if canvas.grid.enabled == on:
-        return
-    before = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
-    canvas.grid.enabled = on
-    after = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
-    if before.min() > 0 and after.min() > 0:
-        viewer.scene.camera.zoom *= float((after / before).min())
+    there = layer in viewer.layers and not is_hidden(made[0].name)
+    show_names(viewer, [*made, *([layer] if there else [])])
 
 
 def show_names(viewer: napari.Viewer, layers: Iterable[Any]) -> None:
@@ -58,7 +165,7 @@ def show_names(viewer: napari.Viewer, layers: Iterable[Any]) -> None:
         layer.name_overlay.visible = True
     named = [layer for layer in viewer.layers if layer.name_overlay.visible]
     letters = max((len(layer.name) for layer in named), default=0)
-    width = float(np.asarray(viewer.canvas.viewbox_size(viewer.layers), dtype=float)[1])
+    width = float(_cell(viewer)[1])
     size = float(np.clip(width / (_LETTER * max(letters, 1)), _SMALLEST, _LARGEST))
     for layer in named:
         layer.name_overlay.font_size = size

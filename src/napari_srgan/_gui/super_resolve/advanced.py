@@ -38,7 +38,9 @@ class Advanced(QWidget):
         browse.setToolTip("Choose the file")
         browse.clicked.connect(self._browse)
         self._file = QWidget()
-        self._file.setLayout(row(self.path, browse))
+        self.overwrite = QCheckBox("Replace")
+        self.overwrite.setToolTip("Replace a file of this name that is already there")
+        self._file.setLayout(row(self.path, browse, self.overwrite))
         self.results = QCheckBox("offer as images")
         self.results.setToolTip("List results under Image as well, to restore them once more")
         rows = {
@@ -50,6 +52,7 @@ class Advanced(QWidget):
         self._layout = Form(self, rows)
         self.options.on_change(self._on_change)
         self.place.currentIndexChanged.connect(lambda _index: self._on_change())
+        self.overwrite.toggled.connect(lambda _on: self._on_change())
         self.path.editingFinished.connect(self._on_change)
         self._on_change()
 
@@ -62,6 +65,7 @@ class Advanced(QWidget):
         self.options.set_defaults()
         self.place.setCurrentIndex(0)
         self.path.setText("")
+        self.overwrite.setChecked(False)
         self.results.setChecked(False)
 
     def values(self) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from napari_srgan.engine.plan import Preflight, choice_for, footprint, preflight
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.open import spare_inputs
+from napari_srgan.io.sinks import check_output, check_room
 from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.restore import Restored, restore
 from napari_srgan.tasks.steps import Work, stage
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 PREVIEW_SECONDS = 1.5
 UNTIMED_PREVIEW = 128
 """Side of a preview while the speed of a model is not known, LR px."""
+
+THERE = "is already there; choose another name, or tick Replace under Advanced > File."
 
 SpeedKey = tuple[str, str, str, str]
 """What a speed depends on: model, device, and backend and precision as asked for."""
@@ -57,6 +61,8 @@ class Order:
         File to write, None for memory.
     moved : bool
         Whether it goes to a file only because it would not fit in memory.
+    overwrite : bool
+        Whether a file that is there may be replaced.
     preview : bool
         Whether it is a preview.
     """
@@ -66,6 +72,7 @@ class Order:
     ahead: Preflight
     path: Path | None = None
     moved: bool = False
+    overwrite: bool = False
     preview: bool = False
 
     @property
@@ -137,13 +144,14 @@ def full_order(
     options: RestoreOptions,
     place: str = "auto",
     path: Path | None = None,
+    overwrite: bool = False,
 ) -> Order:
     """Order the chosen part of a layer, whose pixels are `stack`.
 
     Raises
     ------
     InputError
-        If the layer cannot be restored or the region does not fit it.
+        If the layer cannot be restored, the region does not fit it, or the file cannot be written.
     """
     ahead = preflight(stack, options)
     nbytes, available = ahead.output.nbytes, int(psutil.virtual_memory().available)
@@ -151,13 +159,16 @@ def full_order(
     file = None
     if where == "file":
         file = path or free_path(layer, ahead.model.card)
+        spare_inputs([file], [Path(layer.source.path)] if layer.source.path else [])
+        check_output(file, overwrite, THERE)
+        check_room(file, nbytes)
     moved = where == "file" and place == "auto"
     if place == "memory" and nbytes > available:
         raise InputError(
             f"The result takes {size_text(nbytes)} and only {size_text(available)} of memory are "
             "free; set Advanced > Output to automatic or to a file."
         )
-    return Order(layer, view, ahead, file, moved)
+    return Order(layer, view, ahead, file, moved, overwrite)
 
 
 def preview_orders(
@@ -250,7 +261,7 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
     for number, order in enumerate(orders, 1):
         head = f"{number} of {len(orders)}" if len(orders) > 1 else ""
         ahead = order.ahead
-        work = restore(ahead.stack, ahead.options, order.path)
+        work = restore(ahead.stack, ahead.options, order.path, overwrite=order.overwrite)
         made.append((yield from stage(head, work)))
     return tuple(made)
 

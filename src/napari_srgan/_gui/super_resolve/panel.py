@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_srgan._gui.layers import view_of
+from napari_srgan._gui.parts.curtain import Curtain
+from napari_srgan._gui.parts.grid import BeyondSlices
 from napari_srgan._gui.parts.widgets import (
     Fold,
     Form,
@@ -31,6 +34,7 @@ from napari_srgan._gui.parts.widgets import (
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
+from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
     Order,
@@ -46,9 +50,11 @@ from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan._gui.super_resolve.results import Exports, show_results
 from napari_srgan._gui.super_resolve.trust_maps import TrustMapButtons
 from napari_srgan._gui.tags import is_restored, role_of
+from napari_srgan.engine.plan import Preflight, preflight
 from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.speed import measure_speed
 from napari_srgan.errors import InputError
+from napari_srgan.models.catalogue import quick_model
 from napari_srgan.options import RestoreOptions
 
 if TYPE_CHECKING:
@@ -85,6 +91,7 @@ class SuperResolve(Panel):
         self._speeds = Speeds()
         self._devices: list[str] = []
         self._error_about: str | None = None
+        self._selected: Any = None
         self._wanted: bool | None = None  # a preview, or not, to begin when the kind is known
         self._said_about: tuple[Any, Any] = (None, None)
         self.advanced = Advanced()
@@ -95,10 +102,16 @@ class SuperResolve(Panel):
         self.pixel_size = PixelSize()
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
-        self.grid.setChecked(grid_wanted())
+        self._beyond = BeyondSlices(viewer, self._connections)
+        self.grid.setChecked(wanted("side_by_side"))
+        self.before_after = QCheckBox("Show before / after in a curtain")
+        self.before_after.setToolTip("A line on the canvas: input to its left, result to its right")
+        self.before_after.setChecked(wanted("before_after"))
+        self.curtain = Curtain(viewer, self)
         self.summary = Message()
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
+        self.live = Live(viewer, self._looked_at)
         self.runner = RunnerBar()
         self.message = Message()
         self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
@@ -122,14 +135,16 @@ class SuperResolve(Panel):
     def _lay_out(self) -> None:
         top = Form(fields={"Image": self.layer, "Kind": self.kind, "Model": self.model})
         top.addRow(self.model.purpose)
-        buttons = row(self.preview, self.run, spacing=6)
+        buttons = row(self.preview, self.live, self.run, spacing=6)
         buttons.setStretch(0, 0)
+        buttons.setStretch(1, 0)
         Form(self._result, {"Result": self.result})
         self.fill(
             top,
             self.region,
             Form(fields={"Pixel size": self.pixel_size}),
             self.fold,
+            self.before_after,
             self.grid,
             self.summary,
             buttons,
@@ -198,6 +213,14 @@ class SuperResolve(Panel):
             self.advanced.changed,
         ):
             signal.connect(self.refresh_soon)
+        for signal in (
+            self.layer.changed,
+            self.kind.changed,
+            self.model.changed,
+            self.advanced.changed,
+        ):
+            signal.connect(self.live.follow_soon)
+        self.live.said.connect(self.say)
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
@@ -213,13 +236,17 @@ class SuperResolve(Panel):
         for part in (self.trust, self.report):
             part.said.connect(self._on_finding)
         self.pixel_size.given.connect(self._on_pixel_size)
-        self.grid.toggled.connect(remember_grid_wanted)
+        self.grid.toggled.connect(partial(remember, "side_by_side"))
+        self.before_after.toggled.connect(self._on_before_after)
 
     def _on_active(self, event: Any = None) -> None:
         """Take a selected result as the one to save, any other image as the one to restore."""
         active = self.viewer.layers.selection.active
-        if not self.runner.running:
+        # A map or view that is added is selected for a moment; what was before is no new choice.
+        if not self.runner.running and active is not self._selected:
             (self.result if is_restored(active) else self.layer).choose(active)
+        if active is not None and role_of(active) not in ("map", "view"):
+            self._selected = active
         self.refresh_soon()
 
     def refresh(self) -> None:
@@ -232,6 +259,7 @@ class SuperResolve(Panel):
         ready = layer is not None and not self.runner.running
         self.run.setEnabled(ready)
         self.preview.setEnabled(ready)
+        self.live.setEnabled(ready)
         for part in (self.trust, self.report):
             part.enable(not self.runner.running)
         self.kind.show_layer(layer)
@@ -279,11 +307,26 @@ class SuperResolve(Panel):
             ),
             place=self.advanced.place.value(),
             path=self.advanced.file(),
+            overwrite=self.advanced.overwrite.isChecked(),
         )
+
+    def _looked_at(self) -> tuple[Image, Preflight]:
+        """Return the image that Live shows a part of, and how it is restored: quickly."""
+        layer = self.layer.value()
+        if layer is None:
+            raise InputError(NO_IMAGE)
+        settings = self.advanced.values() | {"back_project": False, "kind": self.kind.value()}
+        chosen = RestoreOptions(**settings, model=self.model.value())
+        ahead = preflight(self.kind.stack_of(layer), chosen)
+        quick = quick_model(ahead.model)
+        if quick.path != ahead.model.path:
+            ahead = preflight(ahead.stack, replace(chosen, model=quick.path))
+        return layer, ahead
 
     def _time(self, order: Order) -> None:
         """Measure in the background how fast what is chosen is, once."""
-        if not self._devices or self.runner.running or self._timing.running:
+        busy = self.runner.running or self._timing.running or self.live.on
+        if not self._devices or busy:
             return
         key = order.speed_key(self._devices)
         if key not in self._timed and self._speeds.of(key) is None:
@@ -315,6 +358,7 @@ class SuperResolve(Panel):
                 return
             orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
             started = time.perf_counter()
+            self.live.stop()  # each would slow the other
             self.runner.start(
                 partial(restore_all, orders),
                 lambda restored: self._show(orders, restored, started),
@@ -345,7 +389,28 @@ class SuperResolve(Panel):
             drawn=self.region.area.value(),
         )
         self.result.choose(layers[-1])
-        self.say(text)
+        self.say(f"{text} {self._draw_curtain(orders, layers)}".rstrip())
+
+    def _draw_curtain(self, orders: Sequence[Order], made: Sequence[Image]) -> str:
+        """Show inputs and results in the curtain, if that is wanted; what is in the way is said.
+
+        Previews of several models are many results of one input, and have no two sides.
+        """
+        inputs = list(dict.fromkeys(order.layer for order in orders))
+        there = all(layer in self.viewer.layers for layer in inputs)
+        flat = self.viewer.dims.ndisplay == 2 and hasattr(self.viewer, "window")
+        if self.before_after.isChecked() and len(inputs) == len(made) and there and flat:
+            names = ("Input", f"Result: {orders[-1].model}")
+            try:
+                self.curtain.open(inputs, made, names, closer=not orders[0].preview)
+            except InputError as error:
+                return str(error)
+        return ""
+
+    def _on_before_after(self, on: bool) -> None:
+        remember("before_after", on)
+        if not on:
+            self.curtain.close()
 
     def _on_result(self) -> None:
         """Offer what can be done with the result that is named."""
@@ -376,6 +441,9 @@ class SuperResolve(Panel):
     def let_go(self) -> None:
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
+        self.live.stop()
+        self._beyond.stop()
+        self.curtain.close()
         super().let_go()
 
     def _on_devices(self, end: End) -> None:
@@ -413,21 +481,21 @@ def _viewing() -> Any:
     return get_plugin_settings("napari-srgan").viewing
 
 
-def grid_wanted() -> bool:
-    """Whether results are shown beside their input in the grid; True unless turned off."""
+def wanted(name: str) -> bool:
+    """Whether results are shown in this way, by the name of its setting; True unless turned off."""
     try:
-        return bool(_viewing().side_by_side)
+        return bool(getattr(_viewing(), name))
     except Exception:  # broken settings must never keep the panel from opening
         _log.debug("the plugin's settings cannot be read", exc_info=True)
         return True
 
 
-def remember_grid_wanted(on: bool) -> None:
+def remember(name: str, on: bool) -> None:
     """Keep the choice for the next session."""
     try:
-        _viewing().side_by_side = bool(on)
+        setattr(_viewing(), name, bool(on))
     except Exception:
-        _log.warning("the choice of the grid view could not be kept", exc_info=True)
+        _log.warning("the choice %s could not be kept", name, exc_info=True)
 
 
 # --- Layers > Filter > Super-resolve 4x --------------------------------------------------------

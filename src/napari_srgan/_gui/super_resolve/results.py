@@ -20,7 +20,7 @@ from napari_srgan._gui.layers import (
     result_name,
     spacing_source,
 )
-from napari_srgan._gui.parts.grid import side_by_side
+from napari_srgan._gui.parts.grid import arrange, name_cells, view_kept
 from napari_srgan._gui.parts.widgets import Part, asked_path, button, row
 from napari_srgan._gui.runner import End, Runner, errors_said
 from napari_srgan._gui.sentences import plane_text, time_text
@@ -67,25 +67,26 @@ def show_results(
     list of Image, str
         The new layers, and what the panel says about them.
     """
-    if orders[0].preview:
-        # They are looks, not results.
-        for layer in [la for la in viewer.layers if role_of(la) == "preview"]:
-            viewer.layers.remove(layer)
-    pairs = list(zip(orders, restored, strict=True))
-    made = [_add(viewer, order, one) for order, one in pairs]  # the last one on top, and selected
-    note = ""
+    note, pairs, source = "", list(zip(orders, restored, strict=True)), orders[0].layer
+    with view_kept(viewer, source):
+        if orders[0].preview:
+            # They are looks, not results.
+            for layer in [la for la in viewer.layers if role_of(la) == "preview"]:
+                viewer.layers.remove(layer)
+        made = [_add(viewer, order, one) for order, one in pairs]  # the last on top, and selected
+        if grid:
+            if drawn is not None and drawn.visible:
+                drawn.visible = False
+                note = f"{drawn.name} is hidden, to leave its room in the grid."
+            viewer.canvas.grid.enabled = True
+            arrange(viewer, source)
     if grid:
-        if drawn is not None and drawn.visible:
-            drawn.visible = False
-            note = f"{drawn.name} is hidden, to leave its room in the grid."
-        side_by_side(viewer, orders[0].layer, made)
+        name_cells(viewer, source, made)
     last, sizes = orders[-1], orders[-1].ahead.stack.sizes
     if last.preview:
         (y0, y1), (x0, x1) = last.ahead.region["Y"], last.ahead.region["X"]
         whole = (y0, y1) == last.view.rows and (x0, x1) == last.view.cols
         part = "what is in view" if whole else "the middle of the view"
-        if not whole and viewer.dims.ndisplay == 2:
-            viewer.fit_to_view(layers=made)
         plane = plane_text(last.view.index, sizes)
         text = f"Preview of {part}, {y1 - y0} x {x1 - x0} px of {plane}, in {time_text(seconds)}."
     else:

@@ -25,7 +25,7 @@ from napari_srgan._gui.layers import (
     topmost_of,
     view_of,
 )
-from napari_srgan._gui.parts.grid import show_names
+from napari_srgan._gui.parts.grid import show_names, view_kept
 from napari_srgan._gui.parts.widgets import DropDown, Part, button, column, row
 from napari_srgan._gui.runner import RunnerBar, errors_said
 from napari_srgan._gui.sentences import size_text
@@ -364,14 +364,12 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> str:
             **input_tag(order.source, order.region, notes.scale),
         },
     }
-    canvas = viewer.canvas
-    before = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
     above = topmost_of(viewer, order.source) or order.result
-    layer = add_layer(viewer, values, arguments, above=above, select=True)
+    with view_kept(viewer, order.source):
+        layer = add_layer(viewer, values, arguments, above=above, select=True)
     if order.result in viewer.layers:
         viewer.layers.selection.active = order.result
-    if canvas.grid.enabled:
-        _zoom_out(viewer, order.source, before)
+    if viewer.canvas.grid.enabled:
         show_names(viewer, [layer])
     head = f"{notes.title.capitalize()} of {order.result.name}"
     figure = "nothing to measure" if made.percent is None else f"RMS {percent(made.percent)}"
@@ -379,20 +377,6 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> str:
     ends = f"{-limit if signed else 0:.3g} to {limit:.3g}{unit}"
     of = " of the range" if made.percent is not None else ""
     return f"{head}: {figure}{of}, shown from {ends}. {_legend(notes)}"
-
-
-def _zoom_out(viewer: napari.Viewer, source: Image, before: np.ndarray) -> None:
-    """Keep in view what was in view when the cells of the grid became smaller."""
-    after = np.asarray(viewer.canvas.viewbox_size(viewer.layers), dtype=float)
-    if before.min() <= 0 or after.min() <= 0:
-        return
-    camera = viewer.scene.camera
-    ends = np.asarray(source.extent.world, dtype=float)[:, list(viewer.dims.displayed)[-2:]]
-    size = np.maximum(ends[1] - ends[0], 1e-12)
-    if (size * camera.zoom <= before).all():
-        camera.zoom = min(camera.zoom, 0.96 * float((after / size).min()))
-    else:
-        camera.zoom *= float((after / before).min())
 
 
 def _legend(notes: Any) -> str:

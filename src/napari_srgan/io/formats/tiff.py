@@ -24,20 +24,14 @@ from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.io.calibration import Calibration, read_calibration
 from napari_srgan.io.formats.source import Source
-from napari_srgan.io.formats.tiff_array import (
-    PageLayout,
-    Pages,
-    TiffArray,
-    Transform,
-    can_decode,
-    listening,
-)
+from napari_srgan.io.formats.tiff_array import Pages, TiffArray, Transform
 from napari_srgan.io.formats.tiff_claims import (
     check_micromanager,
     check_ome,
     check_size,
     count_pages,
 )
+from napari_srgan.io.formats.tiff_segments import PageLayout, can_decode, listening
 from napari_srgan.io.notes import read_notes, valid_layout
 
 TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")

@@ -6,6 +6,7 @@ index names, and opens any file that they name.
 
 from __future__ import annotations
 
+import glob
 import math
 import re
 import struct
@@ -25,6 +26,9 @@ MOST_MISSING = 2**16
 _GROWTH = {1: 1100, 5: 2800, 8: 1100, 32946: 1100}
 """How many bytes a byte can stand for: in deflate, LZW, and uncompressed files with gaps."""
 _MOST_GROWTH = 2**16
+
+_AT_ONCE, _DENSE = 2**26, 200
+"""Bytes that may be unpacked at once whatever they come from; and how many from one byte beyond."""
 
 _HEADERS = {
     b"II*\0": ("<", False),
@@ -139,6 +143,7 @@ def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
         If they name a file in another folder, or far more planes than they list.
     """
     if tif.is_mmstack:
+        siblings = micromanager_files(tif, source.path) - {source.path}
         settings = tif.micromanager_metadata or {}
         index, summary = settings["IndexMap"], settings["Summary"]
         lengths = [
@@ -147,7 +152,8 @@ def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
                 index[:, :4].max(axis=0), ("Channels", "Slices", "Frames", "Positions"), strict=True
             )
         ]
-        _check_planes(source, math.prod(lengths), len(index))
+        there = len(index) + sum(map(_count_indexed, siblings))
+        _check_planes(source, math.prod(lengths), there)
     elif tif.is_ndtiff:
         listed: dict[str, set[Any]] = {}
         n = 0
@@ -165,6 +171,25 @@ def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
         _check_planes(source, math.prod(spans), n)
 
 
+def micromanager_files(tif: tifffile.TiffFile, path: Path) -> set[Path]:
+    """List the files of Micro-Manager that tifffile takes for parts of one series, if it is any."""
+    if tif.is_ndtiff:
+        index = tifffile.read_ndtiff_index(path.parent / "NDTiff.index")
+        return {path.with_name(name) for _, name, *_ in index}
+    before, mark, _ = path.name.partition("_MMStack")
+    if not (tif.is_mmstack and mark):
+        return set()
+    prefix = (tif.micromanager_metadata or {})["Summary"].get("Prefix", before)
+    if not path.name.startswith(prefix):
+        return set()
+    return set(path.parent.glob(f"{glob.escape(prefix)}_MMStack*.tif"))
+
+
+def _count_indexed(path: Path) -> int:
+    with path.open("rb") as file:
+        return len(tifffile.read_micromanager_metadata(file, {"IndexMap"}).get("IndexMap", ()))
+
+
 def check_size(source: Source, compression: int, claimed: int, stored: int) -> None:
     """Refuse more pixels than the stored bytes can hold.
 
@@ -180,6 +205,23 @@ def check_size(source: Source, compression: int, claimed: int, stored: int) -> N
         raise InputError(
             f"{source.name} claims {claimed / 1e6:.0f} MB of pixels, which the"
             f" {stored} bytes that it has for them cannot hold; it is damaged."
+        )
+
+
+def check_at_once(source: Source, unpacked: int, stored: int) -> None:
+    """Refuse a large strip, tile or page that little is stored of and that is unpacked at once.
+
+    Parameters
+    ----------
+    source : Source
+    unpacked, stored : int
+        Its bytes.
+    """
+    if unpacked > max(_AT_ONCE, _DENSE * stored):
+        raise InputError(
+            f"{source.name} packs {unpacked / 1e6:.0f} MB of pixels into {stored} bytes that can"
+            " only be unpacked at once; save it in tiles or short strips, or with deflate (zlib)"
+            " compression."
         )
 
 

@@ -26,6 +26,7 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.image.views import placed
 from napari_srgan.io.atomic import PARTIAL
+from napari_srgan.io.lock import short_name
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_room
 from napari_srgan.measure.error_map import ErrorMap, error_map
 from napari_srgan.measure.frc import (
@@ -156,7 +157,7 @@ def _sink(planned: Plan, page: Path | None, undo: ExitStack) -> Sink:
     if planned.output.nbytes <= IN_MEMORY:
         return MemorySink()
     # On Windows a file that is still mapped cannot be removed; the system then does it later.
-    prefix, where = ("napari-srgan", None) if page is None else (page.name, page.parent)
+    prefix, where = ("napari-srgan", None) if page is None else (short_name(page.name), page.parent)
     folder = undo.enter_context(
         TemporaryDirectory(
             prefix=f"{prefix}.", suffix=PARTIAL, dir=where, ignore_cleanup_errors=True
