@@ -143,6 +143,29 @@ def test_gray_in_rgb_becomes_a_gray_layer(qtbot, viewer, panel):
     np.testing.assert_allclose((made.scale, made.translate), [(0.25, 0.25), (-0.375, -0.375)])
 
 
-def test_the_panel_stays_as_narrow_as_it_was(qtbot, viewer, panel, frame):
+def test_live_takes_the_model_of_the_kind_and_gray_in_rgb(qtbot, viewer, panel):
+    mean = tifffile.imread(sample_path("oct_volume_lr"))[3, :64, :48]
+    shown(qtbot, panel, viewer.add_image(np.stack([mean] * 3, axis=-1), name="gray", rgb=True))
+    panel.live.button.setChecked(True)
+    qtbot.waitUntil(lambda: panel.live.layer is not None or not panel.live.on, timeout=WAIT)
+    assert panel.live.on, panel.message.text()
+    assert panel.live.layer.rgb is False
+    panel.live.stop()
+
+
+def test_previews_of_gray_in_rgb_offer_gray_models_and_keep_what_is_ticked(qtbot, viewer, panel):
+    mean = tifffile.imread(sample_path("oct_volume_lr"))[3, :64, :48]
+    shown(qtbot, panel, viewer.add_image(np.stack([mean] * 3, axis=-1), name="gray", rgb=True))
+    names = [action.text() for action in panel.preview.list.actions()]
+    assert "srresnet-gray" in names and "srresnet-rgb" not in names
+    panel.preview.list.actions()[0].setChecked(True)
+    panel.refresh()
+    assert panel.preview.ticked() == names[:1]
+    panel.start_preview()
+    qtbot.waitUntil(lambda: len(viewer.layers) > 1 and not panel.runner.running, timeout=WAIT)
+    assert viewer.layers[-1].rgb is False
+
+
+def test_the_choice_needs_no_more_room_than_a_model_in_a_narrow_dock(qtbot, viewer, panel, frame):
     shown(qtbot, panel, viewer.add_image(frame, name="frame"))
-    assert panel.minimumSizeHint().width() <= 300
+    assert panel.kind.minimumSizeHint().width() <= panel.model.minimumSizeHint().width() + 20
