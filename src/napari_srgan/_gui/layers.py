@@ -275,7 +275,12 @@ def placement(
 
 
 def in_layer_order(data: Any, axes: str, wanted: str) -> Any:
-    """Return the data with its axes in the layer's order; a view, nothing is read."""
+    """Return the data with its axes in the layer's order; a view, nothing is read.
+
+    The result of RGB that holds gray has no S, and gets none.
+    """
+    if "S" not in axes:
+        wanted = wanted.replace("S", "")
     if axes == wanted:
         return data
     if sorted(axes) != sorted(wanted):

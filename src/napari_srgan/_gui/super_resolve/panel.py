@@ -269,17 +269,17 @@ class SuperResolve(Panel):
             self._drop_old_message()
             return
         self.model.show_kind(layer.rgb)
-        self.model.show_choice(None)
-        self.preview.show_kind(layer.rgb)
+        choice = None
         try:
             self.pixel_size.show_layer(layer)
             order = self._full_order(layer)
-            self.model.show_choice(order.ahead.choice)
-            self.preview.show_kind(order.ahead.choice.stack.is_rgb)
+            choice = order.ahead.choice
             self.summary.say(order.text(self._speeds, self._devices))
             self._time(order)
         except InputError as error:
             self.summary.say(str(error), error=True)
+        self.model.show_choice(choice)
+        self.preview.show_kind(layer.rgb if choice is None else choice.stack.is_rgb)
         self._drop_old_message()
 
     def _drop_old_message(self) -> None:

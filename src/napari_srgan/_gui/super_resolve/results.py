@@ -110,10 +110,7 @@ def _add(viewer: napari.Viewer, order: Order, one: Restored) -> Image:
         dict(one.result.metadata) | role,
         rgb="S" in one.result.axes,
     )
-    wanted = layer_axes(layer)
-    if "S" not in one.result.axes:  # of RGB that holds gray too
-        wanted = wanted.replace("S", "")
-    data = in_layer_order(one.result.data, one.result.axes, wanted)
+    data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
     return add_result(viewer, layer, data, arguments)
 
 
