@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import MIN_SIDE
+from napari_srgan.image.kind import KINDS
 
 if TYPE_CHECKING:
     from napari_srgan.image.intensity import Intensity
@@ -128,7 +129,10 @@ class RestoreOptions:
     intensity : str or Intensity
         A mode of `intensity.measure`, or a range that was measured before.
     transform : str
-        none, log or power:P.
+        none, log or power:P; auto: what the kind of image asks for where the data are linear.
+    kind : str
+        Of `KINDS`, or auto: what `image.kind.recognise` finds. It says what "auto" is for model and
+        transform.
     nan : {"refuse", "fill"}
         What to do about NaN and infinities.
     back_project : bool
@@ -144,7 +148,15 @@ class RestoreOptions:
         If a value is none that its option may have.
     """
 
-    model: str | Path = option("auto", "name or file of a model")
+    model: str | Path = option(
+        "auto", "name or file of a model; auto is the one for the kind of image"
+    )
+    kind: str = option(
+        "auto",
+        "kind of image, which decides what auto is; auto: told from the pixels",
+        choices=("auto", *KINDS),
+        noun="kind of image",
+    )
     device: str = option(
         "auto",
         "auto, cpu, cuda[:N] or mps; auto is the GPU if there is one",
@@ -173,8 +185,9 @@ class RestoreOptions:
         metavar="RANGE",
     )
     transform: str = option(
-        "none",
-        "none, log or power:P, applied before and inverted afterwards; for dark linear OCT",
+        "auto",
+        "none, log or power:P, applied before and inverted afterwards; auto: power:0.25 for OCT "
+        "that is linear in intensity, else none",
         metavar="T",
     )
     nan: str = option(
@@ -202,12 +215,6 @@ class RestoreOptions:
     def __post_init__(self) -> None:
         checked(self)
         checked_tile(self.tile)
-
-    @property
-    def bends(self) -> str:
-        """The intensity transform that will be used."""
-        transform: str = getattr(self.intensity, "transform", self.transform)
-        return transform
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,9 @@
-"""A panel beside its viewer: in a dock where there is a window, else on its own."""
+"""A panel beside its viewer: in a dock where there is a window, else on its own.
+
+Each gets the viewer as napari gives it to plugins: behind a proxy.
+"""
+
+from napari.utils._proxies import PublicOnlyProxy
 
 from napari_srgan._gui.compare.panel import Compare
 from napari_srgan._gui.super_resolve.panel import SuperResolve, open_panel
@@ -6,7 +11,7 @@ from napari_srgan._gui.super_resolve.panel import SuperResolve, open_panel
 
 def open_compare(viewer, qtbot):
     """Open Compare as its menu entry does."""
-    panel = Compare(viewer)
+    panel = Compare(PublicOnlyProxy(viewer))
     if hasattr(viewer, "window"):
         viewer.window.add_dock_widget(panel, name="Compare (SRGAN upscale)")
     else:
@@ -18,7 +23,7 @@ def open_compare(viewer, qtbot):
 def open_super_resolve(viewer, qtbot):
     """Open Super-resolve as its menu entry does."""
     if hasattr(viewer, "window"):
-        return open_panel(viewer)
-    panel = SuperResolve(viewer)
+        return open_panel(PublicOnlyProxy(viewer))
+    panel = SuperResolve(PublicOnlyProxy(viewer))
     qtbot.addWidget(panel)
     return panel

@@ -111,7 +111,7 @@ def test_the_consistency_map_lies_on_the_input(viewer, panel, qtbot):
     assert low == -high and high >= 0.01 * span
     noted = found.metadata["trust_map"]
     assert noted["legend"] == LEGEND and noted["result"] == record
-    assert panel.message.text().startswith("Consistency: RMS ")
+    assert panel.message.text().startswith(f"Consistency of {made.name}: RMS ")
     assert LEGEND in panel.message.text()
     # A map is neither taken for the image to restore nor for a result.
     assert panel.layer.value() is layer
@@ -175,7 +175,8 @@ def test_of_a_denoiser_it_is_removed_signal(viewer, panel, qtbot):
     assert panel.trust.buttons["consistency"].text() == "Removed signal"
     (found,) = press(qtbot, panel, panel.trust.buttons["consistency"])
     assert found.name == "removed signal of raw [restore-tiny 4x]"
-    assert panel.message.text().startswith("Removed signal: RMS")
+    assert "result. It holds" in panel.message.text()
+    assert panel.message.text().startswith("Removed signal of raw [restore-tiny 4x]: RMS")
     panel.trust.start("invention")
     assert "cannot see is not known" in panel.message.text() and panel.message.is_error
 

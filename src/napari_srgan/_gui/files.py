@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 import psutil
 
-from napari_srgan._gui.tags import PLACING, spacing_tag, without_spacing
+from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
+from napari_srgan.image.stack import Stack
 from napari_srgan.io.formats.tiff import ImageFile, open_tiff
 from napari_srgan.io.open import check_file, image_name
 from napari_srgan.io.output import OutputSpec
@@ -53,14 +55,24 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
 
 def _read_one(path: Path) -> LayerData:
     check_file(path)
-    image = open_tiff(path)
+    return layer_data(open_tiff(path), image_name(path))
+
+
+def layer_data(image: ImageFile | Stack, name: str) -> LayerData:
+    """Give an opened image as the data of one layer: its pixels, its attributes, its kind.
+
+    Raises
+    ------
+    InputError
+        If its colour samples are not its last axis.
+    """
     plain = image.axes.replace("S", "")
     if "S" in image.axes and not image.axes.endswith("S"):
-        raise InputError(f"{path.name}: the colour samples must come last, not as {image.axes}.")
+        raise InputError(f"{name}: the colour samples must come last, not as {image.axes}.")
     metadata = dict(image.metadata)
     extra = metadata.pop(PLACING, {})
     meta: dict[str, Any] = {
-        "name": image_name(path),
+        "name": name,
         "scale": image.scale,
         "translate": image.translate,
         "units": image.units,
@@ -76,9 +88,10 @@ def _read_one(path: Path) -> LayerData:
     return _in_memory_or_lazy(image), meta, "image"
 
 
-def _in_memory_or_lazy(image: ImageFile) -> Any:
+def _in_memory_or_lazy(image: ImageFile | Stack) -> Any:
     data: Any = image.data
-    if data.nbytes <= SHARE_OF_MEMORY * psutil.virtual_memory().available:
+    nbytes = math.prod(data.shape) * np.dtype(data.dtype).itemsize
+    if nbytes <= SHARE_OF_MEMORY * psutil.virtual_memory().available:
         return np.asarray(data)
     import dask.array  # napari brings it; the core does without
 
@@ -165,7 +178,7 @@ def _numbers(given: Any, n: int, default: float) -> tuple[float, ...]:
 
 def _metadata(meta: Mapping[str, Any], ndim: int) -> dict[str, Any]:
     """The layer's metadata, with what the format has no place for beside it."""
-    kept = without_spacing(meta.get("metadata") or {})
+    kept = saved_metadata(meta.get("metadata") or {})
     extra = {}
     plain = {"rotate": np.eye(ndim), "shear": np.zeros(0), "affine": np.eye(ndim + 1)}
     for key, usual in plain.items():

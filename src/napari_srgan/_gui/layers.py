@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_srgan._gui.tags import input_tag, kept_metadata, noted_spacing, spacing_tag
+from napari_srgan._gui.tags import (
+    input_tag,
+    is_made_from,
+    noted_spacing,
+    passed_on,
+    spacing_tag,
+)
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels
 from napari_srgan.image.geometry import Scale, factors, placed_translate, scale_text
@@ -68,7 +74,7 @@ def layer_stack(layer: Image) -> Stack:
         translate=tuple(float(t) for t in layer.translate),
         units=tuple(str(u) for u in layer.units),
         spacing_source=spacing_source(layer),
-        metadata=kept_metadata(layer.metadata),
+        metadata=passed_on(layer.metadata),
     )
 
 
@@ -283,16 +289,20 @@ def layer_arguments(
     scale: Scale,
     name: str,
     metadata: Mapping[str, Any],
+    rgb: bool | None = None,
 ) -> dict[str, Any]:
     """Give all arguments of `viewer.add_image` for a result, but its data.
 
     It is shown as the input is: colormap, contrast limits and gamma are copied, never guessed
-    anew, because a different grey scale would pass for an effect of the model.
+    anew, because a different grey scale would pass for an effect of the model. With `rgb` False,
+    the gray result of an RGB layer gets the limits that RGB is shown with.
     """
+    rgb = layer.rgb if rgb is None else rgb
     arguments = placement(layer, region, scale) | {
         "name": name,
-        "rgb": layer.rgb,
+        "rgb": rgb,
         "opacity": layer.opacity,
+        "blending": layer.blending,
         "interpolation2d": layer.interpolation2d,
         "metadata": {
             **metadata,
@@ -306,6 +316,10 @@ def layer_arguments(
             "contrast_limits": tuple(layer.contrast_limits),
             "gamma": layer.gamma,
         }
+    elif not rgb:
+        whole = np.dtype(layer.dtype)
+        top = np.iinfo(whole).max if whole.kind in "iu" else 1
+        arguments |= {"colormap": "gray", "contrast_limits": (0, top)}
     return arguments
 
 
@@ -336,16 +350,23 @@ def add_layer(
 def add_result(
     viewer: napari.Viewer, layer: Image, data: Any, arguments: Mapping[str, Any]
 ) -> Image:
-    """Add a result right above its input, linked to it, and select it.
+    """Add a result above its input and all that was made from that before, and select it.
 
-    An input that was deleted while the work went on leaves its result on top, with no link.
+    Linked to its input, and never covered by an older result. An input that was deleted while the
+    work went on leaves its result on top, with no link.
     """
-    made = add_layer(viewer, data, arguments, above=layer, select=True)
+    made = add_layer(viewer, data, arguments, above=topmost_of(viewer, layer), select=True)
     if layer in viewer.layers:
         link_looks(viewer, [layer, made])
     elif not layer.rgb:
         made.contrast_limits_range = tuple(layer.contrast_limits_range)
     return made
+
+
+def topmost_of(viewer: napari.Viewer, layer: Image) -> Any:
+    """The topmost of a layer and all that was made from it: what is new belongs above it."""
+    family = [la for la in viewer.layers if la is layer or is_made_from(la, layer)]
+    return family[-1] if family else None
 
 
 def add_plane(

@@ -160,7 +160,10 @@ class _Job(threading.Thread):
         except StopIteration as stop:
             end = End(result=stop.value)
         except Exception as error:
-            end = End(error=said(error))
+            # Of a work that was given up nobody wants to hear; when the program ends, its pools of
+            # threads are closed before it has noticed.
+            if not self.cancelled.is_set():
+                end = End(error=said(error))
         finally:
             if steps is not None:
                 steps.close()  # what is half-made is given up
@@ -253,10 +256,10 @@ class RunnerBar(QWidget):
         self.bar = QProgressBar()
         self.text = QLabel()
         self.text.setWordWrap(True)
-        self.text.setVisible(not numbers)
         self.cancel_button = QPushButton("Cancel")
         if numbers:
             self.bar.setFormat(numbers)
+            self.text.hide()
         else:
             self.cancel_button.setToolTip("Stop after the tile in progress; nothing is kept")
         self.cancel_button.clicked.connect(self.cancel)

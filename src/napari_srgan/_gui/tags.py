@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from napari_srgan.engine.record import Record, input_label
 from napari_srgan.image.geometry import Scale
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 _TRUST_MAP, _SPACING = "trust_map", "spacing_source"
-_INPUT, _PREVIEW = "napari_srgan_input", "napari_srgan_preview"
-_FINDING, _CURTAIN = "napari_srgan_map", "napari_srgan_curtain"
+_ROLE, _VIEW, _INPUT = "napari_srgan_role", "napari_srgan_view", "napari_srgan_input"
 _SELF_TEST, _TARGET = "napari_srgan_self_test", "napari_srgan_target"
+_OWN = (_ROLE, _VIEW, _INPUT, _SELF_TEST, _TARGET)
 PLACING = "napari_layer"
 """Key in a file for what TIFF has no place for (rotation, shear, affine)."""
 
 Region = Mapping[str, tuple[int, int]]
+
+Role = Literal["input", "result", "preview", "map", "view"]
+"""What a layer is: an image to restore; what was restored of one, for good or as a look; a map of
+what was found about others (difference, error, trust); a way of showing others (curtain, bicubic).
+"""
 
 
 def _get(layer: Any, key: str) -> Any:
@@ -31,9 +36,50 @@ def _get(layer: Any, key: str) -> Any:
     return getattr(layer, "metadata", {}).get(key)
 
 
-def kept_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what means something in this session only: it is neither passed on nor saved."""
-    return {k: v for k, v in metadata.items() if k not in (_INPUT, _PREVIEW)}
+def passed_on(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is about the layer itself, and not about what is made of its pixels."""
+    return {k: v for k, v in metadata.items() if k not in _OWN}
+
+
+def saved_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what means something in this session only.
+
+    A pixel size is the file's from then on, and a preview that is saved has become a result.
+    """
+    session = [_VIEW, _INPUT, _TARGET, _SPACING]
+    if metadata.get(_ROLE) == "preview":
+        session.append(_ROLE)
+    return {k: v for k, v in metadata.items() if k not in session}
+
+
+# --- roles --------------------------------------------------------------------------------------
+
+
+def role_tag(role: Role) -> dict[str, Any]:
+    """Metadata that say what a layer is, where its record does not say it."""
+    return {_ROLE: role}
+
+
+def role_of(layer: Any) -> Role:
+    """What a layer is; an image that nobody has said anything of is an input."""
+    noted = _get(layer, _ROLE)
+    if noted in get_args(Role):
+        return noted
+    if record_of(layer) is not None:
+        return "result"
+    return "map" if _get(layer, _TRUST_MAP) is not None else "input"
+
+
+def is_candidate(layer: Any) -> bool:
+    """Whether a layer is an image of its own, and neither map nor view of others."""
+    from napari.layers import Image
+
+    return isinstance(layer, Image) and role_of(layer) not in ("map", "view")
+
+
+def is_restored(layer: Any) -> bool:
+    """Whether a layer is a result or a preview, with the record of how it was made."""
+    return record_of(layer) is not None and role_of(layer) in ("result", "preview")
 
 
 # --- results ------------------------------------------------------------------------------------
@@ -46,7 +92,7 @@ def record_of(layer: Any) -> Record | None:
 
 @dataclass(frozen=True)
 class MadeFrom:
-    """What a result layer was made from.
+    """What a result or a trust map was made from.
 
     Attributes
     ----------
@@ -64,12 +110,12 @@ class MadeFrom:
 
 
 def input_tag(layer: Image, region: Region, scale: Scale) -> dict[str, Any]:
-    """Metadata of a result: the layer that it is made from, the region and the scale."""
+    """Metadata of what is made from a layer: that layer, the region and the scale."""
     return {_INPUT: {"id": str(layer.unique_id), "region": dict(region), "scale": scale}}
 
 
 def made_from(layer: Any) -> MadeFrom | None:
-    """What a layer was made from in this session, if it is a result."""
+    """What a layer was made from in this session, if anything."""
     known = _get(layer, _INPUT)
     return MadeFrom(**known) if known else None
 
@@ -101,16 +147,6 @@ def is_hidden(name: str) -> bool:
     return name.startswith("scan-")
 
 
-def preview_tag() -> dict[str, Any]:
-    """Metadata of a preview: previews replace each other, results never."""
-    return {_PREVIEW: True}
-
-
-def is_preview(layer: Any) -> bool:
-    """Whether a layer is a preview."""
-    return bool(_get(layer, _PREVIEW))
-
-
 # --- pixel size ---------------------------------------------------------------------------------
 
 
@@ -125,43 +161,17 @@ def noted_spacing(layer: Any) -> str | None:
     return known if known in ("file", "user", "default") else None
 
 
-def without_spacing(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out where the pixel size comes from: of a saved one it is the file."""
-    return {k: v for k, v in metadata.items() if k != _SPACING}
+# --- views --------------------------------------------------------------------------------------
 
 
-# --- what shows others --------------------------------------------------------------------------
+def view_tag(key: Any = None) -> dict[str, Any]:
+    """Metadata of a view of other layers; a `key` tells of which, so that it can be found again."""
+    return {**role_tag("view"), _VIEW: key}
 
 
-def finding_tag(key: Any = True) -> dict[str, Any]:
-    """Metadata of what shows a finding about others: a difference, an error, bicubic.
-
-    `key`, if given, tells by what it was made, so that it can be found again.
-    """
-    return {_FINDING: key}
-
-
-def finding_key(layer: Any) -> Any:
-    """The key of a layer that shows a finding about others, None of any other."""
-    return _get(layer, _FINDING)
-
-
-def is_trust_map(layer: Any) -> bool:
-    """Whether a layer is a trust map, which is no image to restore."""
-    return _TRUST_MAP in getattr(layer, "metadata", {})
-
-
-def curtain_tag() -> dict[str, Any]:
-    """Metadata of the curtain's layer."""
-    return {_CURTAIN: True}
-
-
-def is_candidate(layer: Any) -> bool:
-    """Whether a layer is an image of its own, and no map of others and no part of the curtain."""
-    from napari.layers import Image
-
-    shows_others = _get(layer, _CURTAIN) or finding_key(layer) or is_trust_map(layer)
-    return isinstance(layer, Image) and not shows_others
+def view_key(layer: Any) -> Any:
+    """The key that a view was given, None of any other layer."""
+    return _get(layer, _VIEW)
 
 
 # --- self-test ----------------------------------------------------------------------------------

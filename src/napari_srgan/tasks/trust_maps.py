@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan import __version__
-from napari_srgan.engine.plan import Plan, plan, preflight
+from napari_srgan.engine.plan import Plan, choice_for, plan, preflight
 from napari_srgan.engine.record import RESEARCH_USE, input_label
 from napari_srgan.engine.run import Upscaler
 from napari_srgan.image.geometry import Scale, factors, plain_scale, upscaled_placement
 from napari_srgan.image.intensity import Intensity
+from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.io.open import image_name, open_stack, spare_inputs
 from napari_srgan.io.output import OutputSpec
@@ -143,9 +144,10 @@ class TrustMaps:
     """
 
     def __init__(self, request: MapRequest) -> None:
-        self.request = request
         unprojected = replace(request.restore, back_project=False)
         self._plan = plan(request.stack, request.restore if request.result is None else unprojected)
+        # RGB that holds gray has become gray.
+        self.request = request = replace(request, stack=self._plan.stack)
         self._unprojected = unprojected
         self.card: Card = self._plan.card
         self.intensity: Intensity = self._plan.intensity
@@ -422,7 +424,8 @@ def write_trust_maps(
     part = part or PartOptions()
     stack = open_stack(source, axes=part.axes)
     restore = replace(restore, region=region_of(stack, part))
-    card = model_for(restore.model, stack.is_rgb).card
+    recognise(stack)
+    card = choice_for(stack, restore).model.card
     if options.maps is None:
         some = options.fidelity is not None or has_invention(card)
         fitting = ("consistency", "invention", "spread") if some else ("consistency", "spread")

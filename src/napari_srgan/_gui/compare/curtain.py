@@ -26,7 +26,7 @@ from napari_srgan._gui.layers import (
 )
 from napari_srgan._gui.parts.grid import show_names, turn_grid
 from napari_srgan._gui.parts.widgets import Connections, timer
-from napari_srgan._gui.tags import curtain_tag, is_hidden
+from napari_srgan._gui.tags import is_hidden, view_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.views import MovedArray, without_first
 
@@ -173,7 +173,7 @@ class Curtain(QObject):
             "units": right.units,
             "axis_labels": right.axis_labels,
             "interpolation2d": right.interpolation2d,
-            "metadata": curtain_tag(),
+            "metadata": view_tag(),
         }
         if not right.rgb:
             arguments |= {

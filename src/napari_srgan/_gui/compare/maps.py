@@ -29,7 +29,7 @@ from napari_srgan._gui.parts.widgets import (
     row,
 )
 from napari_srgan._gui.runner import RunnerBar, errors_said
-from napari_srgan._gui.tags import finding_tag
+from napari_srgan._gui.tags import role_tag
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class SliceMaps(Part):
         )
 
     def _add(self, one: CandidateMap, name: str, **shown: Any) -> None:
-        metadata = {"legend": one.text, **finding_tag()}
+        metadata = {"legend": one.text, **role_tag("map")}
         shown |= {"name": name, "metadata": metadata}
         add_plane(self._viewer, one.layer, one.index, one.plane, one.part, **shown)
 

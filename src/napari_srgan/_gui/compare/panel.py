@@ -29,13 +29,14 @@ from napari_srgan._gui.parts.widgets import (
 )
 from napari_srgan._gui.runner import errors_said
 from napari_srgan._gui.super_resolve.report import ReportButton
-from napari_srgan._gui.tags import is_candidate, original_of, record_of, self_test_heading
+from napari_srgan._gui.tags import is_candidate, is_restored, original_of, self_test_heading
 from napari_srgan.errors import InputError
 from napari_srgan.io.tables import csv_file
 from napari_srgan.measure.stacks import rows
 
 if TYPE_CHECKING:
     import napari
+    from napari.layers import Image
 
 # The fidelity model that a report's maps are made with runs where and how it suits.
 _AUTO = {"device": "auto", "precision": "auto", "tile": "auto"}
@@ -59,8 +60,8 @@ class Compare(Panel):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         from napari.layers import Image
 
-        viewer = napari_viewer
-        super().__init__(viewer)
+        super().__init__(napari_viewer)
+        viewer = self.viewer
         self._ranges = DataRange()
         self._said = ""  # by a part: figures that come in leave it where it is
 
@@ -90,8 +91,13 @@ class Compare(Panel):
         self.stack = WholeStack(viewer, self._ranges, self.request)
         self.views = Views(viewer, self.request)
         self.maps = SliceMaps(viewer, self._connections, self.request)
+        self.reported = LayerPicker(viewer, Image, self._connections, fits=self._is_reported)
         self.report = ReportButton(
-            viewer, self._connections, lambda: _AUTO, reference=self.reference.value
+            viewer,
+            self._connections,
+            lambda: _AUTO,
+            beside=self.reported,
+            reference=self.reference.value,
         )
         self.self_test = SelfTest(viewer, self._to_test)
         self.self_test_fold = Fold("Self-test", self.self_test)
@@ -135,11 +141,15 @@ class Compare(Panel):
         self.views.offer(reference, self.candidates.ticked(), self.low.value())
         made = [self_test_heading(la) for la in self.candidates.ticked()]
         self.heading.say(" ".join(dict.fromkeys(text for text in made if text)))
-        results = (la for la in self.candidates.ticked() if record_of(la) is not None)
-        self.report.show_layer(next(results, None))
+        self.reported.refresh()
+        self.report.show_layer(self.reported.value())
         for each in (self.stack.button, self.copy, self.save):
             each.setEnabled(reference is not None and not self.stack.runner.running)
         self._measure()
+
+    def _is_reported(self, layer: Image) -> bool:
+        """Whether a report can be made of a layer: it is a result, and ticked."""
+        return is_restored(layer) and any(layer is la for la in self.candidates.ticked())
 
     def request(self) -> CompareRequest:
         """What is chosen.
@@ -186,6 +196,7 @@ class Compare(Panel):
             self._connections.connect(emitter, self._on_slider)
         for emitter in (layers.inserted, layers.removed, layers.renamed):
             self._connections.connect(emitter, self.refresh_soon)
+        self.reported.changed.connect(lambda: self.report.show_layer(self.reported.value()))
         self.copy.clicked.connect(lambda: self.table.copy())
         self.save.clicked.connect(self._on_save)
         self.stack.measured.connect(lambda _comparison: self._show())

@@ -67,12 +67,15 @@ class SelfTest(Part):
             "Shrink the reference, restore it, and measure the result",
         )
         self.runner = RunnerBar("%v of %m tiles")
-        fields = {"Model": self.model, "Degrade by": self.operator, "Slices": self.slices}
+        fields = Form(fields={"Model": self.model})
+        fields.addRow(self.model.purpose)
+        fields.add("Degrade by", self.operator)
+        fields.add("Slices", self.slices)
         what = Message(
             "With the original only: how well is it restored after it was shrunk? The reference "
             "is taken, or the selected layer."
         )
-        column(self, what, Form(fields=fields), self.button, self.runner)
+        column(self, what, fields, self.button, self.runner)
         self.button.clicked.connect(self.start)
         self.runner.ended.connect(self._on_end)
 

@@ -30,7 +30,7 @@ from napari_srgan._gui.layers import (
 from napari_srgan._gui.parts.grid import side_by_side, turn_grid
 from napari_srgan._gui.parts.widgets import DropDown, Form, Part, button, column, row
 from napari_srgan._gui.runner import RunnerBar, errors_said
-from napari_srgan._gui.tags import finding_key, finding_tag
+from napari_srgan._gui.tags import role_tag, view_key, view_tag
 from napari_srgan.engine.progress import Progress, Work
 from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
@@ -243,12 +243,12 @@ def bicubic_layer(viewer: napari.Viewer, chosen: CompareRequest) -> Image:
     """
     key = (str(chosen.low.unique_id), str(chosen.reference.unique_id))
     for layer in viewer.layers:
-        if finding_key(layer) == key:
+        if view_key(layer) == key:
             return layer
     part = part_of(chosen.low, chosen.candidates)
     stack = bicubic_stack(layer_stack(chosen.reference), layer_stack(chosen.low), part)
     arguments = layer_arguments(chosen.reference, {}, (1, 1), f"{chosen.low.name} [bicubic]", {})
-    return add_layer(viewer, stack.data, arguments | {"metadata": finding_tag(key)})
+    return add_layer(viewer, stack.data, arguments | {"metadata": view_tag(key)})
 
 
 def difference_array(reference: Stack, candidate: Stack) -> PlaneArray:
@@ -330,7 +330,7 @@ def add_difference(
         "rgb": False,
         "colormap": COLORMAP,
         "contrast_limits": (-limit, limit),
-        "metadata": finding_tag(),
+        "metadata": role_tag("map"),
     }
     made = add_layer(viewer, array, arguments, select=True)
     made.contrast_limits_range = (-widest, widest)

@@ -89,7 +89,7 @@ class Panel(QWidget):
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
-        self.viewer = viewer
+        self.viewer = viewer_itself(viewer)
         self._connections = Connections()
         # Many events come at once (a layer brings its dims, its name, its selection): one refresh
         # after the burst is enough, and the slider stays smooth.
@@ -126,6 +126,14 @@ class Panel(QWidget):
         """Let go when the window is closed."""
         self.let_go()
         super().closeEvent(event)
+
+
+def viewer_itself(viewer: napari.Viewer) -> napari.Viewer:
+    """The viewer behind the proxy that napari gives to plugins.
+
+    Through a proxy a layer is another object at every look: no choice of it is found again.
+    """
+    return getattr(viewer, "__wrapped__", viewer)
 
 
 def timer(parent: QObject, interval: int, act: Callable[[], None]) -> QTimer:
@@ -322,7 +330,6 @@ class Message(QLabel):
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.setVisible(bool(text))
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Show a text; nothing is shown, and no room taken, for an empty one."""
@@ -332,7 +339,18 @@ class Message(QLabel):
             "QLabel { border-left: 3px solid #d9534f; padding-left: 6px; }" if error else ""
         )
         self.setText(text)
-        self.setVisible(bool(text))
+        self._take_room()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Take room, or none, where it has been placed."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange:
+            self._take_room()
+
+    def _take_room(self) -> None:
+        # Made visible without a parent it would be a window, and napari would wait for its end.
+        if self.parentWidget() is not None:
+            self.setVisible(bool(self.text()))
 
 
 class Form(QFormLayout):

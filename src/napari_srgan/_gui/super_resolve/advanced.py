@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QLineEdit, QToolButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QToolButton, QWidget
 
 from napari_srgan._gui.form import OptionFields
 from napari_srgan._gui.parts.widgets import DropDown, Form, row
@@ -22,7 +22,7 @@ class Advanced(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.options = OptionFields(RestoreOptions, leave_out=("model",))
+        self.options = OptionFields(RestoreOptions, leave_out=("model", "kind"))
         self.place = DropDown(
             ("automatic", "auto"),
             ("in memory", "memory"),
@@ -39,7 +39,14 @@ class Advanced(QWidget):
         browse.clicked.connect(self._browse)
         self._file = QWidget()
         self._file.setLayout(row(self.path, browse))
-        rows = {**self.options.rows(), "Output": self.place, "File": self._file}
+        self.results = QCheckBox("offer as images")
+        self.results.setToolTip("List results under Image as well, to restore them once more")
+        rows = {
+            **self.options.rows(),
+            "Output": self.place,
+            "File": self._file,
+            "Results": self.results,
+        }
         self._layout = Form(self, rows)
         self.options.on_change(self._on_change)
         self.place.currentIndexChanged.connect(lambda _index: self._on_change())
@@ -55,6 +62,7 @@ class Advanced(QWidget):
         self.options.set_defaults()
         self.place.setCurrentIndex(0)
         self.path.setText("")
+        self.results.setChecked(False)
 
     def values(self) -> dict[str, Any]:
         """The settings as fields of `RestoreOptions`."""

@@ -10,17 +10,29 @@ import logging
 import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox
+from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_srgan._gui.layers import view_of
-from napari_srgan._gui.parts.widgets import Fold, Form, LayerPicker, Message, Panel, button, row
+from napari_srgan._gui.parts.widgets import (
+    Fold,
+    Form,
+    LayerPicker,
+    Message,
+    Panel,
+    button,
+    row,
+    viewer_itself,
+)
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
+from napari_srgan._gui.super_resolve.kind_picker import KindPicker
+from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
     Order,
@@ -35,10 +47,12 @@ from napari_srgan._gui.super_resolve.region_picker import RegionPicker
 from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan._gui.super_resolve.results import Exports, show_results
 from napari_srgan._gui.super_resolve.trust_maps import TrustMapButtons
-from napari_srgan._gui.tags import is_trust_map, record_of
+from napari_srgan._gui.tags import is_restored, role_of
+from napari_srgan.engine.plan import Preflight, preflight
 from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.speed import measure_speed
 from napari_srgan.errors import InputError
+from napari_srgan.models.catalogue import quick_model
 from napari_srgan.options import RestoreOptions
 
 if TYPE_CHECKING:
@@ -49,6 +63,12 @@ if TYPE_CHECKING:
 
 DOCK = "Super-resolve (SRGAN upscale)"
 """Name that napari gives the dock when it is opened from the Plugins menu: one dock, not two."""
+NO_IMAGE = "Open an image first: File > Open, or File > Open Sample."
+ONLY_RESULTS = (
+    "Only results are open; open an image, or tick Advanced > Results to restore one again."
+)
+_LOOK = 0.3
+"""Seconds that a click waits for the kind of the image; what is not in a file takes 0.05."""
 _log = logging.getLogger(__name__)
 
 
@@ -64,24 +84,30 @@ class SuperResolve(Panel):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         from napari.layers import Image
 
-        viewer = napari_viewer
-        super().__init__(viewer)
+        super().__init__(napari_viewer)
+        viewer = self.viewer
         self._speeds = Speeds()
         self._devices: list[str] = []
         self._error_about: str | None = None
-        self.layer = LayerPicker(viewer, Image, self._connections)
+        self._wanted: bool | None = None  # a preview, or not, to begin when the kind is known
+        self._said_about: tuple[Any, Any] = (None, None)
+        self.advanced = Advanced()
+        self.layer = LayerPicker(viewer, Image, self._connections, fits=self._is_offered)
+        self.kind = KindPicker()
         self.model = ModelPicker()
         self.region = RegionPicker(viewer, self._connections)
         self.pixel_size = PixelSize()
-        self.advanced = Advanced()
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
         self.grid.setChecked(grid_wanted())
         self.summary = Message()
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
+        self.live = Live(viewer, self._looked_at)
         self.runner = RunnerBar()
         self.message = Message()
+        self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
+        self._result = QWidget()
         self.exports = Exports(viewer)
         settings = self.advanced.values
         self.trust = TrustMapButtons(viewer, self.runner, settings)
@@ -95,13 +121,16 @@ class SuperResolve(Panel):
         self._timed: set[SpeedKey] = set()
         self._lay_out()
         self._connect()
+        self._on_result()
         self.refresh()
 
     def _lay_out(self) -> None:
-        top = Form(fields={"Image": self.layer, "Model": self.model})
+        top = Form(fields={"Image": self.layer, "Kind": self.kind, "Model": self.model})
         top.addRow(self.model.purpose)
-        buttons = row(self.preview, self.run, spacing=6)
+        buttons = row(self.preview, self.live, self.run, spacing=6)
         buttons.setStretch(0, 0)
+        buttons.setStretch(1, 0)
+        Form(self._result, {"Result": self.result})
         self.fill(
             top,
             self.region,
@@ -112,17 +141,27 @@ class SuperResolve(Panel):
             buttons,
             self.runner,
             self.message,
+            self._result,
             self.trust,
             self.exports,
             self.report,
         )
 
     def choose_layer(self, layer: Image) -> bool:
-        """Choose the image layer; False if the viewer does not hold it."""
+        """Choose the image layer, be it a result; False if it is none that can be restored."""
+        if role_of(layer) == "result":
+            self.advanced.results.setChecked(True)
         return self.layer.choose(layer)
+
+    def _is_offered(self, layer: Image) -> bool:
+        """Whether a layer is an input; results are on request, for they are estimated already."""
+        return role_of(layer) == "input" or (
+            role_of(layer) == "result" and self.advanced.results.isChecked()
+        )
 
     def set_defaults(self) -> None:
         """Put what, model and Advanced back to their defaults."""
+        self.kind.set_defaults()
         self.model.box.choose("auto")
         self.region.set_defaults()
         self.advanced.set_defaults()
@@ -139,10 +178,15 @@ class SuperResolve(Panel):
         """Show a sentence; an error also appears as napari's notification."""
         self.message.say(text, error=error)
         self._error_about = None
+        self._said_about = self._about()
         if error:
             from napari.utils.notifications import show_error
 
             show_error(text)
+
+    def _about(self) -> tuple[Any, Any]:
+        """What a sentence is about: the image and the result that are chosen."""
+        return self.layer.value(), self.result.value()
 
     # --- following the viewer ---------------------------------------------------------------
 
@@ -154,16 +198,28 @@ class SuperResolve(Panel):
         self._timing.ended.connect(self._on_speed)
         for signal in (
             self.layer.changed,
+            self.kind.changed,
             self.model.changed,
             self.region.changed,
             self.advanced.changed,
         ):
             signal.connect(self.refresh_soon)
+        for signal in (
+            self.layer.changed,
+            self.kind.changed,
+            self.model.changed,
+            self.advanced.changed,
+        ):
+            signal.connect(self.live.follow_soon)
+        self.live.said.connect(self.say)
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
         self._connections.connect(layers.selection.events.active, self._on_active)
         self._connections.connect(layers.events.inserted, self.refresh_soon)
+        self.advanced.results.toggled.connect(self.layer.refresh)
+        self.result.changed.connect(self._on_result)
+        self.kind.changed.connect(self._on_kind)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
@@ -176,11 +232,8 @@ class SuperResolve(Panel):
     def _on_active(self, event: Any = None) -> None:
         """Take a selected result as the one to save, any other image as the one to restore."""
         active = self.viewer.layers.selection.active
-        if active is not None and not self.runner.running:
-            if record_of(active) is not None:
-                self._offer(active)
-            elif not is_trust_map(active):
-                self.layer.choose(active)
+        if not self.runner.running:
+            (self.result if is_restored(active) else self.layer).choose(active)
         self.refresh_soon()
 
     def refresh(self) -> None:
@@ -188,35 +241,41 @@ class SuperResolve(Panel):
         layer = self.layer.value()
         if self.runner.running:
             self._timing.cancel()  # each would slow the other
-        if self.exports.layer is not None and self.exports.layer not in self.viewer.layers:
-            self._offer(None)
         self.region.show_layer(layer)
         self._pending.stop()  # showing the layer's choices is no change of them
         ready = layer is not None and not self.runner.running
         self.run.setEnabled(ready)
         self.preview.setEnabled(ready)
+        self.live.setEnabled(ready)
         for part in (self.trust, self.report):
             part.enable(not self.runner.running)
+        self.kind.show_layer(layer)
         if layer is None:
             self.pixel_size.show_layer(None)
-            self.summary.say("Open an image first: File > Open, or File > Open Sample.")
+            self.summary.say(NO_IMAGE if self.result.value() is None else ONLY_RESULTS)
+            self._drop_old_message()
             return
         self.model.show_kind(layer.rgb)
+        self.model.show_choice(None)
         self.preview.show_kind(layer.rgb)
         try:
             self.pixel_size.show_layer(layer)
             order = self._full_order(layer)
+            self.model.show_choice(order.ahead.choice)
+            self.preview.show_kind(order.ahead.choice.stack.is_rgb)
             self.summary.say(order.text(self._speeds, self._devices))
             self._time(order)
         except InputError as error:
             self.summary.say(str(error), error=True)
-        self._drop_old_error()
+        self._drop_old_message()
 
-    def _drop_old_error(self) -> None:
-        """Take an error away once the choices that it is about have changed."""
+    def _drop_old_message(self) -> None:
+        """Take a sentence away once what it is about has changed: the layers, or the choices."""
         about = self.summary.text()
-        if self.message.is_error and self._error_about not in (None, about):
+        others = any(a is not b for a, b in zip(self._about(), self._said_about, strict=True))
+        if others or (self.message.is_error and self._error_about not in (None, about)):
             self.message.say("")
+            self._said_about = self._about()
         self._error_about = about
         # The same sentence above and below the button would be once too many.
         self.summary.setVisible(bool(about) and about != self.message.text())
@@ -225,19 +284,35 @@ class SuperResolve(Panel):
         view = view_of(layer, self.viewer.dims)
         return full_order(
             layer,
+            self.kind.stack_of(layer),
             view,
             RestoreOptions(
                 **self.advanced.values(),
-                model=self.model.info(layer.rgb).path,
+                kind=self.kind.value(),
+                model=self.model.value(),
                 region=self.region.region(layer, view),
             ),
             place=self.advanced.place.value(),
             path=self.advanced.file(),
         )
 
+    def _looked_at(self) -> tuple[Image, Preflight]:
+        """Return the image that Live shows a part of, and how it is restored: quickly."""
+        layer = self.layer.value()
+        if layer is None:
+            raise InputError(NO_IMAGE)
+        settings = self.advanced.values() | {"back_project": False, "kind": self.kind.value()}
+        chosen = RestoreOptions(**settings, model=self.model.value())
+        ahead = preflight(self.kind.stack_of(layer), chosen)
+        quick = quick_model(ahead.model)
+        if quick.path != ahead.model.path:
+            ahead = preflight(ahead.stack, replace(chosen, model=quick.path))
+        return layer, ahead
+
     def _time(self, order: Order) -> None:
         """Measure in the background how fast what is chosen is, once."""
-        if not self._devices or self.runner.running or self._timing.running:
+        busy = self.runner.running or self._timing.running or self.live.on
+        if not self._devices or busy:
             return
         key = order.speed_key(self._devices)
         if key not in self._timed and self._speeds.of(key) is None:
@@ -262,8 +337,14 @@ class SuperResolve(Panel):
         with errors_said(self.say):
             if layer is None:
                 raise InputError("There is no image layer to restore; open an image first.")
+            if not self.kind.wait(layer, _LOOK):
+                # Its kind decides the model: what is slow to read is gone on with once it is known.
+                self._wanted = preview
+                self.message.say("Looking at the image first ...")
+                return
             orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
             started = time.perf_counter()
+            self.live.stop()  # each would slow the other
             self.runner.start(
                 partial(restore_all, orders),
                 lambda restored: self._show(orders, restored, started),
@@ -271,11 +352,17 @@ class SuperResolve(Panel):
             )
         self.refresh()
 
+    def _on_kind(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            self._start(wanted)
+
     def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
         view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
         names = names or [self.model.value()]
-        settings = self.advanced.values()
-        return preview_orders(layer, view, names, settings, self._speeds, self._devices)
+        settings = self.advanced.values() | {"kind": self.kind.value()}
+        stack = self.kind.stack_of(layer)
+        return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
         self._speeds.note_all(restored)
@@ -287,13 +374,16 @@ class SuperResolve(Panel):
             grid=self.grid.isChecked(),
             drawn=self.region.area.value(),
         )
-        self._offer(layers[-1])
+        self.result.choose(layers[-1])
         self.say(text)
 
-    def _offer(self, layer: Image | None) -> None:
-        """Offer what can be done with a result."""
+    def _on_result(self) -> None:
+        """Offer what can be done with the result that is named."""
+        layer = self.result.value()
+        self._result.setVisible(layer is not None)
         for part in (self.exports, self.trust, self.report):
             part.show_layer(layer)
+        self.refresh_soon()
 
     def _on_finding(self, text: str, error: bool) -> None:
         self.say(text, error=error)
@@ -316,6 +406,7 @@ class SuperResolve(Panel):
     def let_go(self) -> None:
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
+        self.live.stop()
         super().let_go()
 
     def _on_devices(self, end: End) -> None:
@@ -391,6 +482,7 @@ def super_resolve_active_layer(viewer: napari.Viewer) -> None:
     from napari.layers import Image
     from napari.utils.notifications import show_error
 
+    viewer = viewer_itself(viewer)
     active = viewer.layers.selection.active
     if not isinstance(active, Image):
         show_error("Select an image layer first; super-resolution works on image layers.")
@@ -400,5 +492,7 @@ def super_resolve_active_layer(viewer: napari.Viewer) -> None:
         panel.say("One job is running already; wait for it or cancel it.", error=True)
         return
     panel.set_defaults()
-    panel.choose_layer(active)
+    if not panel.choose_layer(active):
+        panel.say(f"{active.name} shows what was found about others; select an image.", error=True)
+        return
     panel.start()

@@ -43,8 +43,11 @@ class ReportButton(Part):
         Gives device, precision and tile, as `Advanced.values` does.
     runner : RunnerBar, optional
         That of the panel; without, the button has a bar of its own.
+    beside : LayerPicker, optional
+        Names the result, where the panel has a choice of the reference of its own; it stands where
+        that choice would.
     reference : callable, optional
-        Gives the reference layer or None, where the panel has a choice of its own.
+        Gives the reference layer or None then.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class ReportButton(Part):
         connections: Connections,
         settings: Callable[[], dict[str, Any]],
         runner: RunnerBar | None = None,
+        beside: LayerPicker | None = None,
         reference: Callable[[], Image | None] | None = None,
     ) -> None:
         super().__init__()
@@ -71,7 +75,7 @@ class ReportButton(Part):
             self.reference = LayerPicker(
                 viewer, Image, connections, none="no reference", fits=is_candidate
             )
-            buttons.insertWidget(0, self.reference, 1)
+        buttons.insertWidget(0, self.reference if beside is None else beside, 1)
         self._reference = reference or self.reference.value
         self.runner = RunnerBar() if runner is None else runner
         self.runner.ended.connect(self._on_ended)

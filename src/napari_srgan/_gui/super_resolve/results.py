@@ -25,7 +25,7 @@ from napari_srgan._gui.parts.widgets import Part, asked_path, button, row
 from napari_srgan._gui.runner import End, Runner, errors_said
 from napari_srgan._gui.sentences import plane_text, time_text
 from napari_srgan._gui.super_resolve.advanced import FILTERS
-from napari_srgan._gui.tags import is_preview, kept_metadata, preview_tag, record_of
+from napari_srgan._gui.tags import record_of, role_of, role_tag
 from napari_srgan.engine.record import methods_text
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.tasks.steps import Progress, Work
@@ -69,11 +69,10 @@ def show_results(
     """
     if orders[0].preview:
         # They are looks, not results.
-        for layer in [la for la in viewer.layers if is_preview(la)]:
+        for layer in [la for la in viewer.layers if role_of(la) == "preview"]:
             viewer.layers.remove(layer)
     pairs = list(zip(orders, restored, strict=True))
-    # Each goes right above the input, so the last is added first.
-    made = [_add(viewer, order, one) for order, one in reversed(pairs)][::-1]
+    made = [_add(viewer, order, one) for order, one in pairs]  # the last one on top, and selected
     note = ""
     if grid:
         if drawn is not None and drawn.visible:
@@ -100,16 +99,20 @@ def show_results(
 
 def _add(viewer: napari.Viewer, order: Order, one: Restored) -> Image:
     layer, scale = order.layer, order.ahead.scale
-    metadata = dict(one.result.metadata) | (preview_tag() if order.preview else {})
+    role = role_tag("preview" if order.preview else "result")
     arguments = layer_arguments(
         layer,
         order.ahead.region,
         scale,
         # The recorded name, not the layer's: it is hidden where it may be a patient's.
         result_name(one.record.input, order.model, scale, preview=order.preview),
-        metadata,
+        dict(one.result.metadata) | role,
+        rgb="S" in one.result.axes,
     )
-    data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
+    wanted = layer_axes(layer)
+    if "S" not in one.result.axes:  # of RGB that holds gray too
+        wanted = wanted.replace("S", "")
+    data = in_layer_order(one.result.data, one.result.axes, wanted)
     return add_result(viewer, layer, data, arguments)
 
 
@@ -202,7 +205,6 @@ class Exports(Part):
     def save_to(self, path: str | Path) -> None:
         """Write the result in a thread, so that the window stays alive."""
         data, attributes, _ = self._layer.as_layer_data_tuple()
-        attributes["metadata"] = kept_metadata(attributes["metadata"])
         self._saving.start(lambda: save_layer(Path(path), data, attributes))
         self.save.setEnabled(False)
         self.say(f"Saving {Path(path).name} ...")

@@ -22,13 +22,14 @@ from napari_srgan._gui.layers import (
     layer_stack,
     placement,
     spacing_source,
+    topmost_of,
     view_of,
 )
 from napari_srgan._gui.parts.grid import show_names
 from napari_srgan._gui.parts.widgets import DropDown, Part, button, column, row
 from napari_srgan._gui.runner import RunnerBar, errors_said
 from napari_srgan._gui.sentences import size_text
-from napari_srgan._gui.tags import input_of, made_from, record_of, spacing_tag
+from napari_srgan._gui.tags import input_of, input_tag, made_from, record_of, spacing_tag
 from napari_srgan.engine.record import KEY, Record
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale, factors, scale_text
@@ -360,17 +361,19 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> str:
         "metadata": {
             **notes.metadata(order.result.metadata.get(KEY)),
             **spacing_tag(spacing_source(order.source)),
+            **input_tag(order.source, order.region, notes.scale),
         },
     }
     canvas = viewer.canvas
     before = np.asarray(canvas.viewbox_size(viewer.layers), dtype=float)
-    layer = add_layer(viewer, values, arguments, above=order.result, select=True)
+    above = topmost_of(viewer, order.source) or order.result
+    layer = add_layer(viewer, values, arguments, above=above, select=True)
     if order.result in viewer.layers:
         viewer.layers.selection.active = order.result
     if canvas.grid.enabled:
         _zoom_out(viewer, order.source, before)
         show_names(viewer, [layer])
-    head = notes.title.capitalize()
+    head = f"{notes.title.capitalize()} of {order.result.name}"
     figure = "nothing to measure" if made.percent is None else f"RMS {percent(made.percent)}"
     unit = "" if notes.unit == "stored values" else " %"
     ends = f"{-limit if signed else 0:.3g} to {limit:.3g}{unit}"
@@ -395,4 +398,5 @@ def _zoom_out(viewer: napari.Viewer, source: Image, before: np.ndarray) -> None:
 def _legend(notes: Any) -> str:
     # "Removed signal: removed signal: ..." would say it twice.
     legend: str = notes.legend
-    return legend.partition(": ")[2].capitalize() if legend.startswith("Removed") else legend
+    rest = legend.partition(": ")[2]
+    return f"{rest[:1].upper()}{rest[1:]}" if legend.startswith("Removed") else legend
