@@ -79,7 +79,7 @@ def restored(image, model):
     ).data
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+@pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_processes_give_the_same_bits_after_the_network_was_used(gray, method):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system has no {method}")
