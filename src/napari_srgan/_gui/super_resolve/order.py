@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from napari_srgan.models.card import Card
 
-PREVIEW_SECONDS = 1.5
+PREVIEW_SECONDS = 2.0
 UNTIMED_PREVIEW = 128
 """Side of a preview while the speed of a model is not known, LR px."""
 

@@ -128,14 +128,11 @@ class SuperResolve(Panel):
             Form(fields={"Pixel size": self.pixel_size}),
             self.fold,
             self.grid,
-            self.summary,
-            buttons,
-            self.runner,
-            self.message,
             self._result,
             self.trust,
             self.exports,
             self.report,
+            foot=(self.summary, buttons, self.runner, self.message),
         )
 
     def choose_layer(self, layer: Image) -> bool:
@@ -204,7 +201,7 @@ class SuperResolve(Panel):
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
         self.exports.said.connect(self.say)
-        for part in (self.trust, self.report):
+        for part in (self.trust, self.report, self.region):
             part.said.connect(self._on_finding)
         self.pixel_size.given.connect(self._on_pixel_size)
         self.grid.toggled.connect(remember_grid_wanted)
@@ -320,7 +317,7 @@ class SuperResolve(Panel):
             restored,
             seconds=time.perf_counter() - started,
             grid=self.grid.isChecked(),
-            drawn=self.region.area.value(),
+            drawn=self.region.drawn(),
         )
         self.result.choose(layers[-1])
         self.say(text)
