@@ -31,12 +31,14 @@ from napari_srgan._gui.parts.widgets import (
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
+from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
     Order,
     SpeedKey,
     Speeds,
     full_order,
+    orders_text,
     preview_orders,
     restore_all,
 )
@@ -88,6 +90,7 @@ class SuperResolve(Panel):
         self.layer = LayerPicker(viewer, Image, self._connections, fits=self._is_offered)
         self.model = ModelPicker()
         self.region = RegionPicker(viewer, self._connections)
+        self.axes = AxesField()
         self.pixel_size = PixelSize()
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
@@ -122,10 +125,11 @@ class SuperResolve(Panel):
         buttons = row(self.preview, self.run, spacing=6)
         buttons.setStretch(0, 0)
         Form(self._result, {"Result": self.result})
+        self._about_layer = Form(fields={"Axes": self.axes, "Pixel size": self.pixel_size})
         self.fill(
             top,
             self.region,
-            Form(fields={"Pixel size": self.pixel_size}),
+            self._about_layer,
             self.fold,
             self.grid,
             self._result,
@@ -194,6 +198,7 @@ class SuperResolve(Panel):
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
         self._connections.connect(layers.selection.events.active, self._on_active)
+        self._connections.connect(layers.selection.events.changed, self.refresh_soon)
         self._connections.connect(layers.events.inserted, self.refresh_soon)
         self.advanced.results.toggled.connect(self.layer.refresh)
         self.result.changed.connect(self._on_result)
@@ -203,6 +208,7 @@ class SuperResolve(Panel):
         self.exports.said.connect(self.say)
         for part in (self.trust, self.report, self.region):
             part.said.connect(self._on_finding)
+        self.axes.given.connect(self._on_axes)
         self.pixel_size.given.connect(self._on_pixel_size)
         self.grid.toggled.connect(remember_grid_wanted)
 
@@ -218,6 +224,7 @@ class SuperResolve(Panel):
         layer = self.layer.value()
         if self.runner.running:
             self._timing.cancel()  # each would slow the other
+        self._about_layer.setRowVisible(self.axes, self.axes.show_layer(layer))
         self.region.show_layer(layer)
         self._pending.stop()  # showing the layer's choices is no change of them
         ready = layer is not None and not self.runner.running
@@ -234,9 +241,9 @@ class SuperResolve(Panel):
         self.preview.show_kind(layer.rgb)
         try:
             self.pixel_size.show_layer(layer)
-            order = self._full_order(layer)
-            self.summary.say(order.text(self._speeds, self._devices))
-            self._time(order)
+            orders = self._full_orders(layer)
+            self.summary.say(orders_text(orders, self._speeds, self._devices))
+            self._time(orders[0])
         except InputError as error:
             self.summary.say(str(error), error=True)
         self._drop_old_message()
@@ -252,7 +259,10 @@ class SuperResolve(Panel):
         # The same sentence above and below the button would be once too many.
         self.summary.setVisible(bool(about) and about != self.message.text())
 
-    def _full_order(self, layer: Image) -> Order:
+    def _is_image(self, layer: Any) -> bool:
+        return any(layer is la for la in self.layer.layers())
+
+    def _full_order(self, layer: Image, among: int) -> Order:
         view = view_of(layer, self.viewer.dims)
         return full_order(
             layer,
@@ -265,6 +275,7 @@ class SuperResolve(Panel):
             place=self.advanced.place.value(),
             path=self.advanced.file(),
             overwrite=self.advanced.overwrite.isChecked(),
+            among=among,
         )
 
     def _time(self, order: Order) -> None:
@@ -294,7 +305,7 @@ class SuperResolve(Panel):
         with errors_said(self.say):
             if layer is None:
                 raise InputError("There is no image layer to restore; open an image first.")
-            orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
+            orders = self._preview_orders(layer) if preview else self._full_orders(layer)
             started = time.perf_counter()
             self.runner.start(
                 partial(restore_all, orders),
@@ -302,6 +313,14 @@ class SuperResolve(Panel):
                 self.say,
             )
         self.refresh()
+
+    def _full_orders(self, layer: Image) -> tuple[Order, ...]:
+        """Order the chosen layer, and with it all that are selected beside it."""
+        selected = self.viewer.layers.selection
+        layers = [la for la in self.viewer.layers if la in selected and self._is_image(la)]
+        if not any(la is layer for la in layers):
+            layers = [layer]
+        return tuple(self._full_order(la, len(layers)) for la in layers)
 
     def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
         view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
@@ -333,6 +352,13 @@ class SuperResolve(Panel):
     def _on_finding(self, text: str, error: bool) -> None:
         self.say(text, error=error)
         self.refresh()
+
+    def _on_axes(self, letters: str) -> None:
+        layer = self.layer.value()
+        with errors_said(self.say):
+            if layer is not None:
+                set_axes(layer, letters)
+        self.refresh_soon()
 
     def _on_pixel_size(self, size: dict[str, float]) -> None:
         layer = self.layer.value()
