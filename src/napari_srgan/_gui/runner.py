@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -253,6 +253,7 @@ class RunnerBar(QWidget):
         super().__init__()
         self._runner = Runner(self)
         self._told: tuple[Callable[[Any], None], Say, str]
+        self._focus: tuple[QWidget | None, QWidget | None] = (None, None)
         self.bar = QProgressBar()
         self.text = QLabel()
         self.text.setWordWrap(True)
@@ -304,6 +305,7 @@ class RunnerBar(QWidget):
         # a second, and without a graphics card that takes the CPU from the network.
         self._runner.start(work)
         self._told = show, say, cancelled
+        self._focus = self.window().focusWidget(), None
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
         self.text.setText("Starting")
@@ -324,6 +326,8 @@ class RunnerBar(QWidget):
     def _on_step(self, step: Any) -> None:
         if self._runner.cancelling:
             return
+        if self._focus[1] is None:
+            self._focus = self._focus[0], self.window().focusWidget()
         if isinstance(step, Progress):
             self._tell(step)
         self.stepped.emit(step)
@@ -339,6 +343,7 @@ class RunnerBar(QWidget):
 
     def _on_end(self, end: End) -> None:
         show, say, cancelled = self._told
+        now = self.window().focusWidget()
         self.setVisible(False)
         if end.error:
             say(end.error, error=True)
@@ -348,3 +353,9 @@ class RunnerBar(QWidget):
             with errors_said(say):
                 show(end.result)
         self.ended.emit(end)
+        # A button that cannot be pressed while it works loses the focus; nobody has moved it.
+        former, taken = self._focus
+        self._focus = (None, None)
+        if former is not None and now in (taken, self.cancel_button):
+            with suppress(RuntimeError):  # it may be gone
+                former.setFocus()

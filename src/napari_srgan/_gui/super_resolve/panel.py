@@ -33,6 +33,7 @@ from napari_srgan._gui.parts.widgets import (
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
+from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
@@ -41,6 +42,7 @@ from napari_srgan._gui.super_resolve.order import (
     SpeedKey,
     Speeds,
     full_order,
+    orders_text,
     preview_orders,
     restore_all,
 )
@@ -99,6 +101,7 @@ class SuperResolve(Panel):
         self.kind = KindPicker()
         self.model = ModelPicker()
         self.region = RegionPicker(viewer, self._connections)
+        self.axes = AxesField()
         self.pixel_size = PixelSize()
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
@@ -139,21 +142,19 @@ class SuperResolve(Panel):
         buttons.setStretch(0, 0)
         buttons.setStretch(1, 0)
         Form(self._result, {"Result": self.result})
+        self._about_layer = Form(fields={"Axes": self.axes, "Pixel size": self.pixel_size})
         self.fill(
             top,
             self.region,
-            Form(fields={"Pixel size": self.pixel_size}),
+            self._about_layer,
             self.fold,
             self.before_after,
             self.grid,
-            self.summary,
-            buttons,
-            self.runner,
-            self.message,
             self._result,
             self.trust,
             self.exports,
             self.report,
+            foot=(self.summary, buttons, self.runner, self.message),
         )
 
     def choose_layer(self, layer: Image) -> bool:
@@ -225,6 +226,7 @@ class SuperResolve(Panel):
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
         self._connections.connect(layers.selection.events.active, self._on_active)
+        self._connections.connect(layers.selection.events.changed, self.refresh_soon)
         self._connections.connect(layers.events.inserted, self.refresh_soon)
         self.advanced.results.toggled.connect(self.layer.refresh)
         self.result.changed.connect(self._on_result)
@@ -233,8 +235,9 @@ class SuperResolve(Panel):
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
         self.exports.said.connect(self.say)
-        for part in (self.trust, self.report):
+        for part in (self.trust, self.report, self.region):
             part.said.connect(self._on_finding)
+        self.axes.given.connect(self._on_axes)
         self.pixel_size.given.connect(self._on_pixel_size)
         self.grid.toggled.connect(partial(remember, "side_by_side"))
         self.before_after.toggled.connect(self._on_before_after)
@@ -254,6 +257,7 @@ class SuperResolve(Panel):
         layer = self.layer.value()
         if self.runner.running:
             self._timing.cancel()  # each would slow the other
+        self._about_layer.setRowVisible(self.axes, self.axes.show_layer(layer))
         self.region.show_layer(layer)
         self._pending.stop()  # showing the layer's choices is no change of them
         ready = layer is not None and not self.runner.running
@@ -272,10 +276,10 @@ class SuperResolve(Panel):
         choice = None
         try:
             self.pixel_size.show_layer(layer)
-            order = self._full_order(layer)
-            choice = order.ahead.choice
-            self.summary.say(order.text(self._speeds, self._devices))
-            self._time(order)
+            orders = self._full_orders(layer)
+            choice = orders[0].ahead.choice
+            self.summary.say(orders_text(orders, self._speeds, self._devices))
+            self._time(orders[0])
         except InputError as error:
             self.summary.say(str(error), error=True)
         self.model.show_choice(choice)
@@ -293,7 +297,10 @@ class SuperResolve(Panel):
         # The same sentence above and below the button would be once too many.
         self.summary.setVisible(bool(about) and about != self.message.text())
 
-    def _full_order(self, layer: Image) -> Order:
+    def _is_image(self, layer: Any) -> bool:
+        return any(layer is la for la in self.layer.layers())
+
+    def _full_order(self, layer: Image, among: int) -> Order:
         view = view_of(layer, self.viewer.dims)
         return full_order(
             layer,
@@ -308,6 +315,7 @@ class SuperResolve(Panel):
             place=self.advanced.place.value(),
             path=self.advanced.file(),
             overwrite=self.advanced.overwrite.isChecked(),
+            among=among,
         )
 
     def _looked_at(self) -> tuple[Image, Preflight]:
@@ -351,12 +359,13 @@ class SuperResolve(Panel):
         with errors_said(self.say):
             if layer is None:
                 raise InputError("There is no image layer to restore; open an image first.")
-            if not self.kind.wait(layer, _LOOK):
+            layers = [layer] if preview else self._asked(layer)
+            if not all(self.kind.wait(la, _LOOK) for la in layers):
                 # Its kind decides the model: what is slow to read is gone on with once it is known.
                 self._wanted = preview
                 self.message.say("Looking at the image first ...")
                 return
-            orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
+            orders = self._preview_orders(layer) if preview else self._full_orders(layer)
             started = time.perf_counter()
             self.live.stop()  # each would slow the other
             self.runner.start(
@@ -370,6 +379,16 @@ class SuperResolve(Panel):
         wanted, self._wanted = self._wanted, None
         if wanted is not None:
             self._start(wanted)
+
+    def _asked(self, layer: Image) -> list[Image]:
+        """Return the chosen layer, and with it all that are selected beside it."""
+        selected = self.viewer.layers.selection
+        layers = [la for la in self.viewer.layers if la in selected and self._is_image(la)]
+        return layers if any(la is layer for la in layers) else [layer]
+
+    def _full_orders(self, layer: Image) -> tuple[Order, ...]:
+        layers = self._asked(layer)
+        return tuple(self._full_order(la, len(layers)) for la in layers)
 
     def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
         view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
@@ -386,7 +405,7 @@ class SuperResolve(Panel):
             restored,
             seconds=time.perf_counter() - started,
             grid=self.grid.isChecked(),
-            drawn=self.region.area.value(),
+            drawn=self.region.drawn(),
         )
         self.result.choose(layers[-1])
         self.say(f"{text} {self._draw_curtain(orders, layers)}".rstrip())
@@ -423,6 +442,13 @@ class SuperResolve(Panel):
     def _on_finding(self, text: str, error: bool) -> None:
         self.say(text, error=error)
         self.refresh()
+
+    def _on_axes(self, letters: str) -> None:
+        layer = self.layer.value()
+        with errors_said(self.say):
+            if layer is not None:
+                set_axes(layer, letters)
+        self.refresh_soon()
 
     def _on_pixel_size(self, size: dict[str, float]) -> None:
         layer = self.layer.value()

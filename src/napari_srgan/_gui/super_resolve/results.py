@@ -73,15 +73,19 @@ def show_results(
             # They are looks, not results.
             for layer in [la for la in viewer.layers if role_of(la) == "preview"]:
                 viewer.layers.remove(layer)
-        made = [_add(viewer, order, one) for order, one in pairs]  # the last on top, and selected
+        sources = [order.layer for order in orders]
+        made = [
+            _add(viewer, order, one, sources) for order, one in pairs
+        ]  # the last on top, and selected
         if grid:
             if drawn is not None and drawn.visible:
                 drawn.visible = False
                 note = f"{drawn.name} is hidden, to leave its room in the grid."
-            viewer.canvas.grid.enabled = True
             arrange(viewer, source)
+            viewer.canvas.grid.enabled = True
     if grid:
-        name_cells(viewer, source, made)
+        for order, layer in zip(orders, made, strict=True):
+            name_cells(viewer, order.layer, [layer])
     last, sizes = orders[-1], orders[-1].ahead.stack.sizes
     if last.preview:
         (y0, y1), (x0, x1) = last.ahead.region["Y"], last.ahead.region["X"]
@@ -90,7 +94,7 @@ def show_results(
         plane = plane_text(last.view.index, sizes)
         text = f"Preview of {part}, {y1 - y0} x {x1 - x0} px of {plane}, in {time_text(seconds)}."
     else:
-        text = f"Done in {time_text(seconds)}: {made[-1].name}."
+        text = f"Done in {time_text(seconds)}: {', '.join(layer.name for layer in made)}."
         if last.path is not None:
             text += f" Written to {last.path}."
     text = f"{text} {restored[-1].record.sentence}".rstrip()
@@ -98,7 +102,7 @@ def show_results(
     return made, " ".join([text, *warnings, note]).rstrip()
 
 
-def _add(viewer: napari.Viewer, order: Order, one: Restored) -> Image:
+def _add(viewer: napari.Viewer, order: Order, one: Restored, among: Sequence[Image]) -> Image:
     layer, scale = order.layer, order.ahead.scale
     role = role_tag("preview" if order.preview else "result")
     arguments = layer_arguments(
@@ -111,7 +115,7 @@ def _add(viewer: napari.Viewer, order: Order, one: Restored) -> Image:
         rgb="S" in one.result.axes,
     )
     data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
-    return add_result(viewer, layer, data, arguments)
+    return add_result(viewer, layer, data, arguments, among)
 
 
 def calibrated(viewer: napari.Viewer) -> bool:
