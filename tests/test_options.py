@@ -19,7 +19,7 @@ COMMANDS = {
     "upscale": (
         "a.tif b.tif",
         (RestoreOptions, PartOptions),
-        {"paths", "out_dir", "overwrite", "json"},
+        {"paths", "out_dir", "overwrite", "json", "view"},
         set(),
     ),
     "trust": (

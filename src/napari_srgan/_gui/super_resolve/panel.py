@@ -286,7 +286,7 @@ class SuperResolve(Panel):
         try:
             self.pixel_size.show_layer(layer)
             orders = self._full_orders(layer)
-            choice = orders[0].ahead.choice
+            choice = next(o.ahead.choice for o in orders if o.layer is layer)
             self.summary.say(orders_text(orders, self._speeds, self._devices))
             self._time(orders[0])
         except InputError as error:
