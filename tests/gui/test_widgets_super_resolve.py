@@ -378,11 +378,11 @@ def test_saving_copying_and_the_scale_bar(viewer, panel, qtbot, tmp_path):
     assert attributes["metadata"]["napari_srgan"]["model"] == "tiny-gray"
     press(qtbot, panel.exports.methods)
     assert "tiny-gray" in QApplication.clipboard().text()
-    panel.exports.figure_to(tmp_path / "a.png")
+    panel.exports.canvas_to(tmp_path / "a.png")
     assert "without a scale bar" in panel.message.text()
     for each in (layer, made):
         each.units = ("um",) * 3
-    panel.exports.figure_to(tmp_path / "b.png")
+    panel.exports.canvas_to(tmp_path / "b.png")
     assert "without" not in panel.message.text()
     assert (tmp_path / "b.png").stat().st_size > 0
     assert not viewer.canvas.overlays.scale_bar.visible
@@ -508,7 +508,7 @@ def test_a_name_typed_without_an_ending_gets_one(
         # The dialog asked about "a", not about "a.tif": that is not replaced unasked.
         press(qtbot, panel.exports.save)
         assert "already there" in panel.message.text()
-    panel.exports.figure_to(tmp_path / "figure.xyz")
+    panel.exports.canvas_to(tmp_path / "figure.xyz")
     assert panel.message.is_error
     assert not (tmp_path / "figure.xyz").exists()
 

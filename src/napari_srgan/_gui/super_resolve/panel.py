@@ -33,6 +33,7 @@ from napari_srgan._gui.parts.widgets import (
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
+from napari_srgan._gui.super_resolve.figures import FigureButtons
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
@@ -120,6 +121,7 @@ class SuperResolve(Panel):
         settings = self.advanced.values
         self.trust = TrustMapButtons(viewer, self.runner, settings)
         self.report = ReportButton(viewer, self._connections, settings, self.runner)
+        self.figures = FigureButtons(viewer, self.runner, self.report.reference.value)
         # torch is loaded once the panel is on the screen: it takes seconds.
         self._loading = Runner(self)
         self._loading_soon = QTimer(self)
@@ -151,6 +153,7 @@ class SuperResolve(Panel):
             self.trust,
             self.exports,
             self.report,
+            self.figures,
             foot=(self.summary, buttons, self.runner, self.message),
         )
 
@@ -231,6 +234,7 @@ class SuperResolve(Panel):
         ):
             signal.connect(self.live.follow_soon)
         self.live.said.connect(self.say)
+        self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
@@ -244,7 +248,7 @@ class SuperResolve(Panel):
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
         self.exports.said.connect(self.say)
-        for part in (self.trust, self.report, self.region):
+        for part in (self.trust, self.report, self.figures, self.region):
             part.said.connect(self._on_finding)
         self.axes.given.connect(self._on_axes)
         self.pixel_size.given.connect(self._on_pixel_size)
@@ -273,7 +277,7 @@ class SuperResolve(Panel):
         self.run.setEnabled(ready)
         self.preview.setEnabled(ready)
         self.live.setEnabled(ready)
-        for part in (self.trust, self.report):
+        for part in (self.trust, self.report, self.figures):
             part.enable(not self.runner.running)
         self.kind.show_layer(layer)
         if layer is None:
@@ -444,7 +448,7 @@ class SuperResolve(Panel):
         """Offer what can be done with the result that is named."""
         layer = self.result.value()
         self._result.setVisible(layer is not None)
-        for part in (self.exports, self.trust, self.report):
+        for part in (self.exports, self.trust, self.report, self.figures):
             part.show_layer(layer)
         self.refresh_soon()
 
