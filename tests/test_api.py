@@ -131,10 +131,8 @@ def test_settings_of_a_wrong_type_are_mistakes_and_not_defects(models, image, se
 def test_the_kind_decides_what_auto_is():
     frame = tifffile.imread(sample_path("oct_frame_coarse_lr"))[3, :, :40]
     result = napari_srgan.upscale(frame, device="cpu")
-    assert (Record.of(result.metadata).model, Record.of(result.metadata).kind) == (
-        "oct-restore",
-        "raw-oct",
-    )
+    record = Record.of(result.metadata)
+    assert (record.model, record.kind) == ("oct-restore", "raw-oct")
     by_hand = napari_srgan.upscale(frame, device="cpu", kind="em")
     assert Record.of(by_hand.metadata).model == "srresnet-gray"
     with pytest.raises(InputError, match="The kind of image 'x' is not known; give auto, raw-oct"):

@@ -13,8 +13,9 @@ from panels import open_compare, open_super_resolve
 from qtpy.QtWidgets import QApplication
 
 from napari_srgan._gui.compare.views import bicubic_layer
+from napari_srgan._gui.docks import super_resolve_active_layer
 from napari_srgan._gui.files import read, write_image
-from napari_srgan._gui.super_resolve.panel import ONLY_RESULTS, super_resolve_active_layer
+from napari_srgan._gui.super_resolve.panel import ONLY_RESULTS
 from napari_srgan._gui.tags import role_of, role_tag
 
 WAIT = 120_000

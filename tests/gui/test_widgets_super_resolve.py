@@ -15,12 +15,13 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 from unbounded_model import AverageNet, registered
 
+from napari_srgan._gui.docks import dock_name, open_panel
 from napari_srgan._gui.layers import layer_axes
 from napari_srgan._gui.runner import End
 from napari_srgan._gui.super_resolve import order as order_module
 from napari_srgan._gui.super_resolve import panel as panel_module
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker
-from napari_srgan._gui.super_resolve.panel import DOCK, open_panel, remember
+from napari_srgan._gui.super_resolve.panel import SuperResolve, remember
 from napari_srgan.api import upscale
 from napari_srgan.errors import InputError
 
@@ -630,9 +631,9 @@ def test_a_closed_dock_lets_go_of_the_viewer(viewer, panel, qtbot):
     viewer.add_image(image(16, 16))
     viewer.dims.ndisplay = 3
     assert panel.layer.count() == 1
-    fresh = open_panel(viewer)
+    fresh = open_panel(viewer, SuperResolve)
     assert fresh is not panel
-    assert DOCK in viewer.window.dock_widgets
+    assert dock_name(SuperResolve) in viewer.window.dock_widgets
 
 
 @pytest.mark.napari_window

@@ -29,7 +29,6 @@ from napari_srgan._gui.parts.widgets import (
     Panel,
     button,
     row,
-    viewer_itself,
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
@@ -66,8 +65,6 @@ if TYPE_CHECKING:
 
     from napari_srgan.tasks.restore import Restored
 
-DOCK = "Super-resolve (SRGAN upscale)"
-"""Name that napari gives the dock when it is opened from the Plugins menu: one dock, not two."""
 NO_IMAGE = "Open an image first: File > Open, or File > Open Sample."
 ONLY_RESULTS = (
     "Only results are open; open an image, or tick Advanced > Results to restore one again."
@@ -179,6 +176,18 @@ class SuperResolve(Panel):
         self.region.set_defaults()
         self.advanced.set_defaults()
 
+    def restore_whole(self, layer: Image) -> None:
+        """Super-resolve a layer, whole and with the default settings, or say why not."""
+        if self.runner.running:
+            self.say("One job is running already; wait for it or cancel it.", error=True)
+            return
+        self.set_defaults()
+        if self.choose_layer(layer):
+            self.start()
+        else:
+            text = f"{layer.name} shows what was found about others; select an image."
+            self.say(text, error=True)
+
     def start(self) -> None:
         """Super-resolve what is chosen, or say why not."""
         self._start(preview=False)
@@ -281,7 +290,7 @@ class SuperResolve(Panel):
         try:
             self.pixel_size.show_layer(layer)
             orders = self._full_orders(layer)
-            choice = orders[0].ahead.choice
+            choice = next(o.ahead.choice for o in orders if o.layer is layer)
             self.summary.say(orders_text(orders, self._speeds, self._devices))
             self._time(orders[0])
         except InputError as error:
@@ -526,40 +535,3 @@ def remember(name: str, on: bool) -> None:
         setattr(_viewing(), name, bool(on))
     except Exception:
         _log.warning("the choice %s could not be kept", name, exc_info=True)
-
-
-# --- Layers > Filter > Super-resolve 4x --------------------------------------------------------
-
-
-def open_panel(viewer: napari.Viewer) -> SuperResolve:
-    """Return the panel Super-resolve of this window, opened and in front."""
-    window = viewer.window
-    panel = window.dock_widgets.get(DOCK)
-    if panel is None:
-        panel = SuperResolve(viewer)
-        window.add_dock_widget(panel, name=DOCK)
-    dock = panel.parentWidget()
-    dock.show()
-    dock.raise_()
-    return panel
-
-
-def super_resolve_active_layer(viewer: napari.Viewer) -> None:
-    """Super-resolve the active image layer, whole, with the default settings."""
-    from napari.layers import Image
-    from napari.utils.notifications import show_error
-
-    viewer = viewer_itself(viewer)
-    active = viewer.layers.selection.active
-    if not isinstance(active, Image):
-        show_error("Select an image layer first; super-resolution works on image layers.")
-        return
-    panel = open_panel(viewer)
-    if panel.runner.running:
-        panel.say("One job is running already; wait for it or cancel it.", error=True)
-        return
-    panel.set_defaults()
-    if not panel.choose_layer(active):
-        panel.say(f"{active.name} shows what was found about others; select an image.", error=True)
-        return
-    panel.start()

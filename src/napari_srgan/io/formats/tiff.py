@@ -10,7 +10,7 @@ import math
 import os
 import traceback
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from napari_srgan.image.axes import canonical
 from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.io.calibration import Calibration, read_calibration
+from napari_srgan.io.channels import Channel, read_channels
 from napari_srgan.io.formats.source import Source
 from napari_srgan.io.formats.tiff_array import Pages, TiffArray, Transform
 from napari_srgan.io.formats.tiff_claims import (
@@ -46,7 +47,11 @@ _COLOUR = (2, 6)  # RGB, YCbCr (which is decoded to RGB)
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An opened image; like a Stack, but of any size and dtype."""
+    """An opened image; like a Stack, but of any size and dtype.
+
+    `channels` says what the file states of its channels, if it has several and another program has
+    written it; what napari-srgan writes of a layer is a layer again.
+    """
 
     data: LazyArray
     axes: str
@@ -55,6 +60,7 @@ class ImageFile:
     units: tuple[str, ...]
     spacing_source: SpacingSource = "unknown"
     metadata: dict[str, Any] = field(default_factory=dict)
+    channels: tuple[Channel, ...] = ()
 
 
 def read_tiff(path: Path, axes: str | None = None) -> Stack:
@@ -153,7 +159,11 @@ def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None
     if not can_decode(key):
         array[(0,) * (len(shape) - page_ndim)]  # find out now whether there is another way
     metadata = dict((notes or {}).get("metadata") or {})
-    return _with_geometry(array, order, stated, noted, metadata)
+    found = _with_geometry(array, order, stated, noted, metadata)
+    channels = shape[letters.index("C")] if "C" in letters else 1
+    if noted is not None or channels == 1:
+        return found
+    return replace(found, channels=read_channels(tif, series, channels))
 
 
 def _tiff_array(path: Path, axes: str | None) -> TiffArray:
