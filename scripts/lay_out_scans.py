@@ -98,7 +98,9 @@ def lay_out(data: Path, out: Path) -> None:
     link(out / "val" / "photographs", named(test[-PHOTOGRAPHS_KEPT:]))
     lossless = [p for name in LOSSLESS for p in (natural / name).rglob("*.png")]
     for place in ("gray", "rgb"):
-        link(out / place / "lossless", {f"{p.parent.name}-{p.stem}": p for p in sorted(lossless)})
+        named_by_set = {f"{p.parent.name}-{p.stem}": p for p in sorted(lossless)}
+        fitting = {k: p for k, p in named_by_set.items() if place == "gray" or _rgb(p)}
+        link(out / place / "lossless", fitting)
 
     for path in sorted((data / "oct" / "spectralis").glob("*.npy")):
         write_shown(np.load(path), out / "val" / "spectralis", path.stem)

@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_srgan.errors import InputError
 from napari_srgan.io import schema
-from napari_srgan.models.catalogue import Card, auto_model, find_model
+from napari_srgan.models.catalogue import Card, fidelity_for, find_model
 from training.recipe import Recipe
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -133,7 +133,7 @@ def with_init(values: Recipe, channels: int, by_hand: Mapping[str, Any]) -> tupl
     InputError
         If there is no such model, or it does not fit the scans or the options.
     """
-    info = auto_model(channels) if values.init == "auto" else find_model(values.init)
+    info = fidelity_for(channels) if values.init == "auto" else find_model(values.init)
     own = _network(info.card)
     if own["channels"] != channels and by_hand.get("channels") != own["channels"]:
         kinds = {1: "grayscale", 3: "RGB"}

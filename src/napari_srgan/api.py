@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_srgan.engine.progress import Progress, drain
+from napari_srgan.engine.progress import Progress, Work, drain
 from napari_srgan.engine.run import Result
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Region, Stack
+from napari_srgan.io.data_array import is_data_array, stack_of
 from napari_srgan.options import RestoreOptions
-from napari_srgan.tasks.restore import restore
+from napari_srgan.tasks.restore import Restored, restore
 
 
 def upscale(
@@ -24,23 +26,25 @@ def upscale(
     precision: str = "auto",
     tile: str | int = "auto",
     intensity: str = "auto",
-    transform: str = "none",
+    transform: str = "auto",
     back_project: bool = False,
-    progress: Callable[[Progress], object] | None = None,
+    progress: bool | Callable[[Progress], object] | None = None,
     *,
     nan: str = "refuse",
     region: Region | None = None,
     anonymise: bool = False,
     backend: str = "auto",
+    kind: str = "auto",
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
 
     Parameters
     ----------
-    image : array-like, Stack or path
-        numpy, dask or zarr array, or an image file. Planes are read one by one.
+    image : array-like, xarray.DataArray, Stack or path
+        numpy, dask or zarr array, or an image file. Planes are read one by one. Of a DataArray
+        the names of the dimensions, the coordinates and their units are heeded.
     model : str or Path
-        A name of `list_models()` or a model file; "auto" is the fidelity model that fits.
+        A name of `list_models()` or a model file; "auto" is the one for the kind of image.
     axes : str, optional
         Letters of T C Z Y X S in the order of the data. Without: those of a Stack or file, else
         YX, ZYX or TZYX, and in uint8 a last axis of 3 or 4 is S (RGB samples).
@@ -54,12 +58,14 @@ def upscale(
     intensity : str
         "auto", "minmax", "dtype", "percentile:A,B" or "LO:HI": what maps to the network's 0..1.
     transform : str
-        "none", "log" or "power:P", for data linear in intensity.
+        "none", "log" or "power:P", for data linear in intensity; "auto" is "power:0.25" for OCT
+        that is, else "none".
     back_project : bool
         Change the result as little as makes it, shrunk again, equal the image; for models of the
         degradations "area" (exactly) and "bicubic".
-    progress : callable, optional
-        Called with a `Progress` after every tile, and before the first with every warning.
+    progress : bool or callable, optional
+        Called with a `Progress` after every tile, and before the first with every warning. True:
+        a bar, in a notebook as well, and Python's warnings.
     nan : {"refuse", "fill"}
         "fill": restore around NaN and infinities and put them back.
     region : mapping of axis letter to (start, stop), optional
@@ -68,11 +74,15 @@ def upscale(
         Record no name of the image.
     backend : str
         "auto" and "torch" are the reference; "openvino" (CPUs, extra "cpu") is on trial.
+    kind : str
+        "raw-oct", "oct", "fluorescence", "brightfield", "em" or "photograph", which decides what
+        "auto" is for model and transform; "auto" is told from the pixels.
 
     Returns
     -------
     Result
-        data (dtype of the input), axes, scale, translate, metadata.
+        data (dtype of the input), axes, scale, translate, metadata. RGB whose colours all hold one
+        gray value comes out gray, without S, unless a model for RGB is named.
 
     Raises
     ------
@@ -98,13 +108,34 @@ def upscale(
         anonymise=anonymise,
         region=region,
         backend=backend,
+        kind=kind,
     )
 
+    steps = restore(_as_stack(image, axes), options)
+    if progress is True:
+        return _under_a_bar(steps).result
+
     def tell(step: Progress) -> None:
-        if progress is not None and step.total:
+        if callable(progress) and step.total:
             progress(step)
 
-    return drain(restore(_as_stack(image, axes), options), tell).result
+    return drain(steps, tell).result
+
+
+def _under_a_bar(steps: Work[Restored]) -> Restored:
+    """Do the work under a bar; what is out of the ordinary is warned of as Python does."""
+    from tqdm.auto import tqdm
+
+    with tqdm(desc="SRGAN upscale", unit="tile") as bar:
+
+        def tell(step: Progress) -> None:
+            if step.note:
+                warnings.warn(step.note, stacklevel=5)
+            if step.total:
+                bar.total = step.total
+                bar.update(step.done - bar.n)
+
+        return drain(steps, tell)
 
 
 def _as_stack(image: Any, axes: str | None) -> Stack:
@@ -114,6 +145,8 @@ def _as_stack(image: Any, axes: str | None) -> Stack:
                 f"{image.name} has the axes {image.axes} already; axes={axes!r} contradicts them."
             )
         return image
+    if is_data_array(image):
+        return stack_of(image, axes)
     if isinstance(image, (str, Path)):
         from napari_srgan.io.open import open_stack
 

@@ -324,7 +324,8 @@ def test_models_are_listed_with_their_gain(capsys):
     assert main(["models"]) == 0
     text = capsys.readouterr().out
     row = next(line for line in text.splitlines() if line.startswith("tiny-rgb"))
-    assert re.search(r"RGB +4x +\+1\.25 dB +tests", row)
+    assert re.search(r"RGB +4x +\+1\.25 dB$", row)
+    assert "tiny-rgb: tests" in text.splitlines()
     assert main(["models", "--json"]) == 0
     cards = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {"tiny-gray", "tiny-rgb"} <= {card["name"] for card in cards}
@@ -367,6 +368,21 @@ def test_a_window_is_refused_before_work_where_napari_is_absent(tmp_path, monkey
     assert main(["demo", "--window"]) == 2
     assert "napari-srgan[gui]" in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize("words", [["view", "in.tif"], ["upscale", "in.tif", "out.tif", "--view"]])
+def test_a_window_is_refused_before_work_where_there_is_no_screen(words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(words) == 2
+    assert "needs a screen" in capsys.readouterr().err
+
+
+def test_what_cannot_be_viewed_is_told_before_a_window_opens(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert main(["view", str(tmp_path / "none.tif")]) == 2
+    assert "does not exist" in capsys.readouterr().err
 
 
 def test_output_to_a_pipe_that_closes_is_no_error():

@@ -181,6 +181,29 @@ def test_a_batch_and_a_single_run_spare_all_files_of_a_set(capsys):
     assert Path(second).read_bytes() == before
 
 
+@pytest.mark.parametrize("how", ["link", "case"])
+def test_a_batch_does_not_write_over_its_own_results(capsys, how):
+    """They have two names, but on some disks, or by a link, these are of one file."""
+    other = "B.tif" if how == "link" else "A.tif"
+    first, second = "a_tiny-gray_4x.tif", other.replace(".tif", "_tiny-gray_4x.tif")
+    Path("in").mkdir()
+    write("in/a.tif")
+    if how == "case" and Path("in/A.tif").exists():
+        Path("in2").mkdir()
+        other = "../in2/A.tif"
+    write(f"in/{other}", seed=1)
+    Path("out").mkdir()
+    if how == "link":
+        Path("out", second).symlink_to(first)
+    else:
+        write(f"out/{first}")
+        if not Path("out", second).exists():
+            pytest.skip("this disk tells names by their case")
+    assert run("in/a.tif", f"in/{other}", "--out-dir", "out", "--overwrite") == 2
+    assert "is the file of another result of this batch" in capsys.readouterr().err
+    assert tifffile.imread(Path("out", first)).shape == (4, 48, 64)
+
+
 # --- before pixels are read --------------------------------------------------------------------
 
 

@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,16 @@ import small_models
 import torch
 
 import napari_srgan
+from napari_srgan.engine import window
 from napari_srgan.engine.backends import resolve_backend
+from napari_srgan.engine.plan import plan
+from napari_srgan.engine.progress import drain
+from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
+from napari_srgan.image.stack import Stack
 from napari_srgan.models.catalogue import load_model
+from napari_srgan.options import RestoreOptions
 
 CPU = torch.device("cpu")
 
@@ -38,6 +45,34 @@ def test_threads_get_the_same_bits_from_one_network(gray):
     small_models.assert_threads_agree(network)
 
 
+def test_threads_share_upscalers_while_some_runs_are_cancelled(gray, tmp_path):
+    rgb = small_models.save(tmp_path, "rgb", 3, features=8)
+    plans = [
+        plan(
+            Stack((unit(30 + k, 40, *samples) * 255).astype(np.uint8)),
+            RestoreOptions(model=model, device="cpu", precision="float32", tile=16),
+        )
+        for k in range(4)
+        for model, samples in ((gray, ()), (rgb, (3,)))
+    ]
+    shared = [Upscaler.of(planned) for planned in plans[:2]]
+    expected = [drain(shared[k % 2].run(planned)).data for k, planned in enumerate(plans)]
+
+    def work(thread):
+        for k in range(8):
+            i = (k + thread) % 8
+            run = shared[i % 2].run(plans[i])
+            if (k + thread // 2) % 3 == 0:
+                next(run)
+                run.close()
+            elif not np.array_equal(drain(run).data, expected[i]):
+                return i
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [None] * 8
+
+
 def restored(image, model):
     return napari_srgan.upscale(
         image, model, device="cpu", precision="float32", backend="torch"
@@ -53,6 +88,34 @@ def test_processes_give_the_same_bits_after_the_network_was_used(gray, method):
     with ProcessPoolExecutor(4, multiprocessing.get_context(method)) as pool:
         for result, wanted in zip(pool.map(restored, images, [gray] * 4), expected, strict=True):
             assert np.array_equal(result, wanted)
+
+
+def test_a_process_forked_while_a_network_is_built_does_not_wait_for_it(gray, monkeypatch):
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("this system has no fork")
+    image = (unit(30, 30) * 255).astype(np.uint8)
+    expected = restored(image, gray)
+    real, parent = window.WindowNetwork, os.getpid()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*how):
+        if os.getpid() == parent:
+            begun.set()
+            go_on.wait(60)
+        return real(*how)
+
+    monkeypatch.setattr(window, "WindowNetwork", slow)
+    monkeypatch.setattr(window, "_networks", {})
+    thread = threading.Thread(target=restored, args=(image, gray))
+    thread.start()
+    try:
+        assert begun.wait(30)
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            result = pool.apply_async(restored, (image, gray)).get(timeout=30)
+    finally:
+        go_on.set()
+        thread.join()
+    assert np.array_equal(result, expected)
 
 
 def test_openvino_tells_nobody_that_it_is_used(tmp_path):

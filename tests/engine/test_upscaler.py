@@ -25,6 +25,7 @@ from napari_srgan.io.sinks import FileSink, MemorySink
 from napari_srgan.models.architectures.rewrite import for_inference
 from napari_srgan.models.catalogue import load_model
 from napari_srgan.options import RestoreOptions
+from napari_srgan.tasks.steps import whole_steps
 
 
 @pytest.fixture(scope="module")
@@ -697,3 +698,10 @@ def test_the_work_of_a_window_is_known_before(gray, side):
         network(np.random.default_rng(0).random((side, side), np.float32))
     expected = network.work_per_pixel * max(side, 32) ** 2  # a smaller one gets a frame
     assert expected <= sum(counted) < 1.2 * expected  # strips of rows overlap
+
+
+def test_steps_that_are_counted_are_whole_ones(gray, monkeypatch):
+    monkeypatch.setattr(engine_run, "_PATIENCE", 0.0)
+    planned = plan(Stack(texture((2, 300, 300))), RestoreOptions(model=gray, device="cpu"))
+    steps = whole_steps(Upscaler(load_model(planned.model_path), "cpu").run(planned))
+    assert [s.done for s in steps] == [1, 2]

@@ -229,11 +229,13 @@ def test_the_order_says_what_comes_out(tiny_models, tmp_path, monkeypatch):
     layer = Image(np.zeros((6, 40, 50), np.uint16), name="eye")
     view = View({"Z": 3}, (0, 40), (0, 50), "YX")
     options = RestoreOptions(model="tiny-gray")
-    text = full_order(layer, view, replace(options, region={"Z": (3, 4)})).text(Speeds(), ["cpu"])
+    stack = layer_stack(layer)
+    sliced = full_order(layer, stack, view, replace(options, region={"Z": (3, 4)}))
+    text = sliced.text(Speeds(), ["cpu"])
     assert "1 x 160 x 200 (Z x Y x X), uint16, 64 kB" in text
     assert "Z = 3" in text
     speeds = Speeds()
-    order = full_order(layer, view, options)
+    order = full_order(layer, stack, view, options)
     # Without a measurement, no time is told.
     assert order.text(speeds, ["cpu"]).endswith("uint16, 384 kB.")
     speeds.note(order.speed_key(["cpu"]), 200)
@@ -246,7 +248,7 @@ def test_the_order_says_what_comes_out(tiny_models, tmp_path, monkeypatch):
         "napari_srgan._gui.super_resolve.order.psutil.virtual_memory",
         lambda: type("M", (), {"available": 1000})(),
     )
-    moved = full_order(layer, view, options)
+    moved = full_order(layer, stack, view, options)
     assert moved.path == tmp_path / "eye_tiny-gray_4x.tif"
     assert "would not fit in memory" in moved.text(speeds, ["cpu"])
     moved.path.write_bytes(b"")
@@ -257,7 +259,7 @@ def test_previews_of_a_gray_layer_refuse_an_rgb_model(tiny_models):
     layer = Image(np.zeros((40, 50), np.uint8), name="eye")
     view = View({}, (0, 40), (0, 50), "YX")
     with pytest.raises(InputError, match="tiny-gray"):
-        preview_orders(layer, view, ["tiny-rgb"], SETTINGS, Speeds(), ["cpu"])
+        preview_orders(layer, layer_stack(layer), view, ["tiny-rgb"], SETTINGS, Speeds(), ["cpu"])
 
 
 def test_comparison_measures_what_is_in_view():

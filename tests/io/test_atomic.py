@@ -6,6 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import micromanager_files
 import numpy as np
 import pytest
 import tifffile
@@ -109,9 +110,12 @@ def test_a_planted_link_is_not_followed(tmp_path, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
     (tmp_path / ".a.csv.lock").symlink_to(tmp_path / "made")
-    with pytest.raises(OSError), whole_file(tmp_path / "a.csv"):
-        pass
-    assert not (tmp_path / "made").exists()
+    (tmp_path / ".b.csv.lock").mkdir()
+    for name in ("a.csv", "b.csv"):
+        says = rf"\.{name}\.lock is a link or a folder, .*; remove it"
+        with pytest.raises(InputError, match=says), whole_file(tmp_path / name):
+            pass
+    assert names(tmp_path) == [".a.csv.lock", ".b.csv.lock"]
 
 
 @pytest.mark.parametrize("overwrite", [True, False])
@@ -240,6 +244,39 @@ def test_a_forked_process_removes_nothing_of_its_parent(tmp_path):
         assert partial.exists()
 
 
+LONG = {"ascii": "a" * 251 + ".tif", "umlauts": "ö" * 125 + "b.tif"}
+"""Of 255 bytes, which is all that a disk takes."""
+
+
+@pytest.mark.parametrize("name", LONG.values(), ids=LONG.keys())
+def test_a_name_as_long_as_the_disk_allows_is_written(tmp_path, name):
+    target = tmp_path / name
+    with whole_file(target) as partial:
+        partial.write_text("first")
+        with pytest.raises(OutputBusy), whole_file(target):
+            pytest.fail("a second run was let in")
+    killed = WholeFile(target)
+    killed.create()
+    other = WholeFile(target.with_name("a" * 250 + "x.tif"))  # begins in the same way
+    other.create()
+    with pytest.raises(OutputExists) as told, whole_file(target) as partial:
+        partial.write_text("ours")
+        target.unlink()
+        target.write_text("theirs")
+    (kept,) = tmp_path.glob("????????-*.tif")
+    assert kept.read_text() == "ours" and str(told.value).endswith(f"as {kept.name}.")
+    assert names(tmp_path) == sorted([kept.name, name, other.path.name])
+
+
+def test_a_name_that_is_too_long_is_one_sentence(tmp_path):
+    target = tmp_path / ("a" * 300 + ".tif")
+    with pytest.raises(InputError, match="too long a name for its disk"), whole_file(target):
+        pytest.fail("it was taken")
+    with pytest.raises(InputError, match="too long a name for its disk"):
+        check_output(target, overwrite=False)
+    assert names(tmp_path) == []
+
+
 def test_a_lock_is_waited_for(tmp_path):
     first, second = FileLock(tmp_path / "a"), FileLock(tmp_path / "a")
     first.acquire()
@@ -350,3 +387,16 @@ def test_the_files_of_an_ome_set_are_spared(tmp_path, says):
     with pytest.raises(InputError, match="is an input; name another output"):
         spared.check(tmp_path / "b&c.ome.tif")
     spared.check(tmp_path / "c.ome.tif")
+
+
+@pytest.mark.parametrize("kind", micromanager_files.WRITERS)
+def test_the_files_of_a_micromanager_set_are_spared(tmp_path, kind):
+    planes = np.zeros((5, 9, 8), np.uint16)
+    first, *others = micromanager_files.WRITERS[kind](tmp_path, planes, 2)
+    tifffile.imwrite(tmp_path / "other.tif", planes)
+    spared = Spared([first])
+    assert len(others) == 2
+    for other in others:
+        with pytest.raises(InputError, match="is an input; name another output"):
+            spared.check(other)
+    spared.check(tmp_path / "other.tif")

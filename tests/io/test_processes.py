@@ -85,6 +85,25 @@ def test_dask_reads_the_same_in_other_processes(opened):
     np.testing.assert_array_equal(read, data)
 
 
+@pytest.mark.parametrize("opened", ["strips"], indirect=True)
+def test_a_dask_cluster_reads_the_same(opened, tmp_path):
+    """Where dask.distributed is installed, which this package does not need."""
+    distributed = pytest.importorskip("distributed")
+    dask_array = pytest.importorskip("dask.array")
+    stack, data = opened
+    lazy = dask_array.from_array(stack.data, chunks=(3, 25, -1), name=False, meta=data[:0])
+    here = {"dashboard_address": None, "local_directory": str(tmp_path / "dask")}
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=2, processes=True, **here) as them,
+        distributed.Client(them) as client,
+    ):
+        read = client.compute(lazy, sync=True)
+        parts = client.map(partial(wrong, stack, data), range(8), pure=False)
+        assert client.gather(parts) == [0] * 8
+    assert read.dtype == data.dtype
+    np.testing.assert_array_equal(read, data)
+
+
 def test_stacks_from_files_are_sent_without_their_pixels(opened):
     stack, data = opened
     sent = pickle.dumps(stack)

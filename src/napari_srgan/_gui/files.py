@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import psutil
 from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
+from napari_srgan.image.stack import Stack
 from napari_srgan.io.channels import Channel
 from napari_srgan.io.formats.tiff import ImageFile, open_tiff
 from napari_srgan.io.open import check_file, image_name
@@ -58,14 +60,24 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
 
 def _read_one(path: Path) -> list[LayerData]:
     check_file(path)
-    image = open_tiff(path)
+    return layers_of(open_tiff(path), image_name(path))
+
+
+def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
+    """Give an opened image as the data of a layer, or of one a channel where it names channels.
+
+    Raises
+    ------
+    InputError
+        If its colour samples are not its last axis.
+    """
     plain = image.axes.replace("S", "")
     if "S" in image.axes and not image.axes.endswith("S"):
-        raise InputError(f"{path.name}: the colour samples must come last, not as {image.axes}.")
+        raise InputError(f"{name}: the colour samples must come last, not as {image.axes}.")
     metadata = dict(image.metadata)
     extra = metadata.pop(PLACING, {})
     meta: dict[str, Any] = {
-        "name": image_name(path),
+        "name": name,
         "scale": image.scale,
         "translate": image.translate,
         "units": image.units,
@@ -79,8 +91,9 @@ def _read_one(path: Path) -> list[LayerData]:
         if key in extra and np.size(extra[key]) in sizes:
             meta[key] = np.asarray(extra[key])
     data = _in_memory_or_lazy(image)
-    if 1 < len(image.channels) <= MOST_CHANNELS and not meta["rgb"]:
-        return _split(data, meta, plain.index("C"), image.channels)
+    channels = image.channels if isinstance(image, ImageFile) else ()
+    if 1 < len(channels) <= MOST_CHANNELS and not meta["rgb"]:
+        return _split(data, meta, plain.index("C"), channels)
     return [(data, meta, "image")]
 
 
@@ -104,9 +117,10 @@ def _split(
     return made
 
 
-def _in_memory_or_lazy(image: ImageFile) -> Any:
+def _in_memory_or_lazy(image: ImageFile | Stack) -> Any:
     data: Any = image.data
-    if data.nbytes <= SHARE_OF_MEMORY * psutil.virtual_memory().available:
+    nbytes = math.prod(data.shape) * np.dtype(data.dtype).itemsize
+    if nbytes <= SHARE_OF_MEMORY * psutil.virtual_memory().available:
         return np.asarray(data)
     import dask.array  # napari brings it; the core does without
 

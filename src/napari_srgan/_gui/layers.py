@@ -275,7 +275,12 @@ def placement(
 
 
 def in_layer_order(data: Any, axes: str, wanted: str) -> Any:
-    """Return the data with its axes in the layer's order; a view, nothing is read."""
+    """Return the data with its axes in the layer's order; a view, nothing is read.
+
+    The result of RGB that holds gray has no S, and gets none.
+    """
+    if "S" not in axes:
+        wanted = wanted.replace("S", "")
     if axes == wanted:
         return data
     if sorted(axes) != sorted(wanted):
@@ -289,15 +294,18 @@ def layer_arguments(
     scale: Scale,
     name: str,
     metadata: Mapping[str, Any],
+    rgb: bool | None = None,
 ) -> dict[str, Any]:
     """Give all arguments of `viewer.add_image` for a result, but its data.
 
     It is shown as the input is: colormap, contrast limits and gamma are copied, never guessed
-    anew, because a different grey scale would pass for an effect of the model.
+    anew, because a different grey scale would pass for an effect of the model. With `rgb` False,
+    the gray result of an RGB layer gets the limits that RGB is shown with.
     """
+    rgb = layer.rgb if rgb is None else rgb
     arguments = placement(layer, region, scale) | {
         "name": name,
-        "rgb": layer.rgb,
+        "rgb": rgb,
         "opacity": layer.opacity,
         "blending": layer.blending,
         "interpolation2d": layer.interpolation2d,
@@ -313,6 +321,10 @@ def layer_arguments(
             "contrast_limits": tuple(layer.contrast_limits),
             "gamma": layer.gamma,
         }
+    elif not rgb:
+        whole = np.dtype(layer.dtype)
+        top = np.iinfo(whole).max if whole.kind in "iu" else 1
+        arguments |= {"colormap": "gray", "contrast_limits": (0, top)}
     return arguments
 
 

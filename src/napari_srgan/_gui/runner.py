@@ -161,7 +161,10 @@ class _Job(threading.Thread):
         except StopIteration as stop:
             end = End(result=stop.value)
         except Exception as error:
-            end = End(error=said(error))
+            # Of a work that was given up nobody wants to hear; when the program ends, its pools of
+            # threads are closed before it has noticed.
+            if not self.cancelled.is_set():
+                end = End(error=said(error))
         finally:
             if steps is not None:
                 steps.close()  # what is half-made is given up

@@ -27,7 +27,7 @@ Region = Mapping[str, tuple[int, int]]
 
 Role = Literal["input", "result", "preview", "map", "view"]
 """What a layer is: an image to restore; what was restored of one, for good or as a look; a map of
-what was found about others (difference, error, trust); a way of showing others (curtain, bicubic).
+what was found about others (difference, error, trust); a way of showing others (bicubic).
 """
 
 

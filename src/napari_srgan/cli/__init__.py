@@ -21,26 +21,40 @@ from napari_srgan import __version__
 from napari_srgan.cli import (
     compare,
     demo,
+    doctor,
     evaluate,
+    figure,
     models,
+    movie,
     report,
     sample_data,
     trust,
     upscale,
+    view,
 )
-from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, Parser, with_negative_ranges
+from napari_srgan.cli.arguments import (
+    EXIT_INPUT,
+    EXIT_OK,
+    Parser,
+    suggestion,
+    with_negative_ranges,
+)
 from napari_srgan.cli.terminal import hide, say, sentence
 from napari_srgan.io.atomic import remove_unfinished
 
 _COMMANDS: dict[str, Any] = {
     "upscale": upscale,
+    "view": view,
     "evaluate": evaluate,
     "trust": trust,
     "compare": compare,
     "report": report,
+    "figure": figure,
+    "movie": movie,
     "models": models,
     "sample-data": sample_data,
     "demo": demo,
+    "doctor": doctor,
 }
 
 _EPILOG = """\
@@ -48,9 +62,11 @@ examples:
   napari-srgan upscale scan.tif scan_4x.tif
   napari-srgan upscale scan.tif fovea.tif --slices 40:60 --roi 0:256,100:356
   napari-srgan upscale volumes/*.tif --out-dir restored --device cuda
+  napari-srgan view scan.tif scan_4x.tif
   napari-srgan evaluate references --model srresnet-gray
   napari-srgan compare truth.tif scan_4x.tif --low scan.tif
   napari-srgan report scan.tif --reference truth.tif -o report.html
+  napari-srgan figure scan_4x.tif --low scan.tif -o figure.svg
 
 Fine detail in the results is estimated by a neural network, not measured. For research use.
 """
@@ -79,7 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Consoles that know few letters (Windows) get \\xb5 for a name's µ, not an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    arguments = parser().parse_args(with_negative_ranges(sys.argv[1:] if argv is None else argv))
+    words = with_negative_ranges(sys.argv[1:] if argv is None else argv)
+    whole = parser()
+    if words and not words[0].startswith("-") and words[0] not in _COMMANDS:
+        whole.error(f"there is no command {words[0]!r}{suggestion(words[0], _COMMANDS)}")
+    arguments = whole.parse_args(words)
     signals = _Signals()
     try:
         signals.listen()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
 from napari_srgan.cli.terminal import follow, table, tell
+from napari_srgan.cli.view import check_window
 from napari_srgan.errors import InputError
+from napari_srgan.image.stack import Stack
 from napari_srgan.options import RestoreOptions
 
 if TYPE_CHECKING:
@@ -46,10 +49,8 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demonstration, print its figures, and open its window if that is asked for."""
-    if arguments.window and importlib.util.find_spec("napari") is None:
-        raise InputError(
-            "--window needs napari, which is not installed here: pip install 'napari-srgan[gui]'."
-        )
+    if arguments.window:
+        check_window("--window")
     if arguments.screenshot and not arguments.window:
         raise InputError("--screenshot is of the --window; add that or leave this out.")
     from napari_srgan.tasks.demo import run_demo
@@ -59,10 +60,26 @@ def run(arguments: argparse.Namespace) -> int:
     demo = follow(steps, "oct_volume_lr.tif", "tile", quiet=arguments.json)
     tell(json.dumps(_summary(demo)) if arguments.json else demo_text(demo))
     if arguments.window:
-        from napari_srgan._gui.demo_window import show
+        from napari_srgan._gui.view_window import show
 
-        show(demo, arguments.screenshot)
+        show(demo_images(demo), "napari-srgan demo", arguments.screenshot)
+        if arguments.screenshot is not None:
+            tell(f"window:  {arguments.screenshot}")
     return EXIT_OK
+
+
+def demo_images(demo: Demo) -> list[Any]:
+    """Give input, result and truth as layer data, all with the contrast of the truth."""
+    from napari_srgan._gui.files import layers_of
+
+    limits = [float(v) for v in np.percentile(demo.truth.data[:], (0.5, 99.8))]
+    made, low = demo.result, demo.low
+    result = Stack(made.data, made.axes, "result", made.scale, made.translate, low.units)
+    names = {"input": low, f"result [{demo.model} 4x]": result, "truth": demo.truth}
+    images = [layer for name, stack in names.items() for layer in layers_of(stack, name)]
+    for _pixels, about, _kind in images:
+        about["contrast_limits"] = limits
+    return images
 
 
 def demo_text(demo: Demo) -> str:

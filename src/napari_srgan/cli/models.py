@@ -6,11 +6,14 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from napari_srgan.cli.arguments import EXIT_OK
-from napari_srgan.cli.terminal import say, table, tell
+from napari_srgan.cli.terminal import printable, say, table, tell
 from napari_srgan.errors import InputError
+
+_WIDTH = 80
 
 
 def add(commands: Any) -> None:
@@ -27,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     """List the models, or add one."""
     from napari_srgan.image.geometry import scale_text
     from napari_srgan.models.catalogue import add_model, list_models, skipped_models
+    from napari_srgan.models.kinds import models_by_use
 
     if arguments.action == "add":
         info = add_model(arguments.file, arguments.overwrite)
@@ -35,26 +39,33 @@ def run(arguments: argparse.Namespace) -> int:
     found = list_models()
     for reason in skipped_models():
         say(f"{reason} It is left out; remove it from the folder of your models.")
+    uses = models_by_use()
     if arguments.json:
         for info in found:
-            about = {"path": str(info.path), "bundled": info.bundled}
+            auto_for = uses.get(info.card.name, []) if info.bundled else []
+            about = {"path": str(info.path), "bundled": info.bundled, "auto_for": auto_for}
             tell(json.dumps(about | info.card.to_dict()))
         return EXIT_OK
     if not found:
         raise InputError("No model is installed; train one with 'python -m training.train_oct'.")
-    rows = [("name", "channels", "scale", "gain over baseline", "purpose")]
+    rows = [("name", "channels", "scale", "gain over baseline", "auto for")]
     rows += [
         (
             info.card.name,
             {1: "gray", 3: "RGB"}.get(info.card.channels, str(info.card.channels)),
             scale_text(info.card.scale),
             _gain(info.card.validation),
-            info.card.purpose,
+            ", ".join(uses.get(info.card.name, ())) if info.bundled else "",
         )
         for info in found
     ]
     tell(table(rows))
-    tell("baseline: bicubic enlargement; for models that remove noise, a tuned filter before it")
+    for text in (
+        "auto for: the kinds of image that auto takes the model for; gray, RGB: all other kinds",
+        "baseline: bicubic enlargement; for models that remove noise, a tuned filter before it",
+        *(f"{info.card.name}: {info.card.purpose}" for info in found if info.card.purpose),
+    ):
+        tell(fill(printable(text), _WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     return EXIT_OK
 
 

@@ -22,6 +22,7 @@ from napari_srgan.cli.terminal import (
     tell,
     without_names,
 )
+from napari_srgan.cli.view import check_window, view
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.io.tables import add_row, encoded
@@ -57,6 +58,9 @@ def add(commands: Any) -> None:
     )
     add_options(parser, RestoreOptions)
     add_options(parser, PartOptions)
+    parser.add_argument(
+        "--view", action="store_true", help="then open input and result side by side in napari"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     parser.add_argument(
         "--json", action="store_true", help="print one JSON line per file, and no progress"
@@ -68,7 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_srgan.tasks.restore import restore_file
 
     options, part = chosen(arguments, RestoreOptions), chosen(arguments, PartOptions)
+    if arguments.view:
+        check_window("--view")
     if arguments.out_dir is not None:
+        if arguments.view:
+            raise InputError("--view opens one result; with --out-dir, use 'napari-srgan view'.")
         return EXIT_INPUT if _many(arguments, options, part) else EXIT_OK
     if len(arguments.paths) != 2:
         raise InputError(
@@ -81,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     steps = restore_file(source, target, options, part, overwrite=arguments.overwrite)
     summary = follow(steps, source.name, "tile", quiet=arguments.json)
     _tell(summary.to_dict(), arguments.json)
+    if arguments.view:
+        view([source, target])
     return EXIT_OK
 
 

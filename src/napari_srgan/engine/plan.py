@@ -1,8 +1,8 @@
 """From what is asked for to what will be done, with every mistake found before work.
 
 `preflight` reads no pixel and loads no weights, so a window may ask it at every change; `plan` goes
-on from it, and computes nothing but the intensity range. A plan names its model by path and
-SHA-256, so that it can be sent to another process.
+on from it, and looks at the pixels for nothing but the kind of the image and its intensity range. A
+plan names its model by path and SHA-256, so that it can be sent to another process.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from napari_srgan.image import geometry
 from napari_srgan.image.geometry import Scale
 from napari_srgan.image.intensity import Intensity, check_modes, looks_linear, measure
 from napari_srgan.image.invalid import SCANNED, refuse_invalid
+from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.models.card import Card, pixel_size_warning
-from napari_srgan.models.catalogue import ModelInfo, model_for
+from napari_srgan.models.catalogue import ModelInfo
 from napari_srgan.models.file import Model, load
+from napari_srgan.models.kinds import Choice, choose
 from napari_srgan.options import RestoreOptions, checked_tile
 from napari_srgan.trust.back_projection import check_back_projection
 from napari_srgan.trust.operators import operator_of
@@ -44,8 +46,10 @@ class Preflight:
     Attributes
     ----------
     stack : Stack
+        As it was given.
     options : RestoreOptions
-    model : ModelInfo
+    choice : Choice
+        What the image is restored as; its stack is as the model takes it.
     region : dict
         Of every axis without S, (start, stop) in input pixels.
     output : OutputSpec
@@ -54,9 +58,14 @@ class Preflight:
 
     stack: Stack
     options: RestoreOptions
-    model: ModelInfo
+    choice: Choice
     region: Mapping[str, tuple[int, int]]
     output: OutputSpec
+
+    @property
+    def model(self) -> ModelInfo:
+        """The catalogue's entry of the model."""
+        return self.choice.model
 
     @property
     def scale(self) -> Scale:
@@ -104,7 +113,10 @@ class Plan(PlanePlan):
     Attributes
     ----------
     stack : Stack
+        As the model takes it; see `Choice`.
     options : RestoreOptions
+    choice : Choice
+        What the image is restored as.
     card : Card
         Of the model.
     model_path, model_sha256 : Path, str
@@ -123,6 +135,7 @@ class Plan(PlanePlan):
 
     stack: Stack
     options: RestoreOptions
+    choice: Choice
     card: Card
     model_path: Path
     model_sha256: str
@@ -131,6 +144,11 @@ class Plan(PlanePlan):
     output: OutputSpec
     memory: int
     warnings: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person is told before the work: what `auto` became and why, and the warnings."""
+        return tuple(filter(None, (self.choice.why, *self.warnings)))
 
     @property
     def n_tiles(self) -> int:
@@ -188,6 +206,8 @@ def preflight(stack: Stack, options: RestoreOptions) -> Preflight:
     Parameters
     ----------
     stack : Stack
+        What `image.kind.recognise` found of it counts; if that was not asked, it is taken for an
+        ordinary image of its channels.
     options : RestoreOptions
 
     Returns
@@ -201,18 +221,24 @@ def preflight(stack: Stack, options: RestoreOptions) -> Preflight:
         such intensity range or transform.
     """
     region = check_region(stack, options.region)
-    model = model_for(options.model, stack.is_rgb)
+    choice = choice_for(stack, options)
     if not isinstance(options.intensity, Intensity):
-        check_modes(options.intensity, options.transform)
+        check_modes(options.intensity, choice.transform)
     if options.back_project:
-        check_back_projection(model.card, options.bends)
+        bends: str = getattr(options.intensity, "transform", choice.transform)
+        check_back_projection(choice.model.card, bends)
     return Preflight(
         stack=stack,
         options=options,
-        model=model,
+        choice=choice,
         region=region,
-        output=_output(stack, options, region, model.card),
+        output=_output(choice.stack, options, region, choice.model.card),
     )
+
+
+def choice_for(stack: Stack, options: RestoreOptions) -> Choice:
+    """Settle what a stack is restored as; see `choose`."""
+    return choose(stack, str(options.model), options.kind, options.transform)
 
 
 def plan(stack: Stack, options: RestoreOptions) -> Plan:
@@ -232,17 +258,20 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
     InputError
         If anything asked for cannot be done.
     """
+    check_region(stack, options.region)  # before a pixel is read
+    recognise(stack)
     ahead = preflight(stack, options)
+    stack, choice = ahead.choice.stack, ahead.choice
     card, region, scale = ahead.model.card, ahead.region, ahead.scale
     device = resolve_device(options.device)
-    intensity = _intensity(stack, options)
+    intensity = _intensity(stack, options.intensity, choice.transform)
     tile, tiles = ahead.tiles(device)
     needs = footprint(ahead.model)
     _refuse_invalid(stack, options, region, tiles)
     largest = max(t.read_pixels for t in tiles)
     _refuse_large(ahead, needs.halo, largest * needs.bytes_per_pixel, device)
     plane = min(stack.height * stack.width, sum(t.read_pixels for t in tiles))
-    warnings = _warnings(stack, intensity, card, options.anonymise)
+    warnings = _warnings(stack, intensity, choice, options.anonymise)
     if options.precision not in ("auto", "float32", *native_16_bits(device)):
         warnings.append(
             f"{options.precision} is not native to {device}, so it may be slower than float32."
@@ -259,6 +288,7 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
         fill_invalid=options.nan == "fill",
         stack=stack,
         options=options,
+        choice=choice,
         card=card,
         model_path=ahead.model.path,
         model_sha256=load(ahead.model.path).sha256,
@@ -299,10 +329,9 @@ def _projection_memory(
     return pixels * (2 * math.prod(scale) * stack.dtype.itemsize + 6 * 8)
 
 
-def _intensity(stack: Stack, options: RestoreOptions) -> Intensity:
-    given = options.intensity
+def _intensity(stack: Stack, given: str | Intensity, transform: str) -> Intensity:
     if not isinstance(given, Intensity):
-        return measure(stack, given, options.transform)
+        return measure(stack, given, transform)
     if len(given.lo) != stack.n_channels:
         raise InputError(
             f"{stack.name} has {stack.n_channels} channels, but the intensity range given is"
@@ -355,8 +384,8 @@ def _output(
     )
 
 
-def _warnings(stack: Stack, intensity: Intensity, card: Card, anonymise: bool) -> list[str]:
-    found = []
+def _warnings(stack: Stack, intensity: Intensity, choice: Choice, anonymise: bool) -> list[str]:
+    card, found = choice.model.card, list(choice.warnings)
     if stack.metadata.get(record.KEY):
         # What a file says of its model is text that may hold any name.
         former = None if anonymise else record.Record.of(stack.metadata)
@@ -365,7 +394,8 @@ def _warnings(stack: Stack, intensity: Intensity, card: Card, anonymise: bool) -
             f"{stack.name} is already a super-resolved result{by}; upscaling it again takes"
             " estimated detail for measured."
         )
-    if intensity.transform == "none" and looks_linear(stack):
+    meant = choice.kind == "fluorescence"  # linear and dark as it should be
+    if intensity.transform == "none" and not meant and looks_linear(stack):
         found.append(
             f"{stack.name} looks linear in intensity, nearly all of it dark; the transform log"
             " (or power:0.25) may restore its dark layers better."

@@ -83,6 +83,8 @@ class Record:
     tool, tool_version : str
     input, input_axes : str
         What was upscaled, under the name of `input_label`.
+    kind, kind_reason : str
+        What the image was taken for, of `image.kind.KINDS`, and what `auto` became by that.
     intensity_mode : str
         How the range was asked for, for instance ``auto``.
     intensity_lo, intensity_hi : tuple of float
@@ -112,6 +114,8 @@ class Record:
     tool_version: str = __version__
     input: str = ""
     input_axes: str = ""
+    kind: str = ""
+    kind_reason: str = ""
     intensity_mode: str = "auto"
     intensity_lo: tuple[float, ...] = ()
     intensity_hi: tuple[float, ...] = ()

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from napari_srgan.engine.restore import (
 from napari_srgan.engine.tiles import SMALLEST_TILE, Tile, split
 from napari_srgan.errors import InputError
 from napari_srgan.image.invalid import put_back
+from napari_srgan.image.stack import Stack
 from napari_srgan.io.sinks import MemorySink, Sink
 from napari_srgan.models.catalogue import load_model
 from napari_srgan.models.file import Model
@@ -38,6 +39,9 @@ from napari_srgan.trust.back_projection import ProjectionSums, back_project
 from napari_srgan.trust.meter import Meter
 from napari_srgan.trust.operators import operator_of
 from napari_srgan.trust.shrinking import shrinking
+
+if TYPE_CHECKING:
+    from xarray import DataArray
 
 _PATIENCE = 0.25  # s between two words about one tile
 
@@ -60,6 +64,8 @@ class Result:
         Per axis without S, in the units of the input.
     metadata : dict
         That of the input, and the provenance under "napari_srgan" (`record.Record`).
+    plan : Plan or None
+        What it was made by: the input, the options, the warnings, the units.
     """
 
     data: NDArray[Any]
@@ -67,6 +73,27 @@ class Result:
     scale: tuple[float, ...]
     translate: tuple[float, ...]
     metadata: dict[str, Any]
+    plan: Plan | None = field(default=None, repr=False, compare=False)
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        from napari_srgan.engine.notebook import html
+
+        return html(self)
+
+    def to_xarray(self) -> DataArray:
+        """Return it as an xarray.DataArray with coordinates, units and the provenance.
+
+        Raises
+        ------
+        InputError
+            If xarray is not installed.
+        """
+        from napari_srgan.io.data_array import to_data_array
+
+        units = None if self.plan is None else self.plan.output.units
+        stack = Stack(self.data, self.axes, "result", self.scale, self.translate, units)
+        return to_data_array(stack, self.metadata)
 
 
 class Upscaler:
@@ -150,7 +177,8 @@ class Upscaler:
             raise
         finally:
             run.release()
-        return Result(data, plan.output.axes, plan.output.scale, plan.output.translate, metadata)
+        output = plan.output
+        return Result(data, output.axes, output.scale, output.translate, metadata, plan)
 
     def ready(self) -> tuple[str, str]:
         """Settle backend and number format, neither of them "auto", with the network built.
@@ -339,6 +367,8 @@ class _Run:
             weights_sha256=plan.model_sha256,
             input=record.input_label(plan.stack.name, plan.options.anonymise),
             input_axes=plan.stack.axes,
+            kind=plan.choice.kind,
+            kind_reason=plan.choice.why,
             intensity_mode=plan.intensity.mode,
             intensity_lo=tuple(float(v) for v in plan.intensity.lo),
             intensity_hi=tuple(float(v) for v in plan.intensity.hi),

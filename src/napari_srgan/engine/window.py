@@ -8,6 +8,7 @@ process, so that a second run finds them ready.
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Iterator
 from functools import cached_property
@@ -117,6 +118,16 @@ class WindowNetwork:
 
 _networks: dict[tuple[str, str, str, str], WindowNetwork] = {}
 _building = threading.Lock()
+
+
+def _build_anew() -> None:
+    """Let a forked process build, whatever a thread of its parent was building."""
+    global _building
+    _building = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_build_anew)
 
 
 def window_network(

@@ -180,10 +180,11 @@ def looks_linear(stack: Stack) -> bool:
     In a log-compressed image the typical value is within a factor of 50 (17 dB) of the
     brightest ones; in a linear OCT image it is far below them.
     """
-    return remembered(stack, "looks linear", lambda: _looks_linear(_sampled(stack, 0)))
+    return remembered(stack, "looks linear", lambda: values_look_linear(_sampled(stack, 0)))
 
 
-def _looks_linear(values: NDArray[Any]) -> bool:
+def values_look_linear(values: NDArray[Any]) -> bool:
+    """Say of values, finite and 1-D, what `looks_linear` says of a stack."""
     values = values[:: max(1, values.size // 2**18)]
     if not values.size or values.min() < 0:
         return False
@@ -191,14 +192,14 @@ def _looks_linear(values: NDArray[Any]) -> bool:
     if values.size < 100:
         return False
     typical, bright = np.percentile(values, (50, 99.9))
-    return bool(bright > 50 * typical)
+    return bool(bright / 50 > typical)
 
 
 def _sampled(stack: Stack, channel: int) -> NDArray[Any]:
     """Sample a channel, and see at once all that is asked of the first one: it is a look at all."""
     values = sample(stack, channel)
     if channel == 0:
-        remembered(stack, "looks linear", lambda: _looks_linear(values))
+        remembered(stack, "looks linear", lambda: values_look_linear(values))
     return values
 
 
@@ -209,6 +210,7 @@ def check_modes(mode: str, transform: str) -> None:
     ------
     InputError
     """
+    mode, transform = str(mode).strip(), str(transform).strip()
     if mode not in ("auto", "minmax", "dtype") and _percentiles(mode) is None:
         _limits(mode)
     if transform not in ("none", "log"):

@@ -38,11 +38,7 @@ def remembered(stack: Stack, what: Hashable, find: Callable[[], T]) -> T:
     object
         What `find` returned, now or before.
     """
-    identity = getattr(stack.data, "identity", None)
-    if identity is None:
-        known, key = _BY_STACK.setdefault(stack, {}), what
-    else:
-        known, key = _BY_FILE, (identity, stack.axes, what)
+    known, key = _place(stack, what)
     if key in known:
         answer: T = known[key]
         return answer
@@ -51,3 +47,17 @@ def remembered(stack: Stack, what: Hashable, find: Callable[[], T]) -> T:
         known.pop(next(iter(known)), None)
     known[key] = found
     return found
+
+
+def recall(stack: Stack, what: Hashable) -> Any:
+    """Return the answer to a question that was asked before; None if it was not."""
+    known, key = _place(stack, what)
+    return known.get(key)
+
+
+def _place(stack: Stack, what: Hashable) -> tuple[dict[Hashable, Any], Hashable]:
+    """Say where the answer is kept, and under which key."""
+    identity = getattr(stack.data, "identity", None)
+    if identity is None:
+        return _BY_STACK.setdefault(stack, {}), what
+    return _BY_FILE, (identity, stack.axes, what)

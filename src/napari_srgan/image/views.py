@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale, upscaled_placement
 from napari_srgan.image.intensity import to_dtype
 from napari_srgan.image.mapped import arrived, by_path
@@ -165,6 +166,65 @@ class MovedArray(_Lazy):
             else:
                 at.append(moved.start)
         return np.asarray(self._data[tuple(at)])
+
+
+class GrayArray(_Lazy):
+    """One gray value a pixel of an array whose three colours all hold it.
+
+    Parameters
+    ----------
+    data : array
+        With shape, dtype and indexing.
+    at : int
+        The axis of the samples: three colours, and perhaps an alpha.
+    alike : float
+        How far the colours of a pixel may be apart, in units of the data.
+    name : str
+        In the error about a pixel that is no gray.
+
+    Raises
+    ------
+    InputError
+        When a part is read that holds colours, or is not opaque: that would be lost.
+    """
+
+    def __init__(self, data: Any, at: int, alike: float, name: str) -> None:
+        super().__init__([*data.shape[:at], *data.shape[at + 1 :]], data.dtype)
+        self._data, self._at, self._alike, self._name = data, at, alike, name
+        identity = getattr(data, "identity", None)
+        self.identity = None if identity is None else (identity, "gray")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_data": by_path(self._data)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _data=arrived(state["_data"]))
+
+    def _read(self, keys: list[Key]) -> NDArray[Any]:
+        block = np.asarray(self._data[(*keys[: self._at], slice(None), *keys[self._at :])])
+        block = np.moveaxis(block, sum(isinstance(k, slice) for k in keys[: self._at]), -1)
+        if not is_gray(block, self._alike):
+            raise InputError(
+                f"{self._name} is gray where it was looked at, but holds colours or transparent "
+                "pixels elsewhere; name a model for RGB images to keep them."
+            )
+        return block[..., 1]
+
+
+def is_gray(block: NDArray[Any], alike: float) -> bool:
+    """Whether no pixel of (..., S) has colours further apart than that, or is transparent."""
+    first, second, third = (block[..., k] for k in range(3))
+    high = np.maximum(np.maximum(first, second), third)
+    if (high > np.minimum(np.minimum(first, second), third).astype(np.float64) + alike).any():
+        return False
+    opaque = 1 if block.dtype.kind == "f" else np.iinfo(block.dtype).max
+    return block.shape[-1] == 3 or bool((block[..., 3] == opaque).all())
+
+
+def as_gray(stack: Stack, alike: float) -> Stack:
+    """Take the one gray value of RGB pixels, lazily; `alike` is that of `GrayArray`."""
+    data = GrayArray(stack.data, stack.axes.index("S"), alike, stack.name)
+    return replace(stack, data=data, axes=stack.axes.replace("S", ""))
 
 
 def without_first(data: Any, axis: int, count: int) -> MovedArray:

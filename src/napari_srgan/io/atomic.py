@@ -16,14 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_srgan.errors import InputError, OutputBusy, OutputExists
-from napari_srgan.io.lock import FileLock, Taken
+from napari_srgan.io.lock import FileLock, Taken, short_name
 
 THERE = "is already there; choose another name or ask to overwrite it."
 THERE_FOR_COMMANDS = "exists already; --overwrite replaces it."
 """Why a file is not written over, for a window or a Python call, and for a command."""
 
 PARTIAL = ".partial"
-"""How the names of unfinished files end; before it stand the target's name and 8 characters."""
+"""How the names of unfinished files end, after the target's `short_name` and 8 characters."""
 
 _TAKES_NO_FILE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -49,12 +49,13 @@ class WholeFile:
     ----------
     target : Path
     path : Path
-        ``<name>.<8 hexadecimal digits>.partial`` beside the target: where to write.
+        ``<name>.<8 hexadecimal digits>.partial`` beside the target, with its `short_name`: where
+        to write.
     """
 
     def __init__(self, target: Path, overwrite: bool = False, there: str = THERE) -> None:
         self.target = target
-        self.path = target.with_name(f"{target.name}.{secrets.token_hex(4)}{PARTIAL}")
+        self.path = target.with_name(f"{short_name(target.name)}.{secrets.token_hex(4)}{PARTIAL}")
         self._overwrite, self._there = overwrite, there
         self._lock = FileLock(target)
         self._before: tuple[int, ...] | None = None
@@ -127,7 +128,9 @@ class WholeFile:
             os.replace(self.path, self.target)  # noqa: PTH105 (the atomic one)
             return
         # Its ending comes last, so that it can be opened; no leftover is called so.
-        kept = self.target.with_name(f"{secrets.token_hex(4)}-{self.target.name}")
+        name = short_name(self.target.name)
+        ending = "" if name == self.target.name else self.target.suffix
+        kept = self.target.with_name(f"{secrets.token_hex(4)}-{name}{ending}")
         os.rename(self.path, kept)  # noqa: PTH104 (of a new name)
         how = "appeared" if self._before is None else "changed"
         raise OutputExists(
@@ -207,8 +210,16 @@ def check_place(
     OutputExists
         If a file is there and may not be replaced.
     InputError
-        If it is a folder, a pipe or a device, has no ending of `suffixes`, or lies in no folder.
+        If it is a folder, a pipe or a device, has no ending of `suffixes`, or lies in no folder, or
+        if its name is too long.
     """
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(
+                f"{path} is too long a name for its disk; choose a shorter one."
+            ) from None
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file in it.")
     if path.exists() and not path.is_file():
@@ -249,7 +260,7 @@ def _rename_to_new(source: Path, target: Path) -> None:
 
 def _remove_leftovers(target: Path) -> None:
     """Remove what runs that were killed left beside a target: unfinished files and folders."""
-    ours = re.compile(re.escape(target.name) + r"\.[a-z0-9_]{8}" + re.escape(PARTIAL))
+    ours = re.compile(re.escape(short_name(target.name)) + r"\.[a-z0-9_]{8}" + re.escape(PARTIAL))
     with os.scandir(target.parent) as entries:
         for entry in entries:
             if ours.fullmatch(entry.name):

@@ -8,11 +8,15 @@ by being there. NFS carries such locks between machines too.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import sys
 import time
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
+
+from napari_srgan.errors import InputError
 
 if sys.platform == "win32":
     import msvcrt
@@ -36,6 +40,10 @@ _UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
 
 
+_LONGEST, _KEPT = 120, 100
+"""Bytes of a name that something may be added to on any disk, and of it if it is longer."""
+
+
 class Taken(Exception):
     """Somebody else holds the lock."""
 
@@ -46,7 +54,8 @@ class FileLock:
     Parameters
     ----------
     target : Path
-        What is locked, in a folder that exists; the lock's own file is ``.<name>.lock`` beside it.
+        What is locked, in a folder that exists; the lock's own file is ``.<name>.lock`` beside it,
+        with the name as `short_name` gives it.
 
     Attributes
     ----------
@@ -55,7 +64,7 @@ class FileLock:
     """
 
     def __init__(self, target: Path) -> None:
-        self.path = target.with_name(f".{target.name}.lock")
+        self.path = target.with_name(f".{short_name(target.name)}.lock")
         self.is_certain = False
         self._descriptor: int | None = None
 
@@ -71,6 +80,8 @@ class FileLock:
         ------
         Taken
             If somebody else holds it, in this process or another.
+        InputError
+            If there is a link or a folder in the place of the lock's file.
         OSError
             If the folder takes no file.
         """
@@ -127,7 +138,31 @@ class FileLock:
         except PermissionError:
             if not self.path.exists():
                 raise  # the folder takes no file
+        except OSError as error:
+            if self.path.is_symlink() or self.path.is_dir():
+                raise InputError(
+                    f"{self.path} is a link or a folder, where this program has a file for a"
+                    " moment; remove it."
+                ) from error
+            raise
         try:
             return os.open(self.path, os.O_RDONLY | _FLAGS)
         except PermissionError:
             return None
+
+
+def short_name(name: str) -> str:
+    """Give a file's name for others to begin with that lie beside it.
+
+    Returns
+    -------
+    str
+        The name; of a long one the beginning and a hash, which is the same for all names that a
+        disk may take for one: of any case, composed or not.
+    """
+    encoded = name.encode("utf-8", "surrogateescape")
+    if len(encoded) <= _LONGEST:
+        return name
+    folded = unicodedata.normalize("NFC", name.casefold()).encode("utf-8", "surrogateescape")
+    beginning = encoded[:_KEPT].decode("utf-8", "ignore")
+    return f"{beginning}~{hashlib.sha256(folded).hexdigest()[:12]}"

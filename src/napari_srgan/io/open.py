@@ -16,7 +16,8 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io.formats.npy import read_npy
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, read_picture
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES, read_tiff
-from napari_srgan.io.formats.tiff_array import listening
+from napari_srgan.io.formats.tiff_claims import micromanager_files
+from napari_srgan.io.formats.tiff_segments import listening
 
 _FORMATS: dict[str, Callable[[Path, str | None], Stack]] = {
     **dict.fromkeys(TIFF_SUFFIXES, read_tiff),
@@ -86,14 +87,18 @@ _OME_FILE = re.compile(r"""FileName\s*=\s*["']([^"']*)["']""")
 
 
 def input_files(path: Path) -> set[Path]:
-    """List an input file with all others that its image may lie in: those of an OME-TIFF set."""
+    """List an input file with all others that its image may lie in.
+
+    These are the files of an OME-TIFF set, and of one that Micro-Manager has written.
+    """
     found = {path}
     # Opening says what is wrong with it; a pipe would be waited for.
     if path.name.lower().endswith(TIFF_SUFFIXES) and path.is_file():
-        with suppress(Exception), listening(), tifffile.TiffFile(path) as tif:
+        with suppress(Exception), listening(), path.open("rb") as f, tifffile.TiffFile(f) as tif:
             names = _OME_FILE.findall(tif.ome_metadata or "")
             # By their bare names: a set lies in one folder.
             found |= {path.with_name(re.split(r"[\\/]", html.unescape(n))[-1]) for n in names if n}
+            found |= micromanager_files(tif, path)
     return found
 
 
@@ -107,7 +112,7 @@ class Spared:
 
     def __init__(self, inputs: Iterable[Path | None]) -> None:
         files = {file for path in inputs if path is not None for file in input_files(path)}
-        self._files = {i for file in files if (i := _file_number(file)) is not None}
+        self._files = {i for file in files if (i := file_number(file)) is not None}
 
     def check(self, target: Path) -> None:
         """Refuse to write there.
@@ -117,7 +122,7 @@ class Spared:
         InputError
             If it is one of the files, by whatever name.
         """
-        if _file_number(target) in self._files:
+        if file_number(target) in self._files:
             raise InputError(f"{target} is an input; name another output.")
 
 
@@ -127,7 +132,7 @@ def spare_inputs(targets: Iterable[Path | None], inputs: Iterable[Path | None]) 
     Raises
     ------
     InputError
-        If a target is the file of an input, or of its OME-TIFF set, by whatever name.
+        If a target is the file of an input, or of its set, by whatever name.
     """
     spared = Spared(inputs)
     for target in targets:
@@ -135,7 +140,7 @@ def spare_inputs(targets: Iterable[Path | None], inputs: Iterable[Path | None]) 
             spared.check(target)
 
 
-def _file_number(path: Path) -> tuple[int, int] | None:
+def file_number(path: Path) -> tuple[int, int] | None:
     """Give what all names of one file have in common; None if there is none."""
     try:
         found = path.stat()

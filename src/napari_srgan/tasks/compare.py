@@ -16,6 +16,7 @@ import numpy as np
 from napari_srgan.engine.record import input_label
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import upscaled_placement
+from napari_srgan.image.kind import gray_if_gray
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.io.atomic import check_place
 from napari_srgan.io.open import image_name, open_stack, spare_inputs
@@ -135,6 +136,11 @@ def compare_files(request: CompareRequest) -> Work[FilesCompared]:
         name: open_stack(path, axes) for path, name in zip(request.candidates, names, strict=True)
     }
     low = None if request.low is None else open_stack(request.low, axes)
+    if len({stack.is_rgb for stack in (reference, *candidates.values())}) > 1:
+        # The result of RGB that holds gray is gray.
+        reference = gray_if_gray(reference)
+        candidates = {name: gray_if_gray(stack) for name, stack in candidates.items()}
+        low = None if low is None else gray_if_gray(low)
     region = region_of(reference, request.part)
     stacks = candidates if low is None else {**candidates, BICUBIC: low}
     part = part_text(reference, check_region(reference, region))

@@ -259,9 +259,10 @@ class Evaluator:
                 notes.append(progress.note)
 
         stack = Stack(lr, "YXS" if lr.ndim == 3 else "YX", name)
-        planned = plan(
-            stack, RestoreOptions(model=info.path, device=str(self._device), intensity="0:1")
+        options = RestoreOptions(
+            model=info.path, device=str(self._device), intensity="0:1", transform="none"
         )
+        planned = plan(stack, options)
         steps = Upscaler.of(planned).run(planned)
         return np.asarray(drain(steps, listen).data, dtype=np.float32)
 

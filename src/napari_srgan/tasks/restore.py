@@ -13,16 +13,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.engine.plan import Plan, plan, preflight
+from napari_srgan.engine.plan import Plan, choice_for, plan, preflight
 from napari_srgan.engine.record import Record, input_label
 from napari_srgan.engine.run import Result, Upscaler
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import plain_scale, scale_text
+from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
-from napari_srgan.io.open import Spared, image_name, open_stack, spare_inputs
+from napari_srgan.io.open import Spared, file_number, image_name, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
-from napari_srgan.models.catalogue import model_for
 from napari_srgan.options import OpenRange, PartOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
 
@@ -70,8 +70,8 @@ def restore(
     Yields
     ------
     Progress
-        First the plan's warnings as notes, then a step after every tile. Closing the generator
-        leaves nothing half-made.
+        First what `auto` became and the plan's warnings as notes, then a step after every tile.
+        Closing the generator leaves nothing half-made.
 
     Returns
     -------
@@ -88,10 +88,12 @@ def restore(
         if path is not None:
             sink = FileSink(path, overwrite)
             undo.callback(sink.abort)  # harmless after commit
+            check_region(stack, options.region)
+            recognise(stack)
             sink.reserve(preflight(stack, options).output)
         planned = plan(stack, options)
-        for warning in planned.warnings:
-            yield Progress(0, planned.n_tiles, note=warning)
+        for note in planned.notes:
+            yield Progress(0, planned.n_tiles, note=note)
         upscaler = Upscaler.of(planned)
         started = time.perf_counter()
         result = yield from upscaler.run(planned, sink)
@@ -114,6 +116,8 @@ class FileSummary:
         Of the result, per axis without S.
     factor : int or list of int
         How many times Y and X grew.
+    kind : str
+        What the image was taken for.
     model, device, precision, backend, tile : str, str, str, str, int
         As used.
     consistency : dict or None
@@ -136,6 +140,7 @@ class FileSummary:
     scale: list[float]
     units: list[str]
     factor: int | list[int]
+    kind: str
     model: str
     device: str
     precision: str
@@ -237,14 +242,21 @@ def restore_files(
     """
     part = part or PartOptions()
     planned = _targets(sources, folder, options, part, overwrite)
-    failed = 0
+    failed, made = 0, set[tuple[int, int] | None]()
     for source, target in zip(sources, planned, strict=True):
         label = input_label(source, options.anonymise)
         try:
             if isinstance(target, Exception):
                 raise target
+            # By a link, or where case makes no difference.
+            if (there := file_number(target)) is not None and there in made:
+                raise InputError(
+                    f"{source}: its result would be {target.name}, which is the file of another "
+                    "result of this batch; rename one or use another --out-dir."
+                )
             stack = open_stack(Path(source), axes=part.axes)
             summary = yield from _into(stack, target, options, part, overwrite)
+            made.add(file_number(target))
         except Exception as error:
             failed += 1
             yield FileOutcome(source, label, error=error)
@@ -290,7 +302,8 @@ def target_name(
     The part is that of `part_text`, so that jobs that share the slices of a file do not share a
     name.
     """
-    card = model_for(options.model, stack.is_rgb).card
+    recognise(stack)
+    card = choice_for(stack, options).model.card
     label = input_label(source, options.anonymise)
     ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
     ending = part_text(stack, check_region(stack, region)) + (".ome.tif" if ome else ".tif")
@@ -360,6 +373,7 @@ def _into(
         scale=[float(value) for value in result.scale],
         units=list(made.plan.output.units),
         factor=plain_scale(record.scale),
+        kind=record.kind,
         model=record.model,
         device=record.device,
         precision=record.precision,

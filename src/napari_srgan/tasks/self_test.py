@@ -126,7 +126,8 @@ def self_test(
     made_by = operator_for(card, operator)
     low, target = _degraded(stack, region or {}, made_by, card)
     yield Progress(0, 1)
-    planned = plan(Stack(low, axes=stack.axes, name=stack.name), RestoreOptions(model=model.path))
+    options = RestoreOptions(model=model.path, transform="none")
+    planned = plan(Stack(low, axes=stack.axes, name=stack.name), options)
     result = yield from Upscaler.of(planned).run(planned)
     whole = {a: hi - lo for a, (lo, hi) in (region or {}).items() if a not in "YX"}
     # Alpha is no part of it.

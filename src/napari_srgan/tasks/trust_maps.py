@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan import __version__
-from napari_srgan.engine.plan import Plan, plan, preflight
+from napari_srgan.engine.plan import Plan, choice_for, plan, preflight
 from napari_srgan.engine.record import RESEARCH_USE, input_label
 from napari_srgan.engine.run import Upscaler
 from napari_srgan.image.geometry import Scale, factors, plain_scale, upscaled_placement
 from napari_srgan.image.intensity import Intensity
+from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.io.open import image_name, open_stack, spare_inputs
 from napari_srgan.io.output import OutputSpec
@@ -143,9 +144,10 @@ class TrustMaps:
     """
 
     def __init__(self, request: MapRequest) -> None:
-        self.request = request
         unprojected = replace(request.restore, back_project=False)
         self._plan = plan(request.stack, request.restore if request.result is None else unprojected)
+        # RGB that holds gray has become gray.
+        self.request = request = replace(request, stack=self._plan.stack)
         self._unprojected = unprojected
         self.card: Card = self._plan.card
         self.intensity: Intensity = self._plan.intensity
@@ -178,9 +180,9 @@ class TrustMaps:
         return len(self._plan.planes) * (passes * len(self._plan.tiles) + 1)
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """Sentences for the user about input and model."""
-        return self._plan.warnings
+    def remarks(self) -> tuple[str, ...]:
+        """What a person is told before the work; see `Plan.notes`."""
+        return self._plan.notes
 
     def record(self) -> dict[str, Any]:
         """Name what the maps were made with, for files: JSON can hold it."""
@@ -342,7 +344,7 @@ class TrustMaps:
 
 
 def _restored(planned: Plan) -> Generator[Progress, None, NDArray[Any]]:
-    result = yield from Upscaler.of(planned).run(planned)
+    result = yield from whole_steps(Upscaler.of(planned).run(planned))  # they are counted
     return result.data
 
 
@@ -408,7 +410,7 @@ def write_trust_maps(
     Yields
     ------
     Progress
-        First warnings as notes. Closing the generator leaves nothing half-made.
+        First remarks as notes. Closing the generator leaves nothing half-made.
 
     Returns
     -------
@@ -422,7 +424,8 @@ def write_trust_maps(
     part = part or PartOptions()
     stack = open_stack(source, axes=part.axes)
     restore = replace(restore, region=region_of(stack, part))
-    card = model_for(restore.model, stack.is_rgb).card
+    recognise(stack)
+    card = choice_for(stack, restore).model.card
     if options.maps is None:
         some = options.fidelity is not None or has_invention(card)
         fitting = ("consistency", "invention", "spread") if some else ("consistency", "spread")
@@ -447,8 +450,8 @@ def write_trust_maps(
             undo.callback(sinks[kind].abort)  # harmless after commit
             sinks[kind].reserve(specs[kind])
         maps = TrustMaps(MapRequest(stack=stack, restore=restore, options=options))
-        for warning in maps.warnings:
-            yield Progress(0, maps.steps, note=warning)
+        for remark in maps.remarks:
+            yield Progress(0, maps.steps, note=remark)
         written = {k: WrittenMap(path, maps.notes(k)) for k, path in targets.items()}
         for kind, sink in sinks.items():
             early = {"trust_map": _noted(maps, kind, label)}

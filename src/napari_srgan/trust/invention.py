@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
-from napari_srgan.models.catalogue import auto_model, list_models
+from napari_srgan.models.catalogue import fidelity_for, list_models
 from napari_srgan.trust.operators import Operator, operator_of
 from napari_srgan.trust.shrinking import shrinking
 
@@ -123,7 +123,7 @@ def fidelity_model(card: Card) -> ModelInfo:
     -------
     ModelInfo
         The one that the model was trained from, if its card names it and it is listed; else the
-        one that "auto" is for its channels; else the first other one of its channels, scale and
+        usual one for its channels; else the first other one of its channels, scale and
         degradation.
 
     Raises
@@ -132,15 +132,15 @@ def fidelity_model(card: Card) -> ModelInfo:
         If there is none, or the model is that one itself, or of another scale or degradation.
     """
     known = [info for info in list_models() if info.card.role == "fidelity"]
-    auto = auto_model(card.channels)
-    if card.name != auto.card.name:
+    usual = fidelity_for(card.channels)
+    if card.name != usual.card.name:
         first = [info for info in known if info.card.name == card.training.get("init")]
-        for info in (*first, auto, *known):
+        for info in (*first, usual, *known):
             with suppress(InputError):
                 check_fidelity(card, info.card)
                 return info
-    check_fidelity(card, auto.card)
-    return auto
+    check_fidelity(card, usual.card)
+    return usual
 
 
 def has_invention(card: Card) -> bool:

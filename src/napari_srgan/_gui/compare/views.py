@@ -7,16 +7,13 @@ left one; red: it is brighter; the colour in the middle is exactly zero.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QPushButton, QSlider
+from qtpy.QtWidgets import QPushButton
 from superqt.utils import signals_blocked
 
 from napari_srgan._gui.compare.candidates import CompareRequest
-from napari_srgan._gui.compare.curtain import Curtain
 from napari_srgan._gui.compare.planes import part_of
 from napari_srgan._gui.compare.whole_stack import bicubic_stack
 from napari_srgan._gui.layers import (
@@ -27,6 +24,7 @@ from napari_srgan._gui.layers import (
     placement,
     view_of,
 )
+from napari_srgan._gui.parts.curtain import Curtain
 from napari_srgan._gui.parts.grid import name_cells, show_map, turn_grid, view_kept
 from napari_srgan._gui.parts.widgets import DropDown, Form, Part, button, column, row
 from napari_srgan._gui.runner import RunnerBar, errors_said
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 
     from napari_srgan.image.stack import Stack
 
-_STEPS = 1000
 COLORMAP = "coolwarm"  # Moreland, "Diverging color maps for scientific visualization" (2009)
 _PERCENTILE = 99.9
 _SAMPLE = 2**18  # pixels
@@ -58,30 +55,24 @@ class Views(Part):
         self._viewer, self._ask = viewer, ask
         self._hidden: list[Any] = []
         self._named: list[Any] = []
-        self.left, self.right = DropDown(tip="Left of the divider"), DropDown(tip="Right of it")
+        self.left, self.right = DropDown(tip="Left of the line"), DropDown(tip="Right of it")
         self.grid = button(
             "Side by side",
             "Reference and ticked layers in the grid, zoom and contrast linked",
             checkable=True,
         )
         self.draw = button(
-            "Curtain", "Both layers on one canvas, with a divider to drag", checkable=True
+            "Curtain", "Both layers on one canvas, with a line to drag", checkable=True
         )
         self.difference = button(
             "Difference", "A layer of right - left: red is brighter on the right"
         )
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(0, _STEPS)
-        self.slider.setToolTip("Where the divider is; it can be dragged on the canvas as well")
-        self.slider.setVisible(False)
         self.runner = RunnerBar("%p %")
         self.curtain = Curtain(viewer, self)
         self._lay_out()
         self.grid.toggled.connect(self._on_grid)
         self.draw.toggled.connect(self._on_curtain)
         self.difference.clicked.connect(self.subtract)
-        self.slider.valueChanged.connect(lambda v: self.curtain.move_to(v / _STEPS))
-        self.curtain.moved.connect(self._on_moved)
         self.curtain.closed.connect(lambda: self._untoggle(self.draw))
         for box in (self.left, self.right):
             box.currentIndexChanged.connect(lambda _i: self.curtain.close())
@@ -139,8 +130,7 @@ class Views(Part):
 
     def close_curtain(self) -> None:
         """Put the viewer back as it was; for a panel that closes."""
-        with suppress(RuntimeError):  # the window may have gone first
-            self.curtain.close()
+        self.curtain.close()
 
     # --- side by side -----------------------------------------------------------------------
 
@@ -185,23 +175,16 @@ class Views(Part):
         try:
             left, right = self._layers(self._ask())
             link_looks(self._viewer, [left, right])
-            self.curtain.open(left, right)
+            self.curtain.open([left], [right])
         except InputError as error:
             self._untoggle(self.draw)
             self.say(str(error), error=True)
             return
-        self.slider.setVisible(True)
-        self.say("Drag the yellow divider on the canvas.")
-
-    def _on_moved(self, position: float) -> None:
-        with signals_blocked(self.slider):
-            self.slider.setValue(round(position * _STEPS))
+        self.say("Drag the yellow line on the canvas; hold H to flip.")
 
     def _untoggle(self, toggle: QPushButton) -> None:
         with signals_blocked(toggle):
             toggle.setChecked(False)
-        if toggle is self.draw:
-            self.slider.setVisible(False)
 
     # --- layers -----------------------------------------------------------------------------
 
@@ -219,7 +202,7 @@ class Views(Part):
         pair.addRow("Left", self.left)
         pair.addRow("Right", self.right)
         buttons = row(self.grid, self.draw, self.difference)
-        column(self, pair, buttons, self.slider, self.runner)
+        column(self, pair, buttons, self.runner)
 
 
 def _same(known: list[tuple[str, Any]], entries: list[tuple[str, Any]]) -> bool:

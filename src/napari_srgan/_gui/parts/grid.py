@@ -5,6 +5,7 @@ It is turned on and off without losing what was in view.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from napari_srgan._gui.parts.widgets import Connections
 
 _LARGEST, _SMALLEST = 10.0, 6.0  # points; the first is napari's own size of names
+_AUTO, _COLUMN = (-1, -1), (-1, 1)  # shapes of the grid
 _MARGIN = 16.0  # canvas pixels that a name keeps from the sides of its cell
 _LETTER = 0.9  # canvas pixels that a letter takes a point, on average (measured)
 
@@ -29,7 +31,27 @@ _LETTER = 0.9  # canvas pixels that a letter takes a point, on average (measured
 def turn_grid(viewer: napari.Viewer, on: bool, layer: Any = None) -> None:
     """Turn the grid on or off; what was in view of a layer stays in view."""
     with view_kept(viewer, layer):
+        if on and layer in viewer.layers:
+            arrange(viewer, layer)
         viewer.canvas.grid.enabled = on
+
+
+def arrange(viewer: napari.Viewer, layer: Image) -> None:
+    """Put the cells of a grid that napari arranges below each other if images fit better so."""
+    grid = viewer.canvas.grid
+    former = tuple(grid.shape)
+    if former not in (_AUTO, _COLUMN) or viewer.dims.ndisplay != 2:
+        return  # the user's own
+    extent = layer.extent.world
+    size = (extent[1] - extent[0])[np.asarray(viewer.dims.displayed) - viewer.dims.ndim]
+    count = max(sum(bool(la.visible) for la in viewer.layers), 1)
+    across = math.ceil(math.sqrt(count))
+    cells = {_COLUMN: (count, 1), _AUTO: (math.ceil(count / across), across)}
+    canvas = _cell(viewer) * (grid.actual_shape(viewer.layers) if grid.enabled else 1)
+    fits = {shape: float((canvas / cells[shape] / size).min()) for shape in cells}
+    best = _COLUMN if fits[_COLUMN] > 1.01 * fits[_AUTO] else _AUTO
+    if best != former:  # napari keeps something of each change
+        grid.shape = best
 
 
 @contextmanager
@@ -69,8 +91,13 @@ def _cell(viewer: napari.Viewer) -> np.ndarray:
 
 
 def _cells(viewer: napari.Viewer) -> list[Any]:
-    """What stands in each cell."""
-    return [] if not viewer.canvas.grid.enabled else [la for la in viewer.layers if la.visible]
+    """What stands in each cell, and how the cells stand."""
+    shape = tuple(viewer.canvas.grid.shape)
+    return (
+        []
+        if not viewer.canvas.grid.enabled
+        else [shape, *(la for la in viewer.layers if la.visible)]
+    )
 
 
 class BeyondSlices:

@@ -22,7 +22,7 @@ class Advanced(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.options = OptionFields(RestoreOptions, leave_out=("model",))
+        self.options = OptionFields(RestoreOptions, leave_out=("model", "kind"))
         self.place = DropDown(
             ("automatic", "auto"),
             ("in memory", "memory"),

@@ -14,6 +14,7 @@ from napari_srgan.models.catalogue import list_models, model_for, skipped_models
 
 if TYPE_CHECKING:
     from napari_srgan.models.catalogue import ModelInfo
+    from napari_srgan.models.kinds import Choice
 
 
 class _Fresh(DropDown):
@@ -44,6 +45,7 @@ class ModelPicker(QWidget):
         """Placed by the panel, across its whole width."""
         column(self, self.box)
         self.box.currentIndexChanged.connect(lambda _i: self._on_change())
+        self._choice: Choice | None = None
         self.refresh()
 
     def value(self) -> str:
@@ -55,6 +57,11 @@ class ModelPicker(QWidget):
         if rgb != self._rgb:
             self._rgb = rgb
             self._on_change()
+
+    def show_choice(self, choice: Choice | None) -> None:
+        """Say what `auto` is for the image, and why, or what to know of the chosen model."""
+        self._choice = choice
+        self._explain()
 
     def refresh(self) -> None:
         """List the models that are there now."""
@@ -102,9 +109,17 @@ class ModelPicker(QWidget):
             name = model_for("auto", self._rgb).card.name if self.value() == "auto" else ""
         except InputError:
             name = ""
+        if self._choice is not None and self.value() == "auto" and self._choice.why:
+            card = self._choice.model.card
+            self.purpose.say(self._choice.why.removeprefix("auto: "))
+            self.purpose.setToolTip(f"{card.name}: {card.purpose}")
+            return
         card = known.get(name or self.value())
         head = f"{name}: " if name else ""
-        self.purpose.say(head + card.purpose if card and card.purpose else head.rstrip(": "))
+        said = head + card.purpose if card and card.purpose else head.rstrip(": ")
+        notes = () if self._choice is None else (self._choice.why, *self._choice.warnings)
+        self.purpose.say(" ".join(filter(None, notes)) or said)
+        self.purpose.setToolTip(said)
 
 
 class PreviewButton(QWidget):

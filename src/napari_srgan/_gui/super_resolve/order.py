@@ -11,21 +11,21 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
-from napari_srgan._gui.layers import View, layer_stack
+from napari_srgan._gui.layers import View
 from napari_srgan._gui.sentences import outcome_text, plane_text, size_text, view_note
 from napari_srgan._gui.super_resolve.region_picker import preview_area, region_for
-from napari_srgan.engine.plan import Preflight, footprint, preflight
+from napari_srgan.engine.plan import Preflight, choice_for, footprint, preflight
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
+from napari_srgan.image.stack import Stack
 from napari_srgan.io.open import spare_inputs
 from napari_srgan.io.sinks import check_output, check_room
-from napari_srgan.models.catalogue import model_for
 from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.restore import Restored, restore
 from napari_srgan.tasks.steps import Work, stage
@@ -147,6 +147,7 @@ def device_name(wanted: str, devices: Sequence[str]) -> str:
 
 def full_order(
     layer: Image,
+    stack: Stack,
     view: View,
     options: RestoreOptions,
     place: str = "auto",
@@ -154,14 +155,14 @@ def full_order(
     overwrite: bool = False,
     among: int = 1,
 ) -> Order:
-    """Order the chosen part of a layer, which is one of `among` that are ordered together.
+    """Order the chosen part of a layer, whose pixels are `stack`, one of `among` ordered together.
 
     Raises
     ------
     InputError
         If the layer cannot be restored, the region does not fit it, or the file cannot be written.
     """
-    ahead = preflight(layer_stack(layer), options)
+    ahead = preflight(stack, options)
     if path is not None and place == "file" and among > 1:
         raise InputError(
             f"{among} layers are selected and would all be written to {path.name}; leave the file "
@@ -187,6 +188,7 @@ def full_order(
 
 def preview_orders(
     layer: Image,
+    stack: Stack,
     view: View,
     names: Sequence[str],
     settings: Mapping[str, Any],
@@ -198,6 +200,8 @@ def preview_orders(
     Parameters
     ----------
     layer : Image
+    stack : Stack
+        Its pixels.
     view : View
     names : sequence of str
         Of the models.
@@ -212,10 +216,9 @@ def preview_orders(
     InputError
         If the layer cannot be restored or a model does not fit it.
     """
-    stack = layer_stack(layer)
-    models = [model_for(name, layer.rgb) for name in names]
-    options = RestoreOptions(**settings)
-    known = [speeds.of(speed_key(m.card.name, options, devices)) for m in models]
+    wanted = [RestoreOptions(**settings, model=name) for name in names]
+    models = [choice_for(stack, options).model for options in wanted]
+    known = [speeds.of(speed_key(m.card.name, wanted[0], devices)) for m in models]
     slowest = None if None in known else min(known)
     # What a halo is, is known as soon as torch is there; without one, the area costs nothing more.
     halo = max(footprint(m).halo or 0 for m in models) if devices else 0
@@ -225,10 +228,10 @@ def preview_orders(
         Order(
             layer,
             view,
-            preflight(stack, RestoreOptions(**settings, model=m.path, region=region)),
+            preflight(stack, replace(options, region=region)),
             preview=True,
         )
-        for m in models
+        for options in wanted
     )
 
 

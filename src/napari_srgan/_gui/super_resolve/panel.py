@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_srgan._gui.layers import view_of
+from napari_srgan._gui.parts.curtain import Curtain
 from napari_srgan._gui.parts.grid import BeyondSlices
 from napari_srgan._gui.parts.widgets import (
     Fold,
@@ -27,11 +29,13 @@ from napari_srgan._gui.parts.widgets import (
     Panel,
     button,
     row,
-    viewer_itself,
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
+from napari_srgan._gui.super_resolve.figures import FigureButtons
+from napari_srgan._gui.super_resolve.kind_picker import KindPicker
+from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
 from napari_srgan._gui.super_resolve.order import (
     Order,
@@ -48,9 +52,11 @@ from napari_srgan._gui.super_resolve.report import ReportButton
 from napari_srgan._gui.super_resolve.results import Exports, show_results
 from napari_srgan._gui.super_resolve.trust_maps import TrustMapButtons
 from napari_srgan._gui.tags import is_restored, role_of
+from napari_srgan.engine.plan import Preflight, preflight
 from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.speed import measure_speed
 from napari_srgan.errors import InputError
+from napari_srgan.models.catalogue import quick_model
 from napari_srgan.options import RestoreOptions
 
 if TYPE_CHECKING:
@@ -59,12 +65,12 @@ if TYPE_CHECKING:
 
     from napari_srgan.tasks.restore import Restored
 
-DOCK = "Super-resolve (SRGAN upscale)"
-"""Name that napari gives the dock when it is opened from the Plugins menu: one dock, not two."""
 NO_IMAGE = "Open an image first: File > Open, or File > Open Sample."
 ONLY_RESULTS = (
     "Only results are open; open an image, or tick Advanced > Results to restore one again."
 )
+_LOOK = 0.3
+"""Seconds that a click waits for the kind of the image; what is not in a file takes 0.05."""
 _log = logging.getLogger(__name__)
 
 
@@ -85,20 +91,28 @@ class SuperResolve(Panel):
         self._speeds = Speeds()
         self._devices: list[str] = []
         self._error_about: str | None = None
+        self._selected: Any = None
+        self._wanted: bool | None = None  # a preview, or not, to begin when the kind is known
         self._said_about: tuple[Any, Any] = (None, None)
         self.advanced = Advanced()
         self.layer = LayerPicker(viewer, Image, self._connections, fits=self._is_offered)
+        self.kind = KindPicker()
         self.model = ModelPicker()
         self.region = RegionPicker(viewer, self._connections)
         self.axes = AxesField()
         self.pixel_size = PixelSize()
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
-        self.grid.setChecked(grid_wanted())
         self._beyond = BeyondSlices(viewer, self._connections)
+        self.grid.setChecked(wanted("side_by_side"))
+        self.before_after = QCheckBox("Show before / after in a curtain")
+        self.before_after.setToolTip("A line on the canvas: input to its left, result to its right")
+        self.before_after.setChecked(wanted("before_after"))
+        self.curtain = Curtain(viewer, self)
         self.summary = Message()
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
+        self.live = Live(viewer, self._looked_at)
         self.runner = RunnerBar()
         self.message = Message()
         self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
@@ -107,6 +121,7 @@ class SuperResolve(Panel):
         settings = self.advanced.values
         self.trust = TrustMapButtons(viewer, self.runner, settings)
         self.report = ReportButton(viewer, self._connections, settings, self.runner)
+        self.figures = FigureButtons(viewer, self.runner, self.report.reference.value)
         # torch is loaded once the panel is on the screen: it takes seconds.
         self._loading = Runner(self)
         self._loading_soon = QTimer(self)
@@ -120,10 +135,11 @@ class SuperResolve(Panel):
         self.refresh()
 
     def _lay_out(self) -> None:
-        top = Form(fields={"Image": self.layer, "Model": self.model})
+        top = Form(fields={"Image": self.layer, "Kind": self.kind, "Model": self.model})
         top.addRow(self.model.purpose)
-        buttons = row(self.preview, self.run, spacing=6)
+        buttons = row(self.preview, self.live, self.run, spacing=6)
         buttons.setStretch(0, 0)
+        buttons.setStretch(1, 0)
         Form(self._result, {"Result": self.result})
         self._about_layer = Form(fields={"Axes": self.axes, "Pixel size": self.pixel_size})
         self.fill(
@@ -131,11 +147,13 @@ class SuperResolve(Panel):
             self.region,
             self._about_layer,
             self.fold,
+            self.before_after,
             self.grid,
             self._result,
             self.trust,
             self.exports,
             self.report,
+            self.figures,
             foot=(self.summary, buttons, self.runner, self.message),
         )
 
@@ -153,9 +171,22 @@ class SuperResolve(Panel):
 
     def set_defaults(self) -> None:
         """Put what, model and Advanced back to their defaults."""
+        self.kind.set_defaults()
         self.model.box.choose("auto")
         self.region.set_defaults()
         self.advanced.set_defaults()
+
+    def restore_whole(self, layer: Image) -> None:
+        """Super-resolve a layer, whole and with the default settings, or say why not."""
+        if self.runner.running:
+            self.say("One job is running already; wait for it or cancel it.", error=True)
+            return
+        self.set_defaults()
+        if self.choose_layer(layer):
+            self.start()
+        else:
+            text = f"{layer.name} shows what was found about others; select an image."
+            self.say(text, error=True)
 
     def start(self) -> None:
         """Super-resolve what is chosen, or say why not."""
@@ -189,11 +220,21 @@ class SuperResolve(Panel):
         self._timing.ended.connect(self._on_speed)
         for signal in (
             self.layer.changed,
+            self.kind.changed,
             self.model.changed,
             self.region.changed,
             self.advanced.changed,
         ):
             signal.connect(self.refresh_soon)
+        for signal in (
+            self.layer.changed,
+            self.kind.changed,
+            self.model.changed,
+            self.advanced.changed,
+        ):
+            signal.connect(self.live.follow_soon)
+        self.live.said.connect(self.say)
+        self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
@@ -202,21 +243,26 @@ class SuperResolve(Panel):
         self._connections.connect(layers.events.inserted, self.refresh_soon)
         self.advanced.results.toggled.connect(self.layer.refresh)
         self.result.changed.connect(self._on_result)
+        self.kind.changed.connect(self._on_kind)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
         self.exports.said.connect(self.say)
-        for part in (self.trust, self.report, self.region):
+        for part in (self.trust, self.report, self.figures, self.region):
             part.said.connect(self._on_finding)
         self.axes.given.connect(self._on_axes)
         self.pixel_size.given.connect(self._on_pixel_size)
-        self.grid.toggled.connect(remember_grid_wanted)
+        self.grid.toggled.connect(partial(remember, "side_by_side"))
+        self.before_after.toggled.connect(self._on_before_after)
 
     def _on_active(self, event: Any = None) -> None:
         """Take a selected result as the one to save, any other image as the one to restore."""
         active = self.viewer.layers.selection.active
-        if not self.runner.running:
+        # A map or view that is added is selected for a moment; what was before is no new choice.
+        if not self.runner.running and active is not self._selected:
             (self.result if is_restored(active) else self.layer).choose(active)
+        if active is not None and role_of(active) not in ("map", "view"):
+            self._selected = active
         self.refresh_soon()
 
     def refresh(self) -> None:
@@ -230,22 +276,27 @@ class SuperResolve(Panel):
         ready = layer is not None and not self.runner.running
         self.run.setEnabled(ready)
         self.preview.setEnabled(ready)
-        for part in (self.trust, self.report):
+        self.live.setEnabled(ready)
+        for part in (self.trust, self.report, self.figures):
             part.enable(not self.runner.running)
+        self.kind.show_layer(layer)
         if layer is None:
             self.pixel_size.show_layer(None)
             self.summary.say(NO_IMAGE if self.result.value() is None else ONLY_RESULTS)
             self._drop_old_message()
             return
         self.model.show_kind(layer.rgb)
-        self.preview.show_kind(layer.rgb)
+        choice = None
         try:
             self.pixel_size.show_layer(layer)
             orders = self._full_orders(layer)
+            choice = next(o.ahead.choice for o in orders if o.layer is layer)
             self.summary.say(orders_text(orders, self._speeds, self._devices))
             self._time(orders[0])
         except InputError as error:
             self.summary.say(str(error), error=True)
+        self.model.show_choice(choice)
+        self.preview.show_kind(layer.rgb if choice is None else choice.stack.is_rgb)
         self._drop_old_message()
 
     def _drop_old_message(self) -> None:
@@ -266,10 +317,12 @@ class SuperResolve(Panel):
         view = view_of(layer, self.viewer.dims)
         return full_order(
             layer,
+            self.kind.stack_of(layer),
             view,
             RestoreOptions(
                 **self.advanced.values(),
-                model=self.model.info(layer.rgb).path,
+                kind=self.kind.value(),
+                model=self.model.value(),
                 region=self.region.region(layer, view),
             ),
             place=self.advanced.place.value(),
@@ -278,9 +331,23 @@ class SuperResolve(Panel):
             among=among,
         )
 
+    def _looked_at(self) -> tuple[Image, Preflight]:
+        """Return the image that Live shows a part of, and how it is restored: quickly."""
+        layer = self.layer.value()
+        if layer is None:
+            raise InputError(NO_IMAGE)
+        settings = self.advanced.values() | {"back_project": False, "kind": self.kind.value()}
+        chosen = RestoreOptions(**settings, model=self.model.value())
+        ahead = preflight(self.kind.stack_of(layer), chosen)
+        quick = quick_model(ahead.model)
+        if quick.path != ahead.model.path:
+            ahead = preflight(ahead.stack, replace(chosen, model=quick.path))
+        return layer, ahead
+
     def _time(self, order: Order) -> None:
         """Measure in the background how fast what is chosen is, once."""
-        if not self._devices or self.runner.running or self._timing.running:
+        busy = self.runner.running or self._timing.running or self.live.on
+        if not self._devices or busy:
             return
         key = order.speed_key(self._devices)
         if key not in self._timed and self._speeds.of(key) is None:
@@ -305,8 +372,15 @@ class SuperResolve(Panel):
         with errors_said(self.say):
             if layer is None:
                 raise InputError("There is no image layer to restore; open an image first.")
+            layers = [layer] if preview else self._asked(layer)
+            if not all(self.kind.wait(la, _LOOK) for la in layers):
+                # Its kind decides the model: what is slow to read is gone on with once it is known.
+                self._wanted = preview
+                self.message.say("Looking at the image first ...")
+                return
             orders = self._preview_orders(layer) if preview else self._full_orders(layer)
             started = time.perf_counter()
+            self.live.stop()  # each would slow the other
             self.runner.start(
                 partial(restore_all, orders),
                 lambda restored: self._show(orders, restored, started),
@@ -314,19 +388,27 @@ class SuperResolve(Panel):
             )
         self.refresh()
 
-    def _full_orders(self, layer: Image) -> tuple[Order, ...]:
-        """Order the chosen layer, and with it all that are selected beside it."""
+    def _on_kind(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            self._start(wanted)
+
+    def _asked(self, layer: Image) -> list[Image]:
+        """Return the chosen layer, and with it all that are selected beside it."""
         selected = self.viewer.layers.selection
         layers = [la for la in self.viewer.layers if la in selected and self._is_image(la)]
-        if not any(la is layer for la in layers):
-            layers = [layer]
+        return layers if any(la is layer for la in layers) else [layer]
+
+    def _full_orders(self, layer: Image) -> tuple[Order, ...]:
+        layers = self._asked(layer)
         return tuple(self._full_order(la, len(layers)) for la in layers)
 
     def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
         view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
         names = names or [self.model.value()]
-        settings = self.advanced.values()
-        return preview_orders(layer, view, names, settings, self._speeds, self._devices)
+        settings = self.advanced.values() | {"kind": self.kind.value()}
+        stack = self.kind.stack_of(layer)
+        return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
         self._speeds.note_all(restored)
@@ -339,13 +421,34 @@ class SuperResolve(Panel):
             drawn=self.region.drawn(),
         )
         self.result.choose(layers[-1])
-        self.say(text)
+        self.say(f"{text} {self._draw_curtain(orders, layers)}".rstrip())
+
+    def _draw_curtain(self, orders: Sequence[Order], made: Sequence[Image]) -> str:
+        """Show inputs and results in the curtain, if that is wanted; what is in the way is said.
+
+        Previews of several models are many results of one input, and have no two sides.
+        """
+        inputs = list(dict.fromkeys(order.layer for order in orders))
+        there = all(layer in self.viewer.layers for layer in inputs)
+        flat = self.viewer.dims.ndisplay == 2 and hasattr(self.viewer, "window")
+        if self.before_after.isChecked() and len(inputs) == len(made) and there and flat:
+            names = ("Input", f"Result: {orders[-1].model}")
+            try:
+                self.curtain.open(inputs, made, names, closer=not orders[0].preview)
+            except InputError as error:
+                return str(error)
+        return ""
+
+    def _on_before_after(self, on: bool) -> None:
+        remember("before_after", on)
+        if not on:
+            self.curtain.close()
 
     def _on_result(self) -> None:
         """Offer what can be done with the result that is named."""
         layer = self.result.value()
         self._result.setVisible(layer is not None)
-        for part in (self.exports, self.trust, self.report):
+        for part in (self.exports, self.trust, self.report, self.figures):
             part.show_layer(layer)
         self.refresh_soon()
 
@@ -377,7 +480,9 @@ class SuperResolve(Panel):
     def let_go(self) -> None:
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
+        self.live.stop()
         self._beyond.stop()
+        self.curtain.close()
         super().let_go()
 
     def _on_devices(self, end: End) -> None:
@@ -415,55 +520,18 @@ def _viewing() -> Any:
     return get_plugin_settings("napari-srgan").viewing
 
 
-def grid_wanted() -> bool:
-    """Whether results are shown beside their input in the grid; True unless turned off."""
+def wanted(name: str) -> bool:
+    """Whether results are shown in this way, by the name of its setting; True unless turned off."""
     try:
-        return bool(_viewing().side_by_side)
+        return bool(getattr(_viewing(), name))
     except Exception:  # broken settings must never keep the panel from opening
         _log.debug("the plugin's settings cannot be read", exc_info=True)
         return True
 
 
-def remember_grid_wanted(on: bool) -> None:
+def remember(name: str, on: bool) -> None:
     """Keep the choice for the next session."""
     try:
-        _viewing().side_by_side = bool(on)
+        setattr(_viewing(), name, bool(on))
     except Exception:
-        _log.warning("the choice of the grid view could not be kept", exc_info=True)
-
-
-# --- Layers > Filter > Super-resolve 4x --------------------------------------------------------
-
-
-def open_panel(viewer: napari.Viewer) -> SuperResolve:
-    """Return the panel Super-resolve of this window, opened and in front."""
-    window = viewer.window
-    panel = window.dock_widgets.get(DOCK)
-    if panel is None:
-        panel = SuperResolve(viewer)
-        window.add_dock_widget(panel, name=DOCK)
-    dock = panel.parentWidget()
-    dock.show()
-    dock.raise_()
-    return panel
-
-
-def super_resolve_active_layer(viewer: napari.Viewer) -> None:
-    """Super-resolve the active image layer, whole, with the default settings."""
-    from napari.layers import Image
-    from napari.utils.notifications import show_error
-
-    viewer = viewer_itself(viewer)
-    active = viewer.layers.selection.active
-    if not isinstance(active, Image):
-        show_error("Select an image layer first; super-resolution works on image layers.")
-        return
-    panel = open_panel(viewer)
-    if panel.runner.running:
-        panel.say("One job is running already; wait for it or cancel it.", error=True)
-        return
-    panel.set_defaults()
-    if not panel.choose_layer(active):
-        panel.say(f"{active.name} shows what was found about others; select an image.", error=True)
-        return
-    panel.start()
+        _log.warning("the choice %s could not be kept", name, exc_info=True)

@@ -1,4 +1,4 @@
-"""A result in the viewer, and what is done with it: save it, save a figure, copy the methods text.
+"""A result in the viewer, and what is done with it: save it or the canvas, copy the methods text.
 
 The record behind the text is the engine's, the file formats are those of files.py.
 """
@@ -20,7 +20,7 @@ from napari_srgan._gui.layers import (
     result_name,
     spacing_source,
 )
-from napari_srgan._gui.parts.grid import name_cells, view_kept
+from napari_srgan._gui.parts.grid import arrange, name_cells, view_kept
 from napari_srgan._gui.parts.widgets import Part, asked_path, button, row
 from napari_srgan._gui.runner import End, Runner, errors_said
 from napari_srgan._gui.sentences import plane_text, time_text
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_srgan._gui.super_resolve.order import Order
     from napari_srgan.tasks.restore import Restored
 
-FIGURES = {".png": "PNG", ".jpg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
+CANVAS = {".png": "PNG", ".jpg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
 def show_results(
@@ -81,6 +81,7 @@ def show_results(
             if drawn is not None and drawn.visible:
                 drawn.visible = False
                 note = f"{drawn.name} is hidden, to leave its room in the grid."
+            arrange(viewer, source)
             viewer.canvas.grid.enabled = True
     if grid:
         for order, layer in zip(orders, made, strict=True):
@@ -111,6 +112,7 @@ def _add(viewer: napari.Viewer, order: Order, one: Restored, among: Sequence[Ima
         # The recorded name, not the layer's: it is hidden where it may be a patient's.
         result_name(one.record.input, order.model, scale, preview=order.preview),
         dict(one.result.metadata) | role,
+        rgb="S" in one.result.axes,
     )
     data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
     return add_result(viewer, layer, data, arguments, among)
@@ -129,7 +131,7 @@ def calibrated(viewer: napari.Viewer) -> bool:
     return known and viewer.layers.units is not None
 
 
-def save_figure(viewer: napari.Viewer, path: str | Path) -> bool:
+def save_canvas(viewer: napari.Viewer, path: str | Path) -> bool:
     """Write the canvas as it is to an image file, with a scale bar if that is true.
 
     Returns
@@ -142,7 +144,7 @@ def save_figure(viewer: napari.Viewer, path: str | Path) -> bool:
     try:
         bar.visible = drawn
         pixels = viewer.screenshot(canvas_only=True, flash=False, scale=2)
-        kind = FIGURES[Path(path).suffix.lower()]
+        kind = CANVAS[Path(path).suffix.lower()]
         with whole_file(Path(path)) as partial:
             PIL.Image.fromarray(pixels).convert("RGB").save(partial, kind)
     finally:
@@ -160,7 +162,7 @@ def save_layer(path: Path, data: Any, attributes: dict[str, Any]) -> Work[str]:
 
 
 class Exports(Part):
-    """Save result, save figure, copy methods text; enabled when there is a result."""
+    """Save result, save canvas, copy methods text; enabled when there is a result."""
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
@@ -171,15 +173,15 @@ class Exports(Part):
         self.save = button(
             "Save result", "Write the result with its pixel size and where it comes from"
         )
-        self.figure = button(
-            "Save figure", "Write the canvas as an image; with a scale bar only if calibrated"
+        self.canvas = button(
+            "Save canvas", "Write the canvas as an image; with a scale bar only if calibrated"
         )
         self.methods = button(
             "Copy methods", "Copy the methods text, a paragraph for a paper, to the clipboard"
         )
-        self.setLayout(row(self.save, self.figure, self.methods))
+        self.setLayout(row(self.save, self.canvas, self.methods))
         self.save.clicked.connect(self._on_save)
-        self.figure.clicked.connect(self._on_figure)
+        self.canvas.clicked.connect(self._on_canvas)
         self.methods.clicked.connect(self._on_methods)
         self.show_layer(None)
 
@@ -213,19 +215,21 @@ class Exports(Part):
         self.save.setEnabled(self._layer is not None)
         self.say(end.error or f"Saved {end.result}.", error=bool(end.error))
 
-    def _on_figure(self) -> None:
+    def _on_canvas(self) -> None:
         with errors_said(self.say):
-            path = asked_path(self, "Save the figure", "figure.png", "PNG (*.png)", ".png")
+            path = asked_path(self, "Save the canvas", "canvas.png", "PNG (*.png)", ".png")
             if path is not None:
-                self.figure_to(path)
+                self.canvas_to(path)
 
-    def figure_to(self, path: str | Path) -> None:
+    def canvas_to(self, path: str | Path) -> None:
         """Write the canvas."""
-        if Path(path).suffix.lower() not in FIGURES:
-            self.say(f"{Path(path).name}: figures are written as {', '.join(FIGURES)}.", error=True)
+        if Path(path).suffix.lower() not in CANVAS:
+            self.say(
+                f"{Path(path).name}: the canvas is written as {', '.join(CANVAS)}.", error=True
+            )
             return
         try:
-            drawn = save_figure(self._viewer, path)
+            drawn = save_canvas(self._viewer, path)
         except OSError as error:
             self.say(f"{Path(path).name} could not be written: {error.strerror}.", error=True)
             return

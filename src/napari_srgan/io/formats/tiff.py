@@ -7,6 +7,7 @@ bytes are read by `tiff_array`.
 from __future__ import annotations
 
 import math
+import os
 import traceback
 import warnings
 from dataclasses import dataclass, field, replace
@@ -25,20 +26,14 @@ from napari_srgan.image.units import PIXEL
 from napari_srgan.io.calibration import Calibration, read_calibration
 from napari_srgan.io.channels import Channel, read_channels
 from napari_srgan.io.formats.source import Source
-from napari_srgan.io.formats.tiff_array import (
-    PageLayout,
-    Pages,
-    TiffArray,
-    Transform,
-    can_decode,
-    listening,
-)
+from napari_srgan.io.formats.tiff_array import Pages, TiffArray, Transform
 from napari_srgan.io.formats.tiff_claims import (
     check_micromanager,
     check_ome,
     check_size,
     count_pages,
 )
+from napari_srgan.io.formats.tiff_segments import PageLayout, can_decode, listening
 from napari_srgan.io.notes import read_notes, valid_layout
 
 TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
@@ -97,16 +92,17 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
     """
     source = Source.of(path)
     pages = count_pages(source)
-    with listening() as complaints:
+    with listening() as complaints, source.open() as file:
         try:
-            tif = tifffile.TiffFile(path)
+            # Not by its path: of a link, tifffile would look for the set beside what it leads to.
+            tif = tifffile.TiffFile(file)
         except Exception as e:  # tifffile meets damage with errors of every type
             raise InputError(f"{path.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
         try:
             sources = [source]
             if tif.is_ome and tif.ome_metadata:
                 sources += check_ome(tif.ome_metadata, source, pages, tif.pages.first.size)
-            check_micromanager(tif, source)
+            sources += check_micromanager(tif, source)
             return _from_series(tif, sources, axes)
         except InputError:
             raise
@@ -284,7 +280,7 @@ def _located(
             f"{name}: {missing} of {n_pages} planes are not in the file and read as 0.",
             stacklevel=2,
         )
-    known = {str(s.path): i for i, s in enumerate(sources)}
+    known = {os.path.realpath(s.path): i for i, s in enumerate(sources)}
     there = [(i, page) for i, page in enumerate(stored) if page is not None]
     places = [_place(page, layout, name) for _, page in there]
     in_one_piece = np.zeros(n_pages, bool)
@@ -292,11 +288,8 @@ def _located(
     width = max(len(at) for at, _, _ in places)
     where = np.zeros((2, n_pages, width), np.int64)
     for (i, page), (at, lengths, one) in zip(there, places, strict=True):
-        path = Path(page.parent.filehandle.path).absolute()
-        if str(path) not in known:  # the other files of a Micro-Manager series
-            known[str(path)] = len(known)
-            sources = [*sources, Source.of(path)]
-        in_file[i], number[i], in_one_piece[i] = known[str(path)], page.index, one
+        in_file[i] = known[os.path.realpath(page.parent.filehandle.path)]
+        number[i], in_one_piece[i] = page.index, one
         where[:, i, : len(at)] = at, lengths
     where[1, where[0] <= 0] = 0  # what has no place is not there
     for i, source in enumerate(sources):

@@ -6,14 +6,11 @@ tifffile says where the strips and tiles lie; here those that are needed are rea
 from __future__ import annotations
 
 import itertools
-import logging
-import lzma
 import math
-import threading
-import zlib
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,15 +21,16 @@ from PIL import Image, TiffImagePlugin
 
 from napari_srgan.errors import InputError
 from napari_srgan.io.formats.source import FileArray, Source, check_memory, read_block
+from napari_srgan.io.formats.tiff_claims import check_at_once
+from napari_srgan.io.formats.tiff_segments import PageLayout, Unpacking, can_decode
 
 Transform = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 _KEPT = 2**26
 """Bytes of decoded strips and tiles that are kept for the next reads; the last one always is."""
 
-_DEFLATE, _LZMA = (8, 32946), 34925
-_LZMA_MEMORY = 2**28
-"""What a dictionary may take; a file can ask for any."""
+_MARKS = 256
+"""Places in large packed strips and tiles that are kept, for reads to go on from."""
 
 
 @dataclass(frozen=True)
@@ -56,64 +54,6 @@ class Pages:
     offsets: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
     in_one_piece: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class PageLayout:
-    """How the pixels of every page are stored.
-
-    Attributes
-    ----------
-    key : tifffile.TiffPage
-        A page that stands for all.
-    shape : tuple of int
-        Lengths of the axes of a page.
-    places : tuple of int
-        Where these axes are in ``key.shaped``: separate samples, Z, Y, X, samples.
-    """
-
-    key: tifffile.TiffPage
-    shape: tuple[int, ...]
-    places: tuple[int, ...]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the pixels, in native byte order."""
-        return np.dtype(self.key.dtype).newbyteorder("=")
-
-    @property
-    def stored_dtype(self) -> np.dtype[Any]:
-        """Of the pixels, as they are stored."""
-        return self.dtype.newbyteorder(self.key.parent.byteorder)
-
-    @classmethod
-    def of(cls, key: tifffile.TiffPage) -> PageLayout:
-        """Read it off a page; ValueError if it is none of those that are known."""
-        places, shape = [], []
-        for i, (axis, n) in enumerate(zip(key.axes, key.shape, strict=True)):
-            if axis != "S" or n != 1:
-                places.append({"Z": 1, "Y": 2, "X": 3}.get(axis, 0 if i == 0 else 4))
-                shape.append(n)
-        full = [1] * 5
-        for place, n in zip(places, shape, strict=True):
-            full[place] = n
-        if full != list(key.shaped):
-            raise ValueError("its pages are stored in a way that is not supported")
-        return cls(key, tuple(shape), tuple(places))
-
-    @property
-    def segment_shape(self) -> tuple[int, ...]:
-        """Lengths of a strip or tile along the five axes of ``key.shaped``."""
-        key = self.key
-        samples = key.shaped[4]
-        if key.is_tiled:
-            return 1, key.tiledepth, key.tilelength, key.tilewidth, samples
-        return 1, 1, key.rowsperstrip, key.imagewidth, samples
-
-    @property
-    def grid(self) -> tuple[int, ...]:
-        """How many strips or tiles there are along each of the five axes."""
-        return tuple(-(-n // s) for n, s in zip(self.key.shaped, self.segment_shape, strict=True))
 
 
 class TiffArray(FileArray):
@@ -141,8 +81,8 @@ class TiffArray(FileArray):
 
     Notes
     -----
-    Reading is safe from several threads and after a fork: nothing is shared but the decoded strips
-    that are kept, in a dictionary that is replaced and never changed.
+    Reading is safe from several threads and after a fork: nothing is shared but what is kept, in
+    dictionaries that are replaced and never changed.
     """
 
     def __init__(
@@ -167,7 +107,8 @@ class TiffArray(FileArray):
         self._page_shape = stored_shape[len(stored_shape) - page_ndim :]
         self._transform = transform
         self._decodable = can_decode(layout.key)
-        self._kept: dict[tuple[int, int], npt.NDArray[Any]] = {}
+        self._kept: dict[tuple[int, ...], npt.NDArray[Any]] = {}
+        self._marks: dict[tuple[int, ...], Unpacking] = {}
 
     def _read(self, ranges: list[range]) -> npt.NDArray[Any]:
         stored = [range(0)] * self.ndim
@@ -215,7 +156,7 @@ class TiffArray(FileArray):
         for place, part in zip(layout.places, stored, strict=True):
             parts[place] = part
         if not self._decodable:
-            page = self._keep((number, 0), lambda: self._decode_with_pillow(file, number))
+            page = self._keep((number,), lambda: self._decode_with_pillow(file, number))
             return page[np.ix_(*stored)]
         low = [min(p) for p in parts]
         box = np.empty([max(p) + 1 - a for p, a in zip(parts, low, strict=True)], layout.dtype)
@@ -226,43 +167,91 @@ class TiffArray(FileArray):
         for at in itertools.product(*touched):
             index = int(np.ravel_multi_index(at, grid))
             corner = [i * side for i, side in zip(at, sides, strict=True)]
-            segment = self._segment(file, number, index, corner)
-            here, there = [], []
-            for c, n, a, m in zip(corner, segment.shape, low, box.shape, strict=True):
-                start, stop = max(c, a), min(c + n, a + m)
-                here.append(slice(start - c, stop - c))
-                there.append(slice(start - a, stop - a))
-            box[tuple(there)] = segment[tuple(here)]
+            rows = range(low[2], low[2] + box.shape[2])
+            for top, block in self._bands(file, number, index, corner[2], rows):
+                corner[2] = top
+                here, there = [], []
+                for c, n, a, m in zip(corner, block.shape, low, box.shape, strict=True):
+                    start, stop = max(c, a), min(c + n, a + m)
+                    here.append(slice(start - c, stop - c))
+                    there.append(slice(start - a, stop - a))
+                box[tuple(there)] = block[tuple(here)]
         if any(p.step != 1 for p in parts):
             box = box[np.ix_(*([i - a for i in p] for p, a in zip(parts, low, strict=True)))]
         return box.transpose([*layout.places, *(i for i in range(5) if i not in layout.places)])[
             (...,) + (0,) * (5 - len(layout.places))
         ]
 
-    def _segment(
-        self, file: BinaryIO, number: int, index: int, corner: list[int]
-    ) -> npt.NDArray[Any]:
-        key, sides = self._layout.key, list(self._layout.segment_shape)
+    def _bands(
+        self, file: BinaryIO, number: int, index: int, first: int, rows: range
+    ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+        """Decode what holds some rows of a page in a strip or tile that begins at row `first`.
+
+        Yields the first row and the pixels of one band after another; most have only one.
+        """
+        layout = self._layout
+        key, sides = layout.key, list(layout.segment_shape)
         if not key.is_tiled:
-            sides[2] = min(sides[2], key.imagelength - corner[2])
+            sides[2] = min(sides[2], key.imagelength - first)
+        if not self._pages.counts[number, index]:  # left out by programs that write sparse files
+            yield first, np.broadcast_to(np.asarray(key.nodata, layout.dtype), sides)
+            return
+        step = layout.rows_at_once
+        decode = self._decode if step >= sides[2] else self._decode_band
+        for top in range(0, sides[2], step):
+            if first + top < rows.stop and rows.start < first + top + step:
+                which = number, index, top
+                shape = sides[1], min(step, sides[2] - top), *sides[3:]
+                yield first + top, self._keep(which, partial(decode, file, which, shape))
+
+    def _decode(
+        self, file: BinaryIO, which: tuple[int, int, int], shape: tuple[int, ...]
+    ) -> npt.NDArray[Any]:
+        number, index, _ = which
         count = int(self._pages.counts[number, index])
-        if not count:  # left out by programs that write sparse files
-            return np.broadcast_to(np.asarray(key.nodata, self._layout.dtype), sides)
+        size = math.prod(shape) * self._layout.dtype.itemsize
+        check_at_once(self.sources[0], size, count)
+        check_memory(self.name, size)
+        file.seek(int(self._pages.offsets[number, index]))
+        data = file.read(count)
+        if len(data) != count:
+            raise EOFError("it is cut short")
+        return self._layout.decode(data, index, shape)[np.newaxis]
 
-        def decoded() -> npt.NDArray[Any]:
-            check_memory(self.name, math.prod(sides) * self._layout.dtype.itemsize)
-            file.seek(int(self._pages.offsets[number, index]))
-            data = file.read(count)
-            if len(data) != count:
-                raise EOFError("it is cut short")
-            return _decode(self._layout, data, index, sides[1:])[np.newaxis]
+    def _decode_band(
+        self, file: BinaryIO, which: tuple[int, int, int], shape: tuple[int, ...]
+    ) -> npt.NDArray[Any]:
+        """Go on from the last place before a band that unpacking has come to."""
+        number, index, top = which
+        layout, step = self._layout, self._layout.rows_at_once
+        row = math.prod(shape[2:]) * layout.dtype.itemsize
+        count = int(self._pages.counts[number, index])
+        check_at_once(self.sources[0], shape[1] * row, count)
+        check_memory(self.name, shape[1] * row)
+        # by process: a copy that is being made during a fork is locked for ever in the new one
+        strip, marks = (os.getpid(), number, index), self._marks
+        start = next((at for at in range(top, 0, -step) if (*strip, at) in marks), 0)
+        if start:
+            stream = marks[(*strip, start)].copy()
+        else:
+            offset = int(self._pages.offsets[number, index])
+            stream = Unpacking.of(layout.key.compression, offset, count)
+        for at in range(start, top, step):
+            stream.read(file, step * row)
+            self._mark((*strip, at + step), stream)
+        plain = stream.read(file, shape[1] * row)
+        self._mark((*strip, top + step), stream)
+        return layout.rows(plain, shape)[np.newaxis]
 
-        return self._keep((number, index), decoded)
+    def _mark(self, where: tuple[int, ...], stream: Unpacking) -> None:
+        """Keep the place that unpacking has come to, in that of the oldest."""
+        kept = dict(list(self._marks.items())[1 - _MARKS :])
+        self._marks = kept | {where: stream.copy()}
 
     def _keep(
-        self, which: tuple[int, int], make: Callable[[], npt.NDArray[Any]]
+        self, which: tuple[int, ...], make: Callable[[], npt.NDArray[Any]]
     ) -> npt.NDArray[Any]:
-        """Give a strip or tile that was kept, or make it and keep it in the place of the oldest."""
+        """Give what was decoded and kept, or make it and keep it in the place of the oldest."""
         found = self._kept.get(which)
         if found is None:
             found = make()
@@ -276,7 +265,9 @@ class TiffArray(FileArray):
     def _decode_with_pillow(self, file: BinaryIO, number: int) -> npt.NDArray[Any]:
         """Decode one page with Pillow's libtiff, which knows LZW and JPEG."""
         key = self._layout.key
-        check_memory(self.name, 3 * math.prod(key.shape) * self._layout.dtype.itemsize)
+        size = math.prod(key.shape) * self._layout.dtype.itemsize
+        check_at_once(self.sources[0], size, int(self._pages.counts[number].sum()))
+        check_memory(self.name, 3 * size)
         try:
             with TiffImagePlugin.TiffImageFile(file) as image:
                 image.seek(int(self._pages.number[number]))
@@ -292,76 +283,3 @@ class TiffArray(FileArray):
                 " imagecodecs (pip install imagecodecs), or save it uncompressed"
             )
         return page.reshape(self._layout.shape)
-
-
-def _decode(layout: PageLayout, data: bytes, index: int, shape: Sequence[int]) -> npt.NDArray[Any]:
-    """Decode a strip or tile to (Z, Y, X, samples)."""
-    key, kind = layout.key, layout.stored_dtype
-    needed = math.prod(shape) * kind.itemsize
-    if (
-        key.compression in (*_DEFLATE, _LZMA)
-        and key.bitspersample == 8 * kind.itemsize
-        and key.fillorder == 1
-        and (key.predictor == 1 or (key.predictor == 2 and kind.kind in "iu"))
-    ):
-        # tifffile would decompress whatever the data hold, also a thousandfold of the strip
-        plain = _decompressed(key.compression, data, needed)
-        if len(plain) < needed:
-            raise EOFError("a strip or tile ends too early")
-        block = np.frombuffer(plain, kind).reshape(shape).astype(layout.dtype, copy=False)
-        if key.predictor == 2:
-            block = np.cumsum(block, axis=-2, dtype=layout.dtype)
-        return block
-    with listening() as complaints:
-        tables = {}
-        if key.compression in (6, 7, 33007, 34892):
-            tables = {"jpegtables": key.jpegtables, "jpegheader": key.jpegheader}
-        decoded = key.decode(data, index, _fullsize=key.is_tiled, **tables)[0]
-    if complaints or decoded is None:
-        raise ValueError(complaints[0] if complaints else "a strip or tile is empty")
-    return decoded.reshape(shape)
-
-
-def _decompressed(compression: int, data: bytes, most: int) -> bytes:
-    """Decompress, and stop when `most` bytes are there."""
-    if compression in _DEFLATE:
-        return zlib.decompressobj().decompress(data, most)
-    unpacker = lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)
-    parts = [unpacker.decompress(data, most)]
-    while parts[-1] and not unpacker.eof and (left := most - sum(map(len, parts))) > 0:
-        parts.append(unpacker.decompress(b"", left))
-    return b"".join(parts)
-
-
-@contextmanager
-def listening() -> Iterator[list[str]]:
-    """Collect what tifffile logs in this thread, instead of showing it to the user.
-
-    tifffile carries on after damage and only logs it; who listens can refuse the file.
-    """
-    complaints: list[str] = []
-    thread = threading.get_ident()
-
-    def keep(record: logging.LogRecord) -> bool:
-        if threading.get_ident() != thread:
-            return True
-        complaints.append(record.getMessage())
-        return False
-
-    log = logging.getLogger("tifffile")
-    log.addFilter(keep)
-    try:
-        yield complaints
-    finally:
-        log.removeFilter(keep)
-
-
-def can_decode(page: tifffile.TiffPage) -> bool:
-    """Whether tifffile can decompress a page here (without imagecodecs it knows only a few)."""
-    if page.compression == 1:
-        return True
-    try:
-        tifffile.TIFF.DECOMPRESSORS[page.compression]
-    except KeyError:
-        return False
-    return True

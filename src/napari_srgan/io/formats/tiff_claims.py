@@ -6,6 +6,7 @@ index names, and opens any file that they name.
 
 from __future__ import annotations
 
+import glob
 import math
 import re
 import struct
@@ -25,6 +26,9 @@ MOST_MISSING = 2**16
 _GROWTH = {1: 1100, 5: 2800, 8: 1100, 32946: 1100}
 """How many bytes a byte can stand for: in deflate, LZW, and uncompressed files with gaps."""
 _MOST_GROWTH = 2**16
+
+_AT_ONCE, _DENSE = 2**26, 200
+"""Bytes that may be unpacked at once whatever they come from; and how many from one byte beyond."""
 
 _HEADERS = {
     b"II*\0": ("<", False),
@@ -109,7 +113,7 @@ def check_ome(xml: str, source: Source, pages: int, pixels: int) -> list[Source]
     siblings = [
         Source.of(path)
         for name in sorted(_file_names(root, source))
-        if (path := _beside(source, name)).is_file()
+        if (path := _beside(source.path, name)).is_file()
     ]
     there = pages + sum(count_pages(s) for s in siblings)
     listed = 0
@@ -130,14 +134,20 @@ def check_ome(xml: str, source: Source, pages: int, pixels: int) -> list[Source]
     return siblings
 
 
-def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
+def check_micromanager(tif: tifffile.TiffFile, source: Source) -> list[Source]:
     """Hold the indices of a Micro-Manager file, in it or beside it, against what they index.
+
+    Returns
+    -------
+    list of Source
+        The other files of the series.
 
     Raises
     ------
     InputError
         If they name a file in another folder, or far more planes than they list.
     """
+    siblings = [Source.of(p) for p in sorted(micromanager_files(tif, source.path) - {source.path})]
     if tif.is_mmstack:
         settings = tif.micromanager_metadata or {}
         index, summary = settings["IndexMap"], settings["Summary"]
@@ -147,12 +157,12 @@ def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
                 index[:, :4].max(axis=0), ("Channels", "Slices", "Frames", "Positions"), strict=True
             )
         ]
-        _check_planes(source, math.prod(lengths), len(index))
+        there = len(index) + sum(_count_indexed(s.path) for s in siblings)
+        _check_planes(source, math.prod(lengths), there)
     elif tif.is_ndtiff:
         listed: dict[str, set[Any]] = {}
         n = 0
-        for axes, name, *_ in tifffile.read_ndtiff_index(source.path.parent / "NDTiff.index"):
-            _beside(source, name)
+        for axes, _, *_ in tifffile.read_ndtiff_index(source.path.parent / "NDTiff.index"):
             n += 1
             for axis, place in axes.items():
                 listed.setdefault(axis, set()).add(place)
@@ -163,6 +173,32 @@ def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
             for places in listed.values()
         ]
         _check_planes(source, math.prod(spans), n)
+    return siblings
+
+
+def micromanager_files(tif: tifffile.TiffFile, path: Path) -> set[Path]:
+    """List the files that tifffile takes for parts of one series of Micro-Manager, if it is any.
+
+    Raises
+    ------
+    InputError
+        If an index names a file in another folder.
+    """
+    if tif.is_ndtiff:
+        index = tifffile.read_ndtiff_index(path.parent / "NDTiff.index")
+        return {_beside(path, name) for _, name, *_ in index}
+    before, mark, _ = path.name.partition("_MMStack")
+    if not (tif.is_mmstack and mark):
+        return set()
+    prefix = (tif.micromanager_metadata or {})["Summary"].get("Prefix", before)
+    if not path.name.startswith(prefix):
+        return set()
+    return set(path.parent.glob(f"{glob.escape(prefix)}_MMStack*.tif"))
+
+
+def _count_indexed(path: Path) -> int:
+    with path.open("rb") as file:
+        return len(tifffile.read_micromanager_metadata(file, {"IndexMap"}).get("IndexMap", ()))
 
 
 def check_size(source: Source, compression: int, claimed: int, stored: int) -> None:
@@ -180,6 +216,23 @@ def check_size(source: Source, compression: int, claimed: int, stored: int) -> N
         raise InputError(
             f"{source.name} claims {claimed / 1e6:.0f} MB of pixels, which the"
             f" {stored} bytes that it has for them cannot hold; it is damaged."
+        )
+
+
+def check_at_once(source: Source, unpacked: int, stored: int) -> None:
+    """Refuse a large strip, tile or page that little is stored of and that is unpacked at once.
+
+    Parameters
+    ----------
+    source : Source
+    unpacked, stored : int
+        Its bytes.
+    """
+    if unpacked > max(_AT_ONCE, _DENSE * stored):
+        raise InputError(
+            f"{source.name} packs {unpacked / 1e6:.0f} MB of pixels into {stored} bytes that can"
+            " only be unpacked at once; save it in tiles or short strips, or with deflate (zlib)"
+            " compression."
         )
 
 
@@ -203,13 +256,13 @@ def _file_names(root: ElementTree.Element, source: Source) -> set[str]:
     }
 
 
-def _beside(source: Source, name: str) -> Path:
+def _beside(source: Path, name: str) -> Path:
     if re.search(r"[/\\:\0]", name) or name in (".", ".."):
         raise InputError(
             f"{source.name} names planes in {name!r}, but only files beside it are opened; put all"
             " files of the series into one folder and save it there anew."
         )
-    path = source.path.parent / name
+    path = source.with_name(name)
     if path.exists() and not path.is_file():
         raise InputError(f"{source.name} names planes in {name!r}, which is no file.")
     return path

@@ -21,10 +21,12 @@ from napari_srgan.engine.plan import Plan, preflight
 from napari_srgan.engine.record import Record
 from napari_srgan.engine.run import Upscaler
 from napari_srgan.errors import InputError
+from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.image.views import placed
 from napari_srgan.io.atomic import PARTIAL
+from napari_srgan.io.lock import short_name
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_room
 from napari_srgan.measure.error_map import ErrorMap, error_map
 from napari_srgan.measure.frc import (
@@ -36,7 +38,7 @@ from napari_srgan.measure.frc import (
 )
 from napari_srgan.measure.grid import index_in, read_alike
 from napari_srgan.measure.stacks import BICUBIC, Comparison, compare
-from napari_srgan.models.catalogue import auto_model
+from napari_srgan.models.catalogue import fidelity_for
 from napari_srgan.options import MapOptions
 from napari_srgan.tasks.report.content import Content, Residuals, ShownSlice
 from napari_srgan.tasks.report.pictures import (
@@ -89,13 +91,14 @@ def gather(request: ReportRequest) -> Work[Content]:
         Before any work, if the request cannot be carried out; if data turn out to be unusable.
     """
     if request.page is not None and request.result is None:
+        recognise(request.stack)
         nbytes = preflight(request.stack, request.options).output.nbytes
         if nbytes > IN_MEMORY:  # before the pixels are read
             check_room(request.page, nbytes)
     prepared = prepare(request)
     planned = prepared.plan
-    for warning in planned.warnings:
-        yield Progress(0, 1, note=warning, stage="starting")
+    for note in planned.notes:
+        yield Progress(0, 1, note=note, stage="starting")
     with ExitStack() as undo:
         if request.result is None:
             sink = _sink(planned, request.page, undo)
@@ -154,7 +157,7 @@ def _sink(planned: Plan, page: Path | None, undo: ExitStack) -> Sink:
     if planned.output.nbytes <= IN_MEMORY:
         return MemorySink()
     # On Windows a file that is still mapped cannot be removed; the system then does it later.
-    prefix, where = ("napari-srgan", None) if page is None else (page.name, page.parent)
+    prefix, where = ("napari-srgan", None) if page is None else (short_name(page.name), page.parent)
     folder = undo.enter_context(
         TemporaryDirectory(
             prefix=f"{prefix}.", suffix=PARTIAL, dir=where, ignore_cleanup_errors=True
@@ -343,7 +346,7 @@ def _invention(
     """Map what the model adds to its fidelity model, or say why that cannot be done."""
     planned = prepared.plan
     card = planned.card
-    if card.name == auto_model(card.channels).card.name:
+    if card.name == fidelity_for(card.channels).card.name:
         return None, ""
     if record.weights_sha256 and record.weights_sha256 != planned.model_sha256:
         return None, (

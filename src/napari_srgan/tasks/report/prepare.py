@@ -11,6 +11,7 @@ from napari_srgan.engine.record import Record, input_label
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.invalid import refuse_invalid
+from napari_srgan.image.kind import gray_if_gray
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.image.units import PIXEL, is_length, ome_symbol
 from napari_srgan.image.views import cropped, enlarged
@@ -113,6 +114,7 @@ def prepare(request: ReportRequest) -> Prepared:
     if options.nan == "fill" and request.reference is not None:
         _refuse_nan(stack, options)
     planned = plan(stack, options)
+    stack = planned.stack
     planned = replace(planned, options=replace(options, intensity=planned.intensity))
     shown = middle_plane(stack, planned.region) if request.shown is None else request.shown
     if shown not in set(stack.plane_indices(planned.region)):
@@ -150,6 +152,8 @@ def _labelled(stack: Stack, options: RestoreOptions) -> Stack:
 
 def _reference(reference: Stack, planned: Plan) -> Reference:
     stack, (sy, sx) = planned.stack, planned.scale
+    if not stack.is_rgb:
+        reference = gray_if_gray(reference)
     if matched(reference, stack) != (sy, sx):
         raise InputError(
             f"{reference.name} is {reference.height} x {reference.width} px, but the "

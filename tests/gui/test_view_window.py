@@ -1,4 +1,4 @@
-"""The demonstration's window: three stacks at one place, in step with each other."""
+"""The command line's window: images at one place, in step with each other."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_srgan.cli.demo import demo_text
+from napari_srgan.cli.demo import demo_images, demo_text
 from napari_srgan.engine.run import Result
 from napari_srgan.image.stack import Stack
 from napari_srgan.synthetic.samples import sample
@@ -41,9 +41,9 @@ def demo():
 
 
 def test_three_stacks_side_by_side_in_the_same_coordinates(viewer, demo):
-    from napari_srgan._gui.demo_window import fill
+    from napari_srgan._gui.view_window import fill
 
-    fill(viewer, demo)
+    fill(viewer, demo_images(demo))
     names = [layer.name for layer in viewer.layers]
     assert names == ["input", "result [srresnet-gray 4x]", "truth"]
     assert viewer.canvas.grid.enabled
@@ -65,3 +65,25 @@ def test_text_names_the_model_and_both_figures(demo):
     lines = demo_text(replace(demo, methods=methods)).splitlines()
     assert any(line.split() == ["bicubic", "33.54", "0.8480"] for line in lines)
     assert any(line.split() == ["srresnet-gray", "34.10", "0.8610"] for line in lines)
+
+
+@pytest.mark.parametrize(("width", "shape"), [(30, (1, 2)), (90, (2, 1))])
+def test_wide_images_stand_one_above_the_other(viewer, width, shape):
+    from napari_srgan._gui.files import layers_of
+    from napari_srgan._gui.view_window import fill
+
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 30, width)).astype(np.uint8)
+    images = [layers_of(Stack(pixels, scale=(9, 2, 2)), name)[0] for name in "ab"]
+    fill(viewer, images)
+    assert viewer.canvas.grid.enabled
+    assert tuple(viewer.canvas.grid.shape) == shape
+    assert [layer.name for layer in viewer.layers] == ["a", "b"]
+    assert viewer.dims.current_step[0] == 2
+
+
+def test_a_single_image_needs_no_grid(viewer):
+    from napari_srgan._gui.files import layers_of
+    from napari_srgan._gui.view_window import fill
+
+    fill(viewer, layers_of(Stack(np.zeros((9, 9), np.uint8)), "a"))
+    assert not viewer.canvas.grid.enabled

@@ -1,0 +1,106 @@
+"""A result as a notebook shows it: its best place beside bicubic, what made it, what to mind."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_srgan.engine.record import Record
+from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import scale_text
+from napari_srgan.image.stack import Stack
+from napari_srgan.image.views import enlarged, values_range
+
+if TYPE_CHECKING:
+    from napari_srgan.engine.run import Result
+
+_SIDE = 320  # px of a picture: two stand side by side in a notebook
+_SHOWN = (0.5, 99.8)  # percentiles of the first picture that are black and white
+
+Part = tuple[slice, slice]
+
+
+def html(result: Result) -> str:
+    """Show a part of a result at its own size beside the same part of the input, by bicubic.
+
+    The part is where the middle plane has most detail. Where the input is not known or can no
+    longer be read, the result stands alone.
+    """
+    stack = Stack(result.data, result.axes, scale=result.scale)
+    index = tuple(n // 2 for n in stack.plane_shape)
+    high = stack.read(index)
+    part = busiest(high, _SIDE)
+    pictures = {"result": high[part]}
+    if (bicubic := _bicubic(result, index, part)) is not None:
+        pictures = {"bicubic": bicubic} | pictures
+    first = next(iter(pictures.values()))
+    limits = (0.0, 255.0) if stack.is_rgb and first.dtype == "u1" else values_range(first, _SHOWN)
+    cells = "".join(
+        f'<td style="text-align:center"><img src="{_uri(pixels, limits)}" alt="{label}">'
+        f"<br>{label}</td>"
+        for label, pixels in pictures.items()
+    )
+    record = Record.of(result.metadata) or Record()
+    made_by = f"{record.model} {scale_text(record.scale)}".lstrip()
+    shape = " x ".join(map(str, result.data.shape))
+    facts = f"{result.axes} {shape} {result.data.dtype}{_pixel_size(result)}"
+    warnings = result.plan.notes if result.plan is not None else ()
+    notes = "".join(f"<br>{escape(text)}" for text in (*warnings, record.notice))
+    return (
+        f'<table><tr>{cells}</tr></table><div style="max-width:{2 * _SIDE}px">'
+        f"<b>{escape(made_by)}</b>: {escape(facts)}{notes}</div>"
+    )
+
+
+def busiest(plane: NDArray[Any], side: int) -> Part:
+    """Find the square of at most that side whose values vary most; NaN counts as nothing."""
+    height, width = (min(side, n) for n in plane.shape[:2])
+    best, found = -1.0, (slice(0, height), slice(0, width))
+    for y in range(0, plane.shape[0] - height + 1, max(height // 2, 1)):
+        for x in range(0, plane.shape[1] - width + 1, max(width // 2, 1)):
+            part = slice(y, y + height), slice(x, x + width)
+            known = plane[part].astype(np.float32)
+            known = known[np.isfinite(known)]
+            spread = float(known.std()) if known.size else 0.0
+            if spread > best:
+                best, found = spread, part
+    return found
+
+
+def _bicubic(result: Result, index: tuple[int, ...], part: Part) -> NDArray[Any] | None:
+    plan = result.plan
+    if plan is None:
+        return None
+    starts = (plan.region[axis][0] for axis in plan.stack.plane_axes)
+    where = tuple(i + start for i, start in zip(index, starts, strict=True))
+    try:
+        return enlarged(plan.stack, plan.region, plan.scale).read(where, *part)
+    except InputError:  # the file is gone, or another one
+        return None
+
+
+def _uri(pixels: NDArray[Any], limits: tuple[float, float]) -> str:
+    lo, hi = limits
+    shown = np.nan_to_num(pixels[..., :3] if pixels.ndim == 3 else pixels, nan=lo)
+    levels = np.rint(255 * np.clip((shown - lo) / (hi - lo), 0, 1)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _pixel_size(result: Result) -> str:
+    if result.plan is None:
+        return ""
+    axes = result.axes.replace("S", "")
+    at = axes.index("Y"), axes.index("X")
+    units = [result.plan.output.units[i] for i in at]
+    if "pixel" in units:
+        return ", pixel size unknown"
+    sizes = [f"{result.scale[i]:.4g} {unit}" for i, unit in zip(at, units, strict=True)]
+    return f", pixel size {' x '.join(sizes)}"

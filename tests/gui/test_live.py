@@ -1,0 +1,179 @@
+"""Live follows the view, shows what a run would give, and leaves nothing behind."""
+
+import numpy as np
+import pytest
+import small_models
+
+pytest.importorskip("napari")
+pytest.importorskip("pytestqt")
+
+from panels import open_super_resolve
+from qtpy.QtCore import Qt
+
+from napari_srgan._gui.super_resolve import live as live_module
+from napari_srgan._gui.tags import is_restored, made_from, role_of
+from napari_srgan.api import upscale
+from napari_srgan.models import catalogue
+
+WAIT = 120_000
+
+pytestmark = pytest.mark.usefixtures("tiny_models")
+
+
+@pytest.fixture
+def panel(viewer, qtbot):
+    panel = open_super_resolve(viewer, qtbot)
+    panel.show()
+    return panel
+
+
+@pytest.fixture
+def stack(viewer):
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 24, 32)).astype(np.uint8)
+    layer = viewer.add_image(pixels, name="s", scale=(9, 2, 2), translate=(0, 5, 7))
+    layer.corner_pixels = np.array([[0, 0, 0], [0, 23, 31]])
+    viewer.dims.set_current_step(0, 1)
+    return layer
+
+
+def turn_on(qtbot, panel, model="tiny-gray"):
+    assert panel.model.box.choose(model)
+    panel.refresh()
+    qtbot.mouseClick(panel.live.button, Qt.MouseButton.LeftButton)
+    settle(qtbot, panel)
+
+
+def settle(qtbot, panel):
+    qtbot.waitUntil(lambda: not panel.live.busy, timeout=WAIT)
+
+
+def shown_as_restored(live, layer, model="tiny-gray"):
+    """Hold what is shown to a run of the same part, in pixels and in place."""
+    z = round(float(live.translate[0] / layer.scale[0]))
+    y = round(float((live.translate[1] - layer.translate[1]) / layer.scale[1] + 0.375))
+    x = round(float((live.translate[2] - layer.translate[2]) / layer.scale[2] + 0.375))
+    height, width = (n // 4 for n in live.data.shape[-2:])
+    region = {"Z": (z, z + 1), "Y": (y, y + height), "X": (x, x + width)}
+    made = upscale(layer.data, model, region=region)
+    np.testing.assert_array_equal(live.data, made.data)
+    assert {a: made_from(live).region[a] for a in "ZYX"} == region
+    return region
+
+
+def test_what_is_in_view_is_shown_as_a_run_would_restore_it(viewer, panel, stack, qtbot):
+    turn_on(qtbot, panel)
+    live = panel.live.layer
+    assert list(viewer.layers) == [stack, live]
+    assert viewer.layers.selection.active is stack
+    region = shown_as_restored(live, stack)
+    assert region == {"Z": (1, 2), "Y": (0, 24), "X": (0, 32)}
+    assert role_of(live) == "view" and not is_restored(live)
+    assert panel.result.value() is None  # nothing to be saved or reported
+
+
+def test_slices_and_pans_are_followed_in_the_same_layer(viewer, panel, stack, qtbot):
+    turn_on(qtbot, panel)
+    live = panel.live.layer
+    viewer.dims.set_current_step(0, 2)
+    settle(qtbot, panel)
+    assert shown_as_restored(live, stack)["Z"] == (2, 3)
+    stack.corner_pixels = np.array([[0, 4, 10], [0, 15, 25]])
+    viewer.scene.camera.center = (0, 30, 40)
+    settle(qtbot, panel)
+    region = shown_as_restored(live, stack)
+    assert (region["Y"], region["X"]) == ((4, 16), (10, 26))
+    assert list(viewer.layers) == [stack, live]
+
+
+def test_nothing_is_left_when_it_ends(viewer, panel, stack, qtbot):
+    viewer.canvas.grid.enabled = True
+    turn_on(qtbot, panel)
+    assert not viewer.canvas.grid.enabled
+    qtbot.mouseClick(panel.live.button, Qt.MouseButton.LeftButton)
+    assert list(viewer.layers) == [stack]
+    assert viewer.canvas.grid.enabled
+    viewer.dims.set_current_step(0, 0)
+    settle(qtbot, panel)
+    assert list(viewer.layers) == [stack]
+
+
+@pytest.mark.parametrize("which", ["input", "view"])
+def test_it_ends_when_a_layer_of_it_is_removed(viewer, panel, stack, qtbot, which):
+    turn_on(qtbot, panel)
+    viewer.layers.remove(stack if which == "input" else panel.live.layer)
+    assert not panel.live.on
+    assert list(viewer.layers) == ([] if which == "input" else [stack])
+
+
+def test_it_ends_before_a_run_and_with_the_panel(viewer, panel, stack, qtbot):
+    turn_on(qtbot, panel)
+    with qtbot.waitSignal(panel.runner.ended, timeout=WAIT):
+        qtbot.mouseClick(panel.run, Qt.MouseButton.LeftButton)
+    assert not panel.live.on
+    assert len(viewer.layers) == 2  # the input and the result
+    viewer.layers.remove(viewer.layers[-1])
+    turn_on(qtbot, panel)
+    panel.close()
+    assert list(viewer.layers) == [stack]
+
+
+def test_of_many_moves_only_the_last_is_followed(viewer, panel, stack, qtbot, monkeypatch):
+    turn_on(qtbot, panel)
+    begun, look = [], live_module.look
+
+    def counted(stack, options, regions):
+        begun.append(regions)
+        yield from look(stack, options, regions)
+
+    monkeypatch.setattr(live_module, "look", counted)
+    for step in (0, 1, 0, 1, 0, 1, 2):
+        viewer.dims.set_current_step(0, step)
+        viewer.scene.camera.zoom *= 1.1
+    settle(qtbot, panel)
+    assert len(begun) == 1
+    assert shown_as_restored(panel.live.layer, stack)["Z"] == (2, 3)
+
+
+def test_a_model_that_is_as_good_and_faster_stands_in(
+    viewer, panel, stack, qtbot, tmp_path, monkeypatch
+):
+    small_models.save(tmp_path, "slow", 1)
+    small_models.save(tmp_path, "quick", 1)
+    monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(tmp_path))
+    monkeypatch.setattr(catalogue, "FAST", {"slow": "quick"})
+    panel.model.refresh()
+    turn_on(qtbot, panel, "slow")
+    assert panel.live.layer.name == "s [live quick 4x]"
+
+
+def test_an_image_that_cannot_be_restored_is_told_and_live_is_off(viewer, panel, qtbot):
+    viewer.add_image(np.full((24, 32), np.nan, np.float32), name="bad")
+    turn_on(qtbot, panel)
+    assert not panel.live.on
+    assert panel.message.is_error and "no finite value" in panel.message.text()
+    assert len(viewer.layers) == 1
+
+
+def test_beyond_the_slices_of_the_image_nothing_is_shown(viewer, panel, stack, qtbot):
+    viewer.add_image(np.zeros((9, 24, 32), np.uint8), name="longer", scale=(9, 2, 2))
+    assert panel.choose_layer(stack)
+    viewer.dims.set_current_step(0, 1)
+    turn_on(qtbot, panel)
+    assert panel.live.layer.visible
+    viewer.dims.set_current_step(0, 7)
+    settle(qtbot, panel)
+    assert not panel.live.layer.visible
+    viewer.dims.set_current_step(0, 1)
+    settle(qtbot, panel)
+    assert panel.live.layer.visible
+
+
+def test_another_image_is_followed_when_it_is_chosen(viewer, panel, stack, qtbot):
+    turn_on(qtbot, panel)
+    other = viewer.add_image(stack.data[:, ::-1], name="other", scale=(9, 2, 2))
+    other.corner_pixels = np.array([[0, 0, 0], [0, 23, 31]])
+    assert panel.choose_layer(other)
+    settle(qtbot, panel)
+    assert panel.live.on
+    shown_as_restored(panel.live.layer, other)
+    assert list(viewer.layers) == [stack, other, panel.live.layer]
