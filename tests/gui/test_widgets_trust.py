@@ -131,7 +131,7 @@ def test_the_invention_map_runs_the_fidelity_model_only_if_it_must(viewer, panel
     viewer.layers.selection.active = made
     assert panel.exports.layer is made
     seen = []
-    panel.runner.bar.valueChanged.connect(lambda _: seen.append(panel.runner.bar.maximum()))
+    panel.runner.stepped.connect(lambda step: seen.append(step.total))
     (second,) = press(qtbot, panel, panel.trust.buttons["invention"])
     assert max(seen) == 1  # one step for the plane, no tile of the fidelity model
     expected = invention(made.data[1], fidelity.data[1], BICUBIC, 255)

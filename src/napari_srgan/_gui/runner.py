@@ -27,6 +27,7 @@ from napari_srgan.tasks.steps import Progress, sentence_for
 
 _log = logging.getLogger(__name__)
 _POLL = 10  # ms
+_FINE = 100  # steps of the bar for a tile, which tells of parts of itself
 _NO_MEMORY = (
     "There is not enough memory; restore fewer slices or a smaller area, set Advanced > Output to "
     "a file, or close other layers."
@@ -254,6 +255,7 @@ class RunnerBar(QWidget):
         self._runner = Runner(self)
         self._told: tuple[Callable[[Any], None], Say, str]
         self._focus: tuple[QWidget | None, QWidget | None] = (None, None)
+        self._numbers = numbers
         self.bar = QProgressBar()
         self.text = QLabel()
         self.text.setWordWrap(True)
@@ -335,8 +337,9 @@ class RunnerBar(QWidget):
     def _tell(self, step: Progress) -> None:
         parts = [step.stage] if step.stage else []
         if step.total:
-            self.bar.setRange(0, step.total)
-            self.bar.setValue(step.done)
+            fine = 1 if self._numbers else _FINE
+            self.bar.setRange(0, fine * step.total)
+            self.bar.setValue(int(fine * (step.done + step.part)))
             parts.append(progress_text(step.done, step.total, step.eta))
         note = f" ({step.note})" if step.note else ""
         self.text.setText(": ".join(parts) + note)

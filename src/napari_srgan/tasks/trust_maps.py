@@ -30,7 +30,7 @@ from napari_srgan.models.card import Card
 from napari_srgan.models.catalogue import model_for
 from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
 from napari_srgan.tasks.restore import part_text, region_of
-from napari_srgan.tasks.steps import Progress
+from napari_srgan.tasks.steps import Progress, whole_steps
 from napari_srgan.trust import spread as mirrored
 from napari_srgan.trust.consistency import LEGEND, REMOVED_LEGEND, comparable, consistency
 from napari_srgan.trust.invention import (
@@ -344,7 +344,7 @@ class TrustMaps:
 
 
 def _restored(planned: Plan) -> Generator[Progress, None, NDArray[Any]]:
-    result = yield from Upscaler.of(planned).run(planned)
+    result = yield from whole_steps(Upscaler.of(planned).run(planned))  # they are counted
     return result.data
 
 
