@@ -1,6 +1,6 @@
 """Measure what 16 bits do to the bundled models, beside float32, on the images of their cards.
 
-    python benchmarks/harm.py SETS [--write]
+    python benchmarks/harm.py SETS [--models NAME ...] [--write]
 
 SETS is what `scripts/lay_out_scans.py` makes. Prints a line a model, backend and format: the worst
 of its validation sets. `--write` puts them into the package (`weights/harm.json`), where
@@ -38,10 +38,13 @@ Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", type=Path)
+    parser.add_argument("--models", nargs="+", help="names; all bundled ones without")
     parser.add_argument("--write", action="store_true", help="into the package")
     given = parser.parse_args()
     found: dict[str, dict[str, object]] = {}
-    for info in (i for i in list_models() if i.bundled):
+    for info in list_models():
+        if not info.bundled or (given.models and info.card.name not in given.models):
+            continue
         model, harm = load_model(info.path), {}
         for name, backend, precision in ways():
             harm[name] = worst(model.network, backend, precision, given.sets / "val")
@@ -51,8 +54,10 @@ def main() -> None:
             "harm": {name: asdict(value) for name, value in harm.items()},
         }
     if given.write:
-        text = json.dumps(found, indent=1) + "\n"
-        (WEIGHTS / "harm.json").write_text(text, encoding="utf-8")
+        file = WEIGHTS / "harm.json"
+        known = json.loads(file.read_text(encoding="utf-8")) if given.models else {}
+        text = json.dumps(dict(sorted((known | found).items())), indent=1) + "\n"
+        file.write_text(text, encoding="utf-8")
 
 
 def ways() -> Iterator[tuple[str, str, str]]:
