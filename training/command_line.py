@@ -94,8 +94,8 @@ def _add_data(group: Any) -> None:
         nargs="+",
         default=[],
         metavar="DIR",
-        help="folders of HR scans (TIFF stacks, PNG, JPEG, .npy; a folder below is one volume); "
-        "each DIR is drawn equally often",
+        help="folders of HR scans (TIFF stacks, PNG, JPEG, .npy; a folder below is one volume; "
+        "train and val below DIR are heeded) or patterns of files; each DIR is drawn equally often",
     )
     group.add_argument(
         "--val",
@@ -108,7 +108,27 @@ def _add_data(group: Any) -> None:
     group.add_argument(
         "--paired",
         action="store_true",
-        help="DIR holds measured pairs: train/high, train/low, val/high, val/low",
+        help="DIR holds measured pairs: train/high, train/low, val/high, val/low; or high and low",
+    )
+    for side, kind in (("hr", "high"), ("lr", "low")):
+        group.add_argument(
+            f"--{side}",
+            type=_path,
+            metavar="DIR",
+            help=f"instead of --data: the folder of {kind} resolution of measured pairs",
+        )
+    for flag, what in (("include", "only files"), ("exclude", "no files")):
+        group.add_argument(
+            f"--{flag}",
+            nargs="+",
+            default=[],
+            metavar="PATTERN",
+            help=f"{what} below DIR whose name or path fits, as '*average*' or 'eye*/left.tif'",
+        )
+    group.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="go on without files that cannot be used, instead of naming them and ending",
     )
     group.add_argument(
         "--vgg-weights",

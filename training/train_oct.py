@@ -24,7 +24,7 @@ from napari_srgan.models.vgg import VGGFeatures
 from training import checkpoint
 from training.checkpoint import replace_file
 from training.command_line import parser
-from training.data import Data, Sources, load
+from training.data import Data, Sources, Split, load
 from training.hardware import Hardware, describe, leave, processes, settled, start, workers
 from training.loop import Run, Stopped, train
 from training.monitor import Monitor
@@ -32,8 +32,9 @@ from training.outputs import MODEL, Outputs
 from training.presets import compose, from_plain, read_recipe, with_init
 from training.recipe import Recipe
 from training.session import assemble, content_features, last_table, table_features
-from training.split import RECIPE, SOURCES
+from training.split import RECIPE, SOURCES, SPLIT
 
+_OF_A_START = ("paired", "include", "exclude", "skip_bad", "out", "preset", "recipe")
 _KEPT: Mapping[str, schema.Reader[Any]] = {
     # Beside the sources, of a run that is resumed.
     "vgg_weights": schema.optional(schema.path),
@@ -163,7 +164,9 @@ def _request(options: argparse.Namespace) -> Request:
     by_hand = from_plain({f.name: given[f.name] for f in fields(Recipe) if f.name in given})
     if options.resume:
         return _resumed(options, by_hand)
-    if not options.data:
+    if bool(options.hr) != bool(options.lr) or (options.hr and options.data):
+        raise InputError("Measured pairs are --hr DIR and --lr DIR together, without --data.")
+    if not (options.data or options.hr):
         raise InputError("Name the folder of scans with --data DIR, or a run with --resume RUN.")
     by_hand = (read_recipe(options.recipe) if options.recipe else {}) | by_hand
     recipe = compose(options.preset or "default", by_hand)
@@ -172,7 +175,7 @@ def _request(options: argparse.Namespace) -> Request:
         options.out or Path("runs") / name,
         recipe,
         by_hand,
-        Sources(tuple(options.data), tuple(options.val), options.paired),
+        _sources(options),
         options.vgg_weights,
         Hardware(options.device, options.precision, options.workers),
         resumed=False,
@@ -180,10 +183,23 @@ def _request(options: argparse.Namespace) -> Request:
     )
 
 
+def _sources(options: argparse.Namespace) -> Sources:
+    return Sources(
+        tuple(options.data),
+        tuple(options.val),
+        options.paired,
+        tuple(filter(None, [options.hr])),
+        tuple(filter(None, [options.lr])),
+        tuple(options.include),
+        tuple(options.exclude),
+        options.skip_bad,
+    )
+
+
 def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
     set_again = [
         f"--{key.replace('_', '-')}"
-        for key in ("paired", "out", "preset", "recipe", *by_hand)
+        for key in (*_OF_A_START, *by_hand)
         if key in by_hand or getattr(options, key)
     ]
     if set_again:
@@ -205,8 +221,10 @@ def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
         raise InputError(f"{folder} holds no run that could be resumed.") from error
     except ValueError as error:
         raise InputError(f"The run in {folder} is damaged: {error}.") from error
-    if options.data:  # moved since; their pixels are compared with those that were trained on
-        sources = replace(sources, data=tuple(options.data), val=tuple(options.val))
+    if options.data or options.hr:
+        # Moved since; their pixels are compared with those that were trained on.
+        moved = _sources(options)
+        sources = replace(sources, data=moved.data, val=moved.val, high=moved.high, low=moved.low)
     hardware = Hardware(
         device if options.device == "auto" else options.device,
         precision if options.precision == "auto" else options.precision,
@@ -252,7 +270,7 @@ def _run(request: Request, signals: Signals, undo: ExitStack) -> int:
     if first:
         _hold_folder(folder, undo)
         if not request.resumed:
-            _open_folder(request, recipe, settled(fabric))
+            _open_folder(request, recipe, data.split, settled(fabric))
     run = assemble(recipe, data, fabric, folder, start_from, content)
     vgg = [features.to(fabric.device) for features in vgg]
     run.workers = workers(request.hardware, fabric)
@@ -305,13 +323,13 @@ def _hold_folder(folder: Path, undo: ExitStack) -> None:
         ) from None
 
 
-def _open_folder(request: Request, recipe: Recipe, on: dict[str, str]) -> None:
+def _open_folder(request: Request, recipe: Recipe, split: Split, on: dict[str, str]) -> None:
     """Write what a resumption reads; the recipe last, as the mark."""
     folder = request.folder
     weights = request.vgg_weights
     kept = request.sources.to_dict() | on
     kept["vgg_weights"] = weights and str(weights.resolve())
-    for name, values in ((SOURCES, kept), (RECIPE, recipe.to_dict())):
+    for name, values in ((SPLIT, split), (SOURCES, kept), (RECIPE, recipe.to_dict())):
         replace_file(folder / name, (json.dumps(values, indent=2) + "\n").encode(), "the recipe")
 
 
@@ -320,7 +338,15 @@ def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
     outputs, table = run.outputs, run.timetable
     assert outputs is not None
     monitor, recipe = outputs.monitor, table.recipe
-    monitor.event("data", f"{data.summary}.", train=len(data.train), val=len(data.val))
+    monitor.event(
+        "data",
+        f"{data.summary}.",
+        train=len(data.train),
+        val=len(data.val),
+        held_out=[name for volumes in data.split["val"].values() for name in volumes],
+    )
+    for doubt in data.warnings:
+        monitor.event("warning", f"Warning: {doubt}.")
     size = sum(p.numel() for p in run.players.generator.parameters())
     monitor.event(
         "start",

@@ -655,10 +655,11 @@ def test_validation_in_tiles_is_validation_of_the_whole(tmp_path, monkeypatch):
     from napari_srgan.models.architectures import build
     from training import validation
     from training.recipe import Recipe
-    from training.scans import decode, scan_set
+    from training.scans import ScanSet, decode, scans_of
 
     tifffile.imwrite(tmp_path / "x.tif", picture(0, 200, 260))
-    sets = [scan_set("x", [decode(tmp_path / "x.tif")], channels=1, min_side=32)]
+    scans = scans_of(decode(tmp_path / "x.tif"), channels=1, min_side=32)
+    sets = [ScanSet("x", tuple(scans))]
     recipe = Recipe(channels=1, blocks=1, features=4)
     torch.manual_seed(0)
     network = build(recipe.generator, recipe.network_parameters)
