@@ -231,7 +231,9 @@ def _refuse_other_range(low: Decoded, high: Decoded, unit: Intensity) -> None:
 def _compare(scan: Scan, high: Path, low: Path) -> None:
     """Refuse a pair that does not show one place, or not in one place, or not as bright."""
     coarse = scan.crop_low().mean(0)
-    fine = functional.adaptive_avg_pool2d(scan.crop().mean(0)[None], tuple(coarse.shape))[0]
+    fine = functional.adaptive_avg_pool2d(
+        scan.crop().mean(0)[None], (coarse.shape[0], coarse.shape[1])
+    )[0]
     alike = correlation(fine, coarse)
     y, x = shift(fine, coarse)
     far = max(abs(y) / coarse.shape[0], abs(x) / coarse.shape[1])

@@ -21,7 +21,7 @@ from training.loop import Run
 from training.monitor import CSV_NAME, read_rows
 from training.players import Players, discriminator_for
 from training.recipe import Recipe
-from training.timetable import timetable
+from training.timetable import Timetable, timetable
 from training.validation import Row
 
 if TYPE_CHECKING:
@@ -142,6 +142,26 @@ def last_table(folder: Path, rows: Sequence[Row], pretrained_at: int) -> str:
             "reach that deep (--vgg-weights FILE)."
         )
     return "\n\n".join(parts)
+
+
+def verdict(rows: Sequence[Row], timetable: Timetable, skipped: int) -> str:
+    """Say why a model is of no use, or that much of its training was; "" if nothing is amiss."""
+    found = []
+    if worse := [row for row in rows if row["psnr"] <= row["psnr_bicubic"]]:
+        row = min(worse, key=lambda row: row["psnr"] - row["psnr_bicubic"])
+        loss = row["psnr_bicubic"] - row["psnr"]
+        why = (
+            "an adversary costs some of it, so look at the previews before you use it"
+            if timetable.adversarial
+            else "it is not worth using: train longer, on more scans, or with another recipe"
+        )
+        found.append(f"The model is {loss:.2f} dB worse than bicubic on {row['set']}; {why}.")
+    if skipped:
+        found.append(
+            f"{skipped} steps of {timetable.total} were left out, since their losses were not "
+            "finite; a lower --learning-rate or --clip 1 would help."
+        )
+    return " ".join(found)
 
 
 def _cell(key: str, value: Any) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
+from napari_srgan.cli.arguments import add_options, chosen
+from napari_srgan.cli.parser import EXIT_OK
 from napari_srgan.cli.terminal import follow, table, tell
 from napari_srgan.cli.view import check_window
 from napari_srgan.errors import InputError

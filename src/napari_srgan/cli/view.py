@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.arguments import EXIT_OK
+from napari_srgan.cli.parser import EXIT_OK
 from napari_srgan.errors import InputError
 from napari_srgan.tasks.doctor import has_screen
 
