@@ -183,7 +183,11 @@ def _add_run(group: Any) -> None:
         "--recipe", type=Path, metavar="FILE.toml", help="fields that replace the preset's"
     )
     group.add_argument(
-        "--resume", type=Path, metavar="RUN", help="go on with a run, exactly as it was begun"
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with a run as it was begun, or longer: with more --pretrain-steps or "
+        "--adversarial-steps",
     )
     group.add_argument("--json-progress", action="store_true", help="print one JSON object a line")
 

@@ -144,18 +144,38 @@ def last_table(folder: Path, rows: Sequence[Row], pretrained_at: int) -> str:
     return "\n\n".join(parts)
 
 
-def verdict(rows: Sequence[Row], timetable: Timetable, skipped: int) -> str:
-    """Say why a model is of no use, or that much of its training was; "" if nothing is amiss."""
+def gains_at(folder: Path, step: int) -> dict[str, float]:
+    """Return by how many dB a run was better than bicubic at a step, by set, from its log."""
+    logged = [r for r in read_rows(folder / CSV_NAME) if r["set"] and int(r["step"]) == step]
+    return {r["set"]: float(r["psnr"]) - float(r["psnr_bicubic"]) for r in logged}
+
+
+def verdict(
+    rows: Sequence[Row], pretrained: Mapping[str, float], timetable: Timetable, skipped: int
+) -> str:
+    """Say why a model is of no use, or what else went wrong; "" if nothing is amiss.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        The last scores.
+    pretrained : mapping of str to float
+        By how many dB the model at the end of the first phase was better than bicubic, by set.
+    timetable : Timetable
+    skipped : int
+        Steps whose losses were not finite.
+    """
     found = []
-    if worse := [row for row in rows if row["psnr"] <= row["psnr_bicubic"]]:
-        row = min(worse, key=lambda row: row["psnr"] - row["psnr_bicubic"])
-        loss = row["psnr_bicubic"] - row["psnr"]
+    gains = {row["set"]: row["psnr"] - row["psnr_bicubic"] for row in rows}
+    worst = min(gains, key=lambda name: gains[name], default=None)
+    if worst is not None and gains[worst] <= 0:
+        taken_for_it = timetable.adversarial and pretrained.get(worst, 1.0) > 0
         why = (
             "an adversary costs some of it, so look at the previews before you use it"
-            if timetable.adversarial
+            if taken_for_it
             else "it is not worth using: train longer, on more scans, or with another recipe"
         )
-        found.append(f"The model is {loss:.2f} dB worse than bicubic on {row['set']}; {why}.")
+        found.append(f"The model is {-gains[worst]:.2f} dB worse than bicubic on {worst}; {why}.")
     if skipped:
         found.append(
             f"{skipped} steps of {timetable.total} were left out, since their losses were not "

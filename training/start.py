@@ -24,7 +24,14 @@ from training.monitor import Monitor
 from training.outputs import MODEL, Outputs
 from training.presets import compose, from_plain, read_recipe, with_init
 from training.recipe import EXTENDS, MAY_CHANGE, Recipe
-from training.session import assemble, content_features, last_table, table_features, verdict
+from training.session import (
+    assemble,
+    content_features,
+    gains_at,
+    last_table,
+    table_features,
+    verdict,
+)
 from training.split import RECIPE, SOURCES, SPLIT
 
 _OF_A_START = ("paired", "include", "exclude", "skip_bad", "out", "preset", "recipe")
@@ -233,7 +240,8 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
     if monitor:
         model = folder / MODEL
         pretrained_at = run.timetable.pretrain if run.timetable.adversarial else 0
-        doubt = verdict(rows, run.timetable, sum(run.players.skipped.values()))
+        skipped = sum(run.players.skipped.values())
+        doubt = verdict(rows, gains_at(folder, pretrained_at), run.timetable, skipped)
         advice = f"; to list it in napari: napari-srgan models add {model}"
         monitor.event(
             "done",

@@ -274,10 +274,12 @@ def rows(gain):
 def test_a_training_that_failed_says_so():
     recipe = Recipe(channels=1, content="none")
     fidelity, adversarial = Timetable(recipe, 100, 0), Timetable(recipe, 100, 10)
-    assert verdict(rows(+0.5), fidelity, 0) == ""
-    assert "0.50 dB worse than bicubic on eyes; it is not worth" in verdict(rows(-0.5), fidelity, 0)
-    assert "look at the previews" in verdict(rows(-0.5), adversarial, 0)
-    assert "7 steps of 100 were left out" in verdict(rows(+0.5), fidelity, 7)
+    assert verdict(rows(+0.5), {}, fidelity, 0) == ""
+    worse = "0.50 dB worse than bicubic on eyes; it is not worth"
+    assert worse in verdict(rows(-0.5), {}, fidelity, 0)
+    assert worse in verdict(rows(-0.5), {"eyes": -0.1}, adversarial, 0)
+    assert "look at the previews" in verdict(rows(-0.5), {"eyes": 0.6}, adversarial, 0)
+    assert "7 steps of 100 were left out" in verdict(rows(+0.5), {}, fidelity, 7)
 
 
 @pytest.mark.parametrize(("better", "listed"), [(True, True), (False, False)])
