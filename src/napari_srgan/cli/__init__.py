@@ -23,15 +23,17 @@ from napari_srgan.cli import (
     demo,
     doctor,
     evaluate,
+    figure,
     models,
+    movie,
     report,
     sample_data,
     trust,
     upscale,
     view,
 )
-from napari_srgan.cli.arguments import with_negative_ranges
-from napari_srgan.cli.parser import EXIT_INPUT, EXIT_OK, Parser
+from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, with_negative_ranges
+from napari_srgan.cli.parser import Parser
 from napari_srgan.cli.terminal import hide, say, sentence
 from napari_srgan.errors import did_you_mean
 from napari_srgan.io.atomic import remove_unfinished
@@ -43,6 +45,8 @@ _COMMANDS: dict[str, Any] = {
     "trust": trust,
     "compare": compare,
     "report": report,
+    "figure": figure,
+    "movie": movie,
     "models": models,
     "sample-data": sample_data,
     "demo": demo,
@@ -58,6 +62,7 @@ examples:
   napari-srgan evaluate references --model srresnet-gray
   napari-srgan compare truth.tif scan_4x.tif --low scan.tif
   napari-srgan report scan.tif --reference truth.tif -o report.html
+  napari-srgan figure scan_4x.tif --low scan.tif -o figure.svg
 
 Fine detail in the results is estimated by a neural network, not measured. For research use.
 """

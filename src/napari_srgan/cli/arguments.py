@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from napari_srgan.options import declared
 
+EXIT_OK, EXIT_INPUT = 0, 2
 _MAY_BEGIN_NEGATIVE = ("--intensity", "--slices", "--roi")
 
 Options = TypeVar("Options")

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from napari_srgan.cli.parser import EXIT_OK
+from napari_srgan.cli.arguments import EXIT_OK
 from napari_srgan.cli.terminal import tell
 
 

@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.arguments import add_options, chosen
-from napari_srgan.cli.parser import EXIT_INPUT, EXIT_OK
+from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen
 from napari_srgan.cli.terminal import Bar, say, sentence, tell
 from napari_srgan.options import EvaluateOptions
 

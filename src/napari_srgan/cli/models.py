@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from napari_srgan.cli.parser import EXIT_OK
+from napari_srgan.cli.arguments import EXIT_OK
 from napari_srgan.cli.terminal import printable, say, table, tell
 from napari_srgan.errors import InputError
 

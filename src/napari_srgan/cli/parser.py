@@ -6,10 +6,9 @@ import argparse
 import sys
 from typing import Any, ClassVar, NoReturn
 
+from napari_srgan.cli.arguments import EXIT_INPUT
 from napari_srgan.cli.terminal import say
 from napari_srgan.errors import did_you_mean
-
-EXIT_OK, EXIT_INPUT = 0, 2
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,8 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_srgan.cli.arguments import add_options, chosen, reader
-from napari_srgan.cli.parser import EXIT_OK
+from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen, reader
 from napari_srgan.cli.terminal import follow, hide, names_of, tell
 from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_slice
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.parser import EXIT_OK
+from napari_srgan.cli.arguments import EXIT_OK
 from napari_srgan.cli.terminal import tell
 
 

@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_srgan.cli.arguments import add_options, chosen
-from napari_srgan.cli.parser import EXIT_OK
+from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
 from napari_srgan.cli.terminal import follow, hide, names_of, table, tell
 from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
 

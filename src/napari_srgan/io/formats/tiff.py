@@ -7,9 +7,10 @@ bytes are read by `tiff_array`.
 from __future__ import annotations
 
 import math
+import os
 import traceback
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ from napari_srgan.image.axes import canonical
 from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.io.calibration import Calibration, read_calibration
+from napari_srgan.io.channels import Channel, read_channels
 from napari_srgan.io.formats.source import Source
 from napari_srgan.io.formats.tiff_array import Pages, TiffArray, Transform
 from napari_srgan.io.formats.tiff_claims import (
@@ -45,7 +47,11 @@ _COLOUR = (2, 6)  # RGB, YCbCr (which is decoded to RGB)
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An opened image; like a Stack, but of any size and dtype."""
+    """An opened image; like a Stack, but of any size and dtype.
+
+    `channels` says what the file states of its channels, if it has several and another program has
+    written it; what napari-srgan writes of a layer is a layer again.
+    """
 
     data: LazyArray
     axes: str
@@ -54,6 +60,7 @@ class ImageFile:
     units: tuple[str, ...]
     spacing_source: SpacingSource = "unknown"
     metadata: dict[str, Any] = field(default_factory=dict)
+    channels: tuple[Channel, ...] = ()
 
 
 def read_tiff(path: Path, axes: str | None = None) -> Stack:
@@ -85,16 +92,17 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
     """
     source = Source.of(path)
     pages = count_pages(source)
-    with listening() as complaints:
+    with listening() as complaints, source.open() as file:
         try:
-            tif = tifffile.TiffFile(path)
+            # Not by its path: of a link, tifffile would look for the set beside what it leads to.
+            tif = tifffile.TiffFile(file)
         except Exception as e:  # tifffile meets damage with errors of every type
             raise InputError(f"{path.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
         try:
             sources = [source]
             if tif.is_ome and tif.ome_metadata:
                 sources += check_ome(tif.ome_metadata, source, pages, tif.pages.first.size)
-            check_micromanager(tif, source)
+            sources += check_micromanager(tif, source)
             return _from_series(tif, sources, axes)
         except InputError:
             raise
@@ -151,7 +159,11 @@ def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None
     if not can_decode(key):
         array[(0,) * (len(shape) - page_ndim)]  # find out now whether there is another way
     metadata = dict((notes or {}).get("metadata") or {})
-    return _with_geometry(array, order, stated, noted, metadata)
+    found = _with_geometry(array, order, stated, noted, metadata)
+    channels = shape[letters.index("C")] if "C" in letters else 1
+    if noted is not None or channels == 1:
+        return found
+    return replace(found, channels=read_channels(tif, series, channels))
 
 
 def _tiff_array(path: Path, axes: str | None) -> TiffArray:
@@ -268,7 +280,7 @@ def _located(
             f"{name}: {missing} of {n_pages} planes are not in the file and read as 0.",
             stacklevel=2,
         )
-    known = {str(s.path): i for i, s in enumerate(sources)}
+    known = {os.path.realpath(s.path): i for i, s in enumerate(sources)}
     there = [(i, page) for i, page in enumerate(stored) if page is not None]
     places = [_place(page, layout, name) for _, page in there]
     in_one_piece = np.zeros(n_pages, bool)
@@ -276,11 +288,8 @@ def _located(
     width = max(len(at) for at, _, _ in places)
     where = np.zeros((2, n_pages, width), np.int64)
     for (i, page), (at, lengths, one) in zip(there, places, strict=True):
-        path = Path(page.parent.filehandle.path).absolute()
-        if str(path) not in known:  # the other files of a Micro-Manager series
-            known[str(path)] = len(known)
-            sources = [*sources, Source.of(path)]
-        in_file[i], number[i], in_one_piece[i] = known[str(path)], page.index, one
+        in_file[i] = known[os.path.realpath(page.parent.filehandle.path)]
+        number[i], in_one_piece[i] = page.index, one
         where[:, i, : len(at)] = at, lengths
     where[1, where[0] <= 0] = 0  # what has no place is not there
     for i, source in enumerate(sources):
