@@ -30,7 +30,7 @@ from training.discriminator import Discriminator
 from training.hardware import Hardware, start
 from training.players import Players, discriminator_for
 from training.recipe import Recipe
-from training.scans import decode, scan_set
+from training.scans import ScanSet, decode, scans_of
 from training.timetable import timetable
 
 CROP, BATCH, SCALE = 96, 16, 4
@@ -100,7 +100,8 @@ def plain_adversarial(recipe: Recipe, paths: list[Path]) -> Iterator[None]:
 
 def ours(recipe: Recipe, paths: list[Path], fabric: Fabric, adversarial: bool) -> Iterator[None]:
     """Train as `training` does, one step a `next`."""
-    scans = scan_set("photographs", [decode(p) for p in paths], channels=1, min_side=CROP)
+    found = [scans_of(decode(p), channels=1, min_side=CROP) for p in paths]
+    scans = ScanSet("photographs", tuple(scan for planes in found for scan in planes))
     generator = build(recipe.generator, recipe.network_parameters)
     players = Players(recipe, fabric, generator, None, discriminator_for(recipe))
     crops = Crops([scans], timetable(recipe, scans.pixels))

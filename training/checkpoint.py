@@ -49,12 +49,17 @@ def replace_file(path: Path, content: bytes | memoryview, what: str) -> None:
         with whole_file(path) as partial:
             partial.write_bytes(content)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        cause = "the disk is full" if full else error.strerror
-        raise InputError(
-            f"{what[0].upper()}{what[1:]} could not be written to {path}: {cause}; what was there "
-            "before is whole."
-        ) from error
+        raise not_written(path, what, error) from error
+
+
+def not_written(path: Path, what: str, error: OSError) -> InputError:
+    """Return the error that says why something could not be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    cause = "the disk is full" if full else error.strerror
+    return InputError(
+        f"{what[0].upper()}{what[1:]} could not be written to {path}: {cause}; what was there "
+        "before is whole."
+    )
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+import json
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from napari_srgan.cli.parser import Parser
+from napari_srgan.cli.terminal import say, tell
 from training.hardware import PRECISIONS
 from training.presets import PRESETS
 from training.recipe import Recipe, field_kinds
@@ -31,19 +34,34 @@ _PARTS = {
     "intensity": "scans, degradation and augmentation",
     "validate_every": "the run",
 }
+# What most trainings are told; the rest of the recipe comes after the other options.
+_COMMON = (
+    "name",
+    "scale",
+    "degradation",
+    "init",
+    "pretrain_steps",
+    "adversarial_steps",
+    "content",
+    "validate_every",
+)
 _WORDS = {int: "N", float: "X", str: "TEXT"}
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser that answers a mistake with one sentence instead of the whole usage."""
+class _Parser(Parser):
+    """The command's parser; programs that follow a training are told of mistakes too."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        if any("\0" in word for word in args or ()):
-            self.error("an argument holds a null byte, which no name can")
-        return super().parse_known_args(args, namespace)
+    program = "train_oct"
 
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"train_oct: {message[:1].upper()}{message[1:]}; see --help.\n")
+    def complain(self, sentence: str) -> None:
+        complain(sentence, "--json-progress" in self.words)
+
+
+def complain(sentence: str, as_json: bool) -> None:
+    """Tell the user of a mistake, and the program that follows the training, if one does."""
+    if as_json:
+        tell(json.dumps({"event": "error", "text": sentence}))
+    say(sentence, "train_oct")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,31 +78,40 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_data(command.add_argument_group("scans"))
     _add_run(command.add_argument_group("run"))
+    common = command.add_argument_group("recipe: what is set most often")
+    for f in fields(Recipe):
+        if f.name in _COMMON:
+            _add_field(common, f)
     _add_hardware(command.add_argument_group("hardware"))
     _add_recipe(command)
     return command
 
 
 def _add_recipe(command: argparse.ArgumentParser) -> None:
-    kinds = field_kinds()
     group: Any = None
     for f in fields(Recipe):
         if f.name in _PARTS:
             group = command.add_argument_group(f"recipe: {_PARTS[f.name]}")
-        how: dict[str, Any] = {"type": kinds[f.name], "metavar": _WORDS.get(kinds[f.name])}
-        if isinstance(f.default, bool):
-            how = {"action": argparse.BooleanOptionalAction}
-        elif isinstance(f.default, tuple):
-            how["nargs"] = f.metadata.get("count", "+")
-        if "choices" in f.metadata:
-            how["metavar"] = "{" + ",".join(map(str, f.metadata["choices"])) + "}"
-        default = f" (default: {_shown(f.default)})" if f.default not in ("", ()) else ""
-        group.add_argument(
-            f"--{f.name.replace('_', '-')}",
-            default=argparse.SUPPRESS,  # told from a value that a preset or a file may set
-            help=f"{f.metadata['help']}{default}".replace("%", "%%"),
-            **how,
-        )
+        if f.name not in _COMMON:
+            _add_field(group, f)
+
+
+def _add_field(group: Any, f: Field[Any]) -> None:
+    kind = field_kinds()[f.name]
+    how: dict[str, Any] = {"type": kind, "metavar": _WORDS.get(kind)}
+    if isinstance(f.default, bool):
+        how = {"action": argparse.BooleanOptionalAction}
+    elif isinstance(f.default, tuple):
+        how["nargs"] = f.metadata.get("count", "+")
+    if "choices" in f.metadata:
+        how["metavar"] = "{" + ",".join(map(str, f.metadata["choices"])) + "}"
+    default = f" (default: {_shown(f.default)})" if f.default not in ("", ()) else ""
+    group.add_argument(
+        f"--{f.name.replace('_', '-')}",
+        default=argparse.SUPPRESS,  # told from a value that a preset or a file may set
+        help=f"{f.metadata['help']}{default}".replace("%", "%%"),
+        **how,
+    )
 
 
 def _add_data(group: Any) -> None:
@@ -94,8 +121,8 @@ def _add_data(group: Any) -> None:
         nargs="+",
         default=[],
         metavar="DIR",
-        help="folders of HR scans (TIFF stacks, PNG, JPEG, .npy; a folder below is one volume); "
-        "each DIR is drawn equally often",
+        help="folders of HR scans (TIFF stacks, PNG, JPEG, .npy; a folder below is one volume; "
+        "train and val below DIR are heeded) or patterns of files; each DIR is drawn equally often",
     )
     group.add_argument(
         "--val",
@@ -108,7 +135,27 @@ def _add_data(group: Any) -> None:
     group.add_argument(
         "--paired",
         action="store_true",
-        help="DIR holds measured pairs: train/high, train/low, val/high, val/low",
+        help="DIR holds measured pairs: train/high, train/low, val/high, val/low; or high and low",
+    )
+    for side, kind in (("hr", "high"), ("lr", "low")):
+        group.add_argument(
+            f"--{side}",
+            type=_path,
+            metavar="DIR",
+            help=f"instead of --data: the folder of {kind} resolution of measured pairs",
+        )
+    for flag, what in (("include", "only files"), ("exclude", "no files")):
+        group.add_argument(
+            f"--{flag}",
+            nargs="+",
+            default=[],
+            metavar="PATTERN",
+            help=f"{what} below DIR whose name or path fits, as '*average*' or 'eye*/left.tif'",
+        )
+    group.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="go on without files that cannot be used, instead of naming them and ending",
     )
     group.add_argument(
         "--vgg-weights",
@@ -136,7 +183,11 @@ def _add_run(group: Any) -> None:
         "--recipe", type=Path, metavar="FILE.toml", help="fields that replace the preset's"
     )
     group.add_argument(
-        "--resume", type=Path, metavar="RUN", help="go on with a run, exactly as it was begun"
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with a run as it was begun, or longer: with more --pretrain-steps or "
+        "--adversarial-steps",
     )
     group.add_argument("--json-progress", action="store_true", help="print one JSON object a line")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,10 +14,38 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale
 from napari_srgan.io import schema
 from napari_srgan.models.card import ALIKE, micrometres
-from training.pairs import Pair, find_pairs, pair_set
+from training.likeness import ONE_PLACE, most_alike
+from training.pairs import (
+    both_sides,
+    find_pairs,
+    look_like_pairs,
+    pair_scans,
+    pairings,
+    partner_of_another,
+)
 from training.recipe import Recipe
-from training.scans import Decoded, ScanSet, channels_of, decode, scan_set, thinned
-from training.split import Volume, find_volumes, look_like_slices, split
+from training.scans import (
+    Decoded,
+    Scan,
+    ScanSet,
+    Sieve,
+    channels_of,
+    decode,
+    scans_of,
+    thinned,
+)
+from training.split import (
+    Volume,
+    Wanted,
+    expanded,
+    find_volumes,
+    look_like_slices,
+    named_sides,
+    split,
+    volumes_of,
+)
+
+_MOST_NAMED = 6  # volumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +55,51 @@ class Sources:
     Attributes
     ----------
     data : tuple of Path
-        Folders or files to train on; each is a set.
+        Folders or files to train on; each folder is a set, and all files are one together.
     val : tuple of Path
         Those to validate on; empty: some volumes of `data` are kept for it.
     paired : bool
         Whether the folders of `data` hold measured pairs; see `pairs`.
+    high, low : tuple of Path
+        Instead of `data`: one folder of HR files, and the one of their measured LR partners.
+    include, exclude : tuple of str
+        Patterns of the files below the folders that are meant; see `split.Wanted`.
+    skip_bad : bool
+        Go on without files that cannot be used.
     """
 
     data: tuple[Path, ...]
     val: tuple[Path, ...] = ()
     paired: bool = False
+    high: tuple[Path, ...] = ()
+    low: tuple[Path, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    skip_bad: bool = False
+
+    @property
+    def measured(self) -> bool:
+        """Whether they are pairs."""
+        return self.paired or bool(self.high)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the sources ready for JSON, paths absolute: a run is resumed from anywhere."""
-        folders = {key: [str(p.resolve()) for p in getattr(self, key)] for key in ("data", "val")}
+        folders = {k: [str(p.resolve()) for p in getattr(self, k)] for k in _FOLDERS}
         return asdict(self) | folders
 
     @classmethod
     def from_dict(cls, values: Any) -> Sources:
         """Read what `to_dict` gave; ValueError if it is something else."""
-        paths = schema.several(schema.path)
-        readers: dict[str, schema.Reader[Any]] = {"data": paths, "val": paths, "paired": bool}
-        return cls(**schema.fields_of(values, readers, readers))
+        paths, patterns = schema.several(schema.path), schema.several(schema.line)
+        readers: dict[str, schema.Reader[Any]] = {
+            **dict.fromkeys(_FOLDERS, paths),
+            **dict.fromkeys(("include", "exclude"), patterns),
+            **dict.fromkeys(("paired", "skip_bad"), bool),
+        }
+        return cls(**schema.fields_of(values, readers, ("data", "val", "paired")))
+
+
+_FOLDERS = ("data", "val", "high", "low")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,6 +113,10 @@ class Data:
         Of all pixels in their order; a run that is resumed must see the same.
     summary : str
         One sentence on what was found and how it was split.
+    warnings : tuple of str
+        Sentences on what should be looked at.
+    split : dict
+        The volumes of both sides by set, each with its files.
     pixel_size : (float, float) or None
         Along Y and X of the LR images that are trained on, micrometres; None if a file states no
         length, or pixels differ by more than a factor of 2.
@@ -70,12 +126,58 @@ class Data:
     val: list[ScanSet]
     digest: str
     summary: str
+    warnings: tuple[str, ...]
+    split: Split
     pixel_size: tuple[float, float] | None
 
     @property
     def measured(self) -> bool:
         """Whether LR was measured too, not made from HR."""
         return self.train[0].scans[0].low is not None
+
+
+Split = dict[str, dict[str, dict[str, list[str]]]]
+Side = dict[str, list[Volume]]
+"""The volumes of each set, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The files of a training, before they are read.
+
+    Attributes
+    ----------
+    train, val : Side
+    partners : dict
+        The LR file of each HR file of measured pairs.
+    to_split : tuple of str
+        The sets of `train` that volumes for validation are yet to be taken from.
+    """
+
+    train: Side
+    val: Side
+    partners: dict[Path, Path]
+    to_split: tuple[str, ...] = ()
+
+    def divided(self, usable: Collection[Path], fraction: float) -> _Found:
+        """Return what is left if only some files are usable, with both sides decided."""
+        train, val = (
+            {
+                name: [Volume(v.name, kept) for v in volumes if (kept := _of(v, usable))]
+                for name, volumes in side.items()
+            }
+            for side in (self.train, self.val)
+        )
+        for name, volumes in (*train.items(), *val.items()):
+            if not volumes:
+                raise InputError(f"No file of {name} is left.")
+        for name in self.to_split:
+            train[name], val[name] = split(train[name], fraction)
+        return replace(self, train=train, val=val)
+
+
+def _of(volume: Volume, usable: Collection[Path]) -> tuple[Path, ...]:
+    return tuple(path for path in volume.files if path in usable)
 
 
 def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> tuple[Recipe, Data]:
@@ -97,45 +199,109 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
     Raises
     ------
     InputError
-        If a scan cannot be used, or there are too few.
+        If scans cannot be used: all of them are named. Or there are too few.
     """
-    if sources.paired:
-        return _load_pairs(sources, recipe, settle)
-    train, val = _volumes(sources.data), _volumes(sources.val)
-    if not val:
-        for folder, found in train.items():
-            train[folder], val[folder] = split(found, recipe.val_fraction)
-    files = {d: [f for v in volumes for f in v.files] for d, volumes in train.items()}
-    val_files = {d: [f for v in volumes for f in v.files] for d, volumes in val.items()}
-    decoded = {d: list(map(decode, found)) for d, found in files.items()}
-    recipe = settle(recipe.channels or channels_of(_flat(decoded.values())))
-    how: dict[str, Any] = {"channels": recipe.channels} | _range(recipe)
-    smallest = max(recipe.crop)
-    names = _names([*files]) | _names([*val_files])
-    sets = [scan_set(names[d], f, min_side=smallest, **how) for d, f in decoded.items()]
-    # For validation a plane is restored whole; 8 LR px are the least that the engine takes.
-    val_sets = [
-        scan_set(names[d], list(map(decode, f)), min_side=8 * recipe.scale, **how)
-        for d, f in val_files.items()
+    sieve = Sieve(sources.skip_bad)
+    found = _find_pairs(sources, recipe, sieve) if sources.measured else _find_scans(sources)
+
+    def read(path: Path) -> _Read:
+        partner = found.partners.get(path)
+        return decode(path), decode(partner) if partner else None
+
+    files = [
+        {name: sieve.each(read, _files(volumes)) for name, volumes in side.items()}
+        for side in (found.train, found.val)
     ]
-    trained, kept = (_count(sum(map(len, side.values())), "volume") for side in (train, val))
-    doubts = "" if sources.val else _doubts(train, val)
-    size = _pixel_size(_flat(decoded.values()), recipe.factors)
-    return recipe, _data(sets, val_sets, recipe, trained, kept, size, doubts)
+    high = [file for file, _ in _flat(files[0].values())]
+    if not high:
+        sieve.settle()
+        raise InputError("No file is left to train on.")
+    recipe = settle(recipe.channels or channels_of(high))
+    scans: dict[Path, list[Scan]] = {}
+    # Validation planes are restored whole; 8 LR px are the least that the engine takes.
+    for side, smallest in zip(files, (max(recipe.crop), 8 * recipe.scale), strict=True):
+        for of_a_set in side.values():
+            scans |= _scans(of_a_set, recipe, smallest, sieve)
+    left_out = sieve.settle()
+    found = found.divided(scans, recipe.val_fraction)
+    train, val = (
+        [
+            ScanSet(name, tuple(_flat(scans[path] for path in _files(volumes))))
+            for name, volumes in side.items()
+        ]
+        for side in (found.train, found.val)
+    )
+    doubts = [left_out, _colour_lost(high, recipe.channels), *_doubts(found, train, val)]
+    return recipe, _data(train, val, recipe, found, doubts, _pixel_size(high, recipe.factors))
 
 
-def _volumes(paths: Sequence[Path]) -> dict[Path, list[Volume]]:
-    """Find volumes: a folder is a set, files that were named one by one are a set together."""
-    found = {path: find_volumes(path) for path in paths if not path.is_file()}
-    for path in paths:
-        if path.is_file():
-            found.setdefault(path.parent, []).extend(find_volumes(path))
-    return found
+_Read = tuple[Decoded, Decoded | None]
+"""A file, and its low-resolution partner."""
 
 
-def _load_pairs(
-    sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]
-) -> tuple[Recipe, Data]:
+def _scans(
+    files: Sequence[_Read], recipe: Recipe, min_side: int, sieve: Sieve
+) -> dict[Path, list[Scan]]:
+    """Make scans of the files of a set, without those that the sieve refuses."""
+    how: dict[str, Any] = {"channels": recipe.channels, "min_side": min_side}
+    how |= {"intensity": recipe.intensity, "transform": recipe.transform}
+
+    def scans(file: _Read) -> tuple[_Read, list[Scan]]:
+        high, low = file
+        if low is None:
+            return file, scans_of(high, **how)
+        return file, pair_scans(high, low, scale=recipe.factors, **how)
+
+    made = sieve.each(scans, files)
+    others = partner_of_another([found for (_, low), found in made if low is not None])
+
+    def own(numbered: tuple[int, tuple[_Read, list[Scan]]]) -> tuple[Path, list[Scan]]:
+        number, ((high, low), found) = numbered
+        if low is not None and (other := others[number]) is not None:
+            raise InputError(
+                f"{low.path} shows what {made[other][0][0].path} does, not what its partner "
+                f"{high.path} does; put the right file in its place."
+            )
+        return high.path, found
+
+    return dict(sieve.each(own, enumerate(made)))
+
+
+def _files(volumes: Sequence[Volume]) -> list[Path]:
+    return [path for volume in volumes for path in volume.files]
+
+
+def _find_scans(sources: Sources) -> _Found:
+    """Find the files of both sides: as named, as laid out in folders, or by our own split."""
+    wanted = Wanted(sources.include, sources.exclude)
+    data, named = _expanded(sources.data), _expanded(sources.val)
+    for folder in data:
+        if look_like_pairs(folder):
+            raise InputError(
+                f"{folder} holds folders of high and low resolution, as measured pairs do; add "
+                "--paired to train on them, or name the folder of high resolution alone."
+            )
+    train = _volumes(data, wanted)
+    if named:
+        return _Found(_by_name(train), _by_name(_volumes(named, wanted)), {})
+    val: dict[Path, list[Volume]] = {}
+    for folder in train.keys() & set(data):
+        if sides := named_sides(folder):
+            train[folder], val[folder] = (find_volumes(side, wanted) for side in sides)
+    return _found(train, val, {})
+
+
+def _found(
+    train: dict[Path, list[Volume]], val: dict[Path, list[Volume]], partners: dict[Path, Path]
+) -> _Found:
+    """Name the sets, and note which are yet to be split."""
+    names = _names([*train])
+    to_split = tuple(name for folder, name in names.items() if folder not in val)
+    return _Found(_by_name(train), {names[f]: v for f, v in val.items()}, partners, to_split)
+
+
+def _find_pairs(sources: Sources, recipe: Recipe, sieve: Sieve) -> _Found:
+    """Find the pairs of both sides: as laid out in folders, or by our own split."""
     if sources.val:
         raise InputError("With --paired the folder val/ beside train/ is used; leave --val out.")
     if recipe.degradation != "bicubic":
@@ -145,34 +311,44 @@ def _load_pairs(
             "Rotation, affine and homography would resample both images of a measured pair, so "
             "they are not for --paired; flips are."
         )
+    wanted = Wanted(sources.include, sources.exclude)
+    found = {folder: pairings(folder) for folder in _expanded(sources.data)}
+    found |= {
+        high: both_sides(high, low) for high, low in zip(sources.high, sources.low, strict=True)
+    }
+    train: dict[Path, list[Volume]] = {}
+    val: dict[Path, list[Volume]] = {}
+    partners: dict[Path, Path] = {}
+    for folder, (taught, kept) in found.items():
+        train[folder], low = find_pairs(taught, sieve, wanted)
+        partners |= low
+        if kept is not None:
+            val[folder], low = find_pairs(kept, sieve, wanted)
+            partners |= low
+    return _found(train, val, partners)
 
-    def decoded(part: str) -> dict[Path, list[Pair]]:
-        return {
-            d: [(decode(low), decode(high)) for low, high in find_pairs(d, part)]
-            for d in sources.data
-        }
 
-    train, val = decoded("train"), decoded("val")
-    recipe = settle(recipe.channels or channels_of([h for _, h in _flat(train.values())]))
-    how: dict[str, Any] = {"channels": recipe.channels, "scale": recipe.factors} | _range(recipe)
-    names = _names(sources.data)
-    sets, val_sets = (
-        [pair_set(names[d], pairs, min_side=smallest, **how) for d, pairs in part.items()]
-        for part, smallest in ((train, max(recipe.crop)), (val, 8 * recipe.scale))
-    )
-    trained, kept = (_count(sum(map(len, part.values())), "pair") for part in (train, val))
-    size = _pixel_size([high for _, high in _flat(train.values())], recipe.factors)
-    return recipe, _data(sets, val_sets, recipe, trained, kept, size)
+def _expanded(paths: Sequence[Path]) -> list[Path]:
+    return [found for path in paths for found in expanded(path)]
+
+
+def _volumes(paths: Sequence[Path], wanted: Wanted) -> dict[Path, list[Volume]]:
+    """Find volumes: a folder is a set, and files that were named one by one are one together."""
+    found = {path: find_volumes(path, wanted) for path in paths if not path.is_file()}
+    files = [path for path in paths if path.is_file() and wanted(path)]
+    if files:
+        folder = Path(os.path.commonpath([path.parent.absolute() for path in files]))
+        found[folder] = volumes_of([path.absolute() for path in dict.fromkeys(files)], folder)
+    return found
 
 
 def _data(
     train: list[ScanSet],
     val: list[ScanSet],
     recipe: Recipe,
-    trained: str,
-    kept: str,
+    found: _Found,
+    doubts: Sequence[str],
     pixel_size: tuple[float, float] | None,
-    doubts: str = "",
 ) -> Data:
     digest = hashlib.sha256()
     sides: list[dict[bytes, str]] = []
@@ -194,17 +370,45 @@ def _data(
             "so the score would mislead; take one of them away."
         )
     planes = [sum(len(s.scans) for s in sets) for sets in (train, val)]
-    for scans in train:
-        _lively(scans)  # only that there is something to learn: empty slices belong to a volume
-    val = [thinned(_lively(scans), recipe.val_planes) for scans in val]
+    taught = [_lively(scans) for scans in train]  # empty slices belong to a volume, so they stay
+    val = [_lively(scans) for scans in val]
+    alike = _neighbours(_flat(s.scans for s in taught), _flat(s.scans for s in val))
+    val = [thinned(scans, recipe.val_planes) for scans in val]
     used = sum(len(s.scans) for s in val)
     less = f", {used} of them used" if used < planes[1] else ""
     kind = {1: "grayscale", 3: "RGB"}[recipe.channels]
+    what = "pair" if found.partners else "volume"
+    trained, kept = (
+        _count(sum(len(_files(v)) if found.partners else len(v) for v in side.values()), what)
+        for side in (found.train, found.val)
+    )
     summary = (
         f"{kind}: {trained} ({_count(planes[0], 'plane')}) to train on, {kept} "
-        f"({_count(planes[1], 'plane')}{less}) to validate on{doubts}"
+        f"({_count(planes[1], 'plane')}{less}) to validate on: {_held_out(found.val)}"
     )
-    return Data(train, val, digest.hexdigest(), summary, pixel_size)
+    return Data(
+        train,
+        val,
+        digest.hexdigest(),
+        summary,
+        tuple(filter(None, (*doubts, alike))),
+        {name: _as_text(side) for name, side in (("train", found.train), ("val", found.val))},
+        pixel_size,
+    )
+
+
+def _as_text(side: Side) -> dict[str, dict[str, list[str]]]:
+    return {
+        name: {volume.name: [str(path) for path in volume.files] for volume in volumes}
+        for name, volumes in side.items()
+    }
+
+
+def _held_out(side: Side) -> str:
+    """Name the volumes that are validated on, the first of many."""
+    names = [volume.name for volumes in side.values() for volume in volumes]
+    beyond = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {beyond} more" if beyond > 0 else "")
 
 
 def _pixel_size(files: Sequence[Decoded], scale: Scale) -> tuple[float, float] | None:
@@ -234,22 +438,45 @@ def _lively(scans: ScanSet) -> ScanSet:
     return ScanSet(scans.name, kept)
 
 
-def _doubts(train: Mapping[Path, Sequence[Volume]], val: Mapping[Path, Sequence[Volume]]) -> str:
-    """Say what about a split that was made here should be looked at."""
-    doubts = ""
-    for folder in train:
-        together = sorted([*train[folder], *val[folder]], key=lambda v: v.name)
+def _colour_lost(files: Sequence[Decoded], channels: int) -> str:
+    """Say that colour is turned to gray for the sake of files that have none."""
+    coloured = sum(file.has_colour for file in files) if channels == 1 else 0
+    if not coloured:
+        return ""
+    return (
+        f"{coloured} of {_count(len(files), 'file')} have colour, which is turned to gray for the "
+        "sake of the others: the model will be for grayscale images"
+    )
+
+
+def _doubts(found: _Found, train: Sequence[ScanSet], val: Sequence[ScanSet]) -> Iterator[str]:
+    """Say what about a split should be looked at."""
+    pixels = [sum(scans.pixels for scans in side) for side in (train, val)]
+    if pixels[1] > pixels[0]:
+        yield (
+            f"there is more to validate on than to train on ({pixels[1] / 1e6:.1f} and "
+            f"{pixels[0] / 1e6:.1f} million pixels); see whether the sides are not swapped"
+        )
+    for name in found.to_split:
+        together = sorted([*found.train[name], *found.val[name]], key=lambda v: v.name)
         if look_like_slices(together):
-            doubts += (
-                f". Warning: the files in {folder} look like the slices of one volume; "
-                "if they are, neighbours lie on both sides of the split and the score "
-                "will mislead: put each volume into a folder of its own"
+            yield (
+                f"the files in {name} look like the slices of one volume; if they are, neighbours "
+                "lie on both sides of the split and the score will mislead: put each volume into "
+                "a folder of its own"
             )
-    return doubts
 
 
-def _range(recipe: Recipe) -> dict[str, Any]:
-    return {"intensity": recipe.intensity, "transform": recipe.transform}
+def _neighbours(train: Sequence[Scan], val: Sequence[Scan]) -> str:
+    """Say which scans on both sides of the split seem to show one place."""
+    one, other, alike = most_alike(train, val)
+    if alike < ONE_PLACE:
+        return ""
+    return (
+        f"{one.name}, which is trained on, and {other.name}, which is validated on, look like one "
+        f"place (correlation {alike:.2f}); if they are, the score will mislead: put all of one eye "
+        "into a folder of its own"
+    )
 
 
 def _count(number: int, what: str) -> str:
@@ -263,6 +490,11 @@ def _names(folders: Sequence[Path]) -> dict[Path, str]:
         f: name if short.count(name) == 1 else str(f)
         for f, name in zip(folders, short, strict=True)
     }
+
+
+def _by_name(sets: Mapping[Path, list[Volume]]) -> Side:
+    names = _names([*sets])
+    return {names[folder]: volumes for folder, volumes in sets.items()}
 
 
 def _flat(lists: Iterable[Sequence[Any]]) -> list[Any]:

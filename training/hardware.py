@@ -5,20 +5,19 @@ Lightning Fabric finds the processes and joins them; here is only what it is ask
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import torch
-from torch import nn
 
 from napari_srgan.engine.devices import native_16_bits, resolve_device
 from napari_srgan.errors import InputError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from torch import nn
 
-Network = TypeVar("Network", bound=nn.Module)
+Network = TypeVar("Network", bound="nn.Module")
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -62,6 +61,7 @@ def start(hardware: Hardware) -> Fabric:
     InputError
         If the device is not present or the precision unknown.
     """
+    import torch
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import (
         LightningEnvironment,
@@ -69,6 +69,8 @@ def start(hardware: Hardware) -> Fabric:
     )
     from lightning_fabric.strategies import DDPStrategy
 
+    # What it notes at every start is no news, and stands in the way of a program that listens.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     device = resolve_device(hardware.device)
     if device.type == "cuda":
         # TF32 in matrix products too, as cuDNN has it in convolutions; else Lightning says so at
@@ -103,6 +105,8 @@ def start(hardware: Hardware) -> Fabric:
 
 def leave(fabric: Fabric) -> None:
     """Leave the other processes in order: gloo's threads abort a process that just ends."""
+    import torch
+
     if fabric.world_size > 1 and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -120,6 +124,9 @@ def ready(network: Network, fabric: Fabric) -> Network:
     Batch norm sees the crops of all processes on GPUs; on CPUs, for which torch has no such
     batch norm, each process sees its own.
     """
+    import torch
+    from torch import nn
+
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     return network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
@@ -136,6 +143,8 @@ def _number_format(fabric: Fabric) -> str:
 
 def describe(fabric: Fabric) -> str:
     """Say in a few words what the training runs on."""
+    import torch
+
     device = fabric.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
     if device.type == "cpu":

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +18,11 @@ from training import checkpoint
 from training.crops import Crops, loader
 from training.data import Data
 from training.outputs import MODEL, PRETRAINED, Outputs
+from training.pace import Forecast, Pace
 from training.players import Players
-from training.recipe import Recipe
-from training.timetable import Timetable
+from training.presets import from_plain
+from training.recipe import EXTENDS, MAY_CHANGE, Recipe
+from training.timetable import Timetable, timetable
 from training.validation import Row
 
 if TYPE_CHECKING:
@@ -91,7 +91,10 @@ class Run:
             If there is none, it is damaged, or the scans are not those that it was trained on.
         """
         state = checkpoint.read(self.checkpoint)
-        if state.get("recipe") != _as_text(self.timetable.recipe):
+        recipe = self.timetable.recipe
+        former = _former(state, self.checkpoint)
+        free = {name: getattr(recipe, name) for name in MAY_CHANGE | EXTENDS}
+        if replace(former, **free) != recipe:
             raise InputError(
                 f"The recipe in {self.checkpoint.parent} is not the one that the run was begun "
                 "with; put it back, or start a new run from its model with --init."
@@ -106,10 +109,32 @@ class Run:
             self.players.load_state_dict(state)
             self.step = schema.whole(0, 2**63 - 1)(state["step"])
             self.seconds = schema.number(state["seconds"])
+            self._refuse_shorter(timetable(former, sum(s.pixels for s in self.data.train)))
+        except InputError:
+            raise
         except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{self.checkpoint} is damaged or does not belong to its recipe."
             ) from error
+
+    def _refuse_shorter(self, former: Timetable) -> None:
+        """Refuse other numbers of steps than those that can still be had."""
+        now, done = self.timetable, self.step
+        if done > former.pretrain and now.pretrain != former.pretrain:
+            raise InputError(
+                f"The run is in its second phase since step {former.pretrain}, so the first one "
+                "cannot change any more; make the run longer with --adversarial-steps."
+            )
+        if done > (now.total if done > former.pretrain else now.pretrain):
+            raise InputError(f"The run has {done} steps done already, more than what is asked for.")
+
+
+def _former(state: dict[str, Any], path: Path) -> Recipe:
+    """Return the recipe that a checkpoint was made by."""
+    try:
+        return Recipe(**from_plain(schema.mapping(schema.from_json(state["recipe"]))))
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged or does not belong to its recipe.") from error
 
 
 def _as_text(recipe: Recipe) -> str:
@@ -143,10 +168,20 @@ def train(
     """
     table, players, outputs = run.timetable, run.players, run.outputs
     recipe = table.recipe
+    pace = Pace()
     if run.step == 0:
         run.save()  # from now on a run that is killed can be resumed
-    bad = 0
-    pace = Pace()
+    bad, first = 0, run.step + 1
+    forecast, logged = Forecast(table), run.step
+
+    def validated(step: int, names: Sequence[str], vgg: Sequence[VGGFeatures]) -> list[Row]:
+        if not outputs:
+            return []
+        began = time.monotonic()
+        rows = outputs.validate(players.kept(), step, table.phase(step), names, vgg)
+        forecast.validation_took(time.monotonic() - began)
+        return rows
+
     for lr, hr in _batches(run, pace):
         step = run.step + 1
         skipped = sum(players.skipped.values())
@@ -163,28 +198,30 @@ def train(
         stop = _any_asked(run.fabric, asked_to_stop())
         last = step == table.total
         phase_ends = step == table.pretrain and not last
-        if step % recipe.log_every == 0 or stop or last:
-            _log(run, pace)
+        if step == first and step < table.pretrain and table.adversarial:
+            # Also finds out now, not after hours, whether the memory suffices.
+            forecast.step_would_take(table.total, hr.shape[-1], players.rehearse(lr, hr))
+            pace.pause()
+        if step % recipe.log_every == 0 or stop or last or phase_ends or step == first:
+            _log(run, pace, forecast, logged + 1, rough=step == first)
+            logged = step
         if stop and not (last or phase_ends):
             # At once: a cluster that asks does not wait long, and a validation can be long.
             run.save()
+            if outputs:
+                outputs.keep(players.kept(), step, table.phase(step))
             raise Stopped
         if phase_ends or (step % recipe.validate_every == 0 and not last):
-            if outputs:
-                names = (MODEL, PRETRAINED) if phase_ends else (MODEL,)
-                outputs.validate(
-                    players.kept(), step, table.phase(step), names, vgg if phase_ends else ()
-                )
+            validated(
+                step, (MODEL, PRETRAINED) if phase_ends else (MODEL,), vgg if phase_ends else ()
+            )
             run.fabric.barrier()
             pace.pause()
         if step % recipe.checkpoint_every == 0 or phase_ends or stop or last:
             run.save()
         if stop and not last:
             raise Stopped
-    if not outputs:
-        return []
-    names = (MODEL,) if table.adversarial else (MODEL, PRETRAINED)
-    return outputs.validate(players.kept(), run.step, table.phase(run.step), names, vgg)
+    return validated(run.step, (MODEL,) if table.adversarial else (MODEL, PRETRAINED), vgg)
 
 
 def _batches(run: Run, pace: Pace) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -231,10 +268,12 @@ def _any_asked(fabric: Fabric, asked: bool) -> bool:
     return bool(fabric.all_reduce(flag, reduce_op="sum") > 0)
 
 
-def _log(run: Run, pace: Pace) -> None:
+def _log(run: Run, pace: Pace, forecast: Forecast, since: int, *, rough: bool) -> None:
     table = run.timetable
     means = pace.take()
-    run.seconds += means.pop("seconds")
+    seconds = means.pop("seconds")
+    run.seconds += seconds
+    forecast.steps_took(since, run.step, seconds, rough=rough)
     values: dict[str, Any] = {**_over_processes(run.fabric, means)}
     if run.outputs:
         values |= {
@@ -244,8 +283,7 @@ def _log(run: Run, pace: Pace) -> None:
             "learning_rate": table.learning_rate(run.step),
             "skipped": sum(run.players.skipped.values()),
         }
-        left = (table.total - run.step) / values["steps_per_second"]
-        run.outputs.monitor.step(values, table.total, left)
+        run.outputs.monitor.step(values, table.total, forecast.seconds_left(run.step))
         if "adversarial" in values and not run.weighed:
             run.weighed = True
             if sentence := _imbalance(run.players.weights, values):
@@ -279,47 +317,3 @@ def _imbalance(weights: Mapping[str, float], values: Mapping[str, float]) -> str
         f"loss, so the discriminator has next to no say; with these VGG19 weights and this layer "
         f"--content-weight {better:.1g} would balance them."
     )
-
-
-class Pace:
-    """Means of losses, steps per second and the device's share of the time, between two logs."""
-
-    def __init__(self) -> None:
-        self._reset()
-        self._since = time.monotonic()
-
-    def _reset(self) -> None:
-        self._losses: dict[str, list[torch.Tensor]] = defaultdict(list)
-        self._steps, self._waited, self._paused = 0, 0.0, 0.0
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Time a wait for crops."""
-        start = time.monotonic()
-        yield
-        self._waited += time.monotonic() - start
-
-    def add(self, losses: dict[str, torch.Tensor]) -> None:
-        """Count a step. The losses stay on the device: reading them would make it wait."""
-        self._steps += 1
-        for key, value in losses.items():
-            self._losses[key].append(value)
-        self._worked = time.monotonic()
-
-    def pause(self) -> None:
-        """Leave out of the pace what was done since the last step: a validation."""
-        self._paused += time.monotonic() - self._worked
-
-    def take(self) -> dict[str, Any]:
-        """Return what has been gathered, and begin anew."""
-        now = time.monotonic()
-        seconds = max(now - self._since - self._paused, 1e-9)
-        values = {k: float(torch.stack(v).mean()) for k, v in self._losses.items()}
-        values |= {
-            "seconds": seconds,
-            "steps_per_second": self._steps / seconds,
-            "device_share": max(0.0, 1 - self._waited / seconds),
-        }
-        self._reset()
-        self._since = now
-        return values

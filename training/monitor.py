@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from napari_srgan.cli.terminal import tell
 from napari_srgan.io.tables import add_row, encoded, plain
-from training.checkpoint import replace_file
+from training.checkpoint import not_written, replace_file
 
 CSV_NAME = "metrics.csv"
 _STEP = (
@@ -45,15 +47,13 @@ class Monitor:
     def __init__(
         self, folder: Path, after: int, as_json: bool = False, say: Callable[[str], None] = tell
     ) -> None:
-        from tensorboardX import SummaryWriter
-
         self._path = folder / CSV_NAME
         self._as_json, self._say = as_json, say
         rows = [row for row in read_rows(self._path) if int(row["step"]) <= after]
         self._validated = {(int(row["step"]), row["set"]) for row in rows if row["set"]}
         table = encoded([COLUMNS, *([row[key] for key in COLUMNS] for row in rows)])
         replace_file(self._path, table, "the log")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=after + 1)
+        self._board = Board(folder / "tensorboard", after)
 
     def event(self, kind: str, sentence: str = "", **values: Any) -> None:
         """Tell something that is in no log: {"event": kind, ...} or the sentence."""
@@ -66,8 +66,8 @@ class Monitor:
     def step(self, values: Mapping[str, Any], steps: int, seconds_left: float) -> None:
         """Log a step; `values` are by the names of the columns of metrics.csv."""
         self._append(values)
-        for key in values.keys() - {"step", "phase"}:
-            self._board.add_scalar(f"train/{key}", values[key], values["step"])
+        numbers = {f"train/{k}": values[k] for k in values.keys() - {"step", "phase"}}
+        self._board.scalars(values["step"], numbers)
         shown = [f"{key} {values[key]:.4g}" for key in _TERMS if key in values]
         skipped = f"  {values['skipped']} skipped" if values.get("skipped") else ""
         self.event(
@@ -86,9 +86,8 @@ class Monitor:
             # A run that is resumed at its end is validated again, and the same.
             if (step, row["set"]) not in self._validated:
                 self._append({"step": step, "phase": phase, **row})
-            for key in _VALIDATION[2:]:
-                if row.get(key) is not None and math.isfinite(row[key]):
-                    self._board.add_scalar(f"{row['set']}/{key}", row[key], step)
+                figures = {key: row[key] for key in _VALIDATION[2:] if row.get(key) is not None}
+                self._board.scalars(step, {f"{row['set']}/{k}": v for k, v in figures.items()})
             gain = row["psnr"] - row["psnr_bicubic"]
             self.event(
                 "validation",
@@ -97,7 +96,11 @@ class Monitor:
                 step=step,
                 **row,
             )
-        self._board.flush()
+
+    def pictures(self, step: int, files: Mapping[str, bytes]) -> None:
+        """Log previews, PNG files by their names."""
+        if step not in {validated for validated, _ in self._validated}:
+            self._board.pictures(step, files)
 
     def close(self) -> None:
         """Finish the TensorBoard events."""
@@ -106,7 +109,71 @@ class Monitor:
             self._board.close()
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        add_row(self._path, [_short(row.get(key, "")) for key in COLUMNS])
+        try:
+            add_row(self._path, [_short(row.get(key, "")) for key in COLUMNS])
+        except OSError as error:
+            raise not_written(self._path, "the log", error) from error
+
+
+class Board:
+    """TensorBoard events, written at once: a thread would tell of a full disk by a traceback.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    after : int
+        Last step that counts, as of `Monitor`.
+    """
+
+    def __init__(self, folder: Path, after: int) -> None:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import SessionLog
+
+        self._folder = folder
+        with self._told():
+            folder.mkdir(exist_ok=True)
+            # The name has the second; a run may be resumed within it.
+            name = f".{after}.{len(list(folder.iterdir()))}"
+            self._events = EventsWriter(str(folder / "events"), name)
+        self._write(after + 1, session_log=SessionLog(status=SessionLog.START))
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Write finite numbers by their names."""
+        from tensorboardX.summary import scalar
+
+        for name, value in values.items():
+            if math.isfinite(value):
+                self._write(step, summary=scalar(name, value))
+
+    def pictures(self, step: int, files: Mapping[str, bytes]) -> None:
+        """Write PNG files by their names."""
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        for name, png in files.items():
+            width, height = struct.unpack(">II", png[16:24])
+            image = Summary.Image(
+                encoded_image_string=png, width=width, height=height, colorspace=4
+            )
+            self._write(step, summary=Summary(value=[Summary.Value(tag=name, image=image)]))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._events.close()
+
+    def _write(self, step: int, **content: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        with self._told():
+            self._events.write_event(Event(wall_time=time.time(), step=step, **content))
+            self._events.flush()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise not_written(self._folder, "the log", error) from error
 
 
 _TERMS = ("generator", "pixel", "content", "adversarial", "discriminator", "real", "fake")

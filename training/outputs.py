@@ -11,6 +11,7 @@ import torch
 
 from napari_srgan import __version__
 from napari_srgan.models.architectures import build
+from napari_srgan.models.architectures.generator import Generator
 from napari_srgan.models.card import Card, Role
 from napari_srgan.models.catalogue import SUFFIX, save_model
 from napari_srgan.models.vgg import VGGFeatures
@@ -36,6 +37,8 @@ class Outputs:
     monitor : Monitor
     device : torch.device
         Where validation runs, in float32.
+    pretrain : int
+        Steps of the first phase.
     rows : list
         The scores of the last validation.
     """
@@ -45,6 +48,7 @@ class Outputs:
     folder: Path
     monitor: Monitor
     device: torch.device
+    pretrain: int
     rows: list[Row] = field(default_factory=list)
 
     def validate(
@@ -73,19 +77,28 @@ class Outputs:
         list of Row
             One for each validation set.
         """
-        network = build(self.recipe.generator, self.recipe.network_parameters)
-        network.load_state_dict(weights)
+        network = self._network(weights)
         self.rows, pictures = validate(network, self.data.val, self.recipe, self.device, vgg)
-        card = self._card(step, phase)
+        card = self._card(step, phase, self.rows)
         for name in names:
             save_model(self.folder / name, network, card)
         self.monitor.validation(step, phase, self.rows)
         if names:
-            draw_previews(self.folder, pictures)
-            draw_curves(self.folder)
+            self.monitor.pictures(step, draw_previews(self.folder, pictures, step))
+            draw_curves(self.folder, self.pretrain)
         return self.rows
 
-    def _card(self, step: int, phase: str) -> Card:
+    def keep(self, weights: dict[str, torch.Tensor], step: int, phase: str) -> None:
+        """Write weights as the model, without a validation, for which there may be no time."""
+        save_model(self.folder / MODEL, self._network(weights), self._card(step, phase, ()))
+        draw_curves(self.folder, self.pretrain)
+
+    def _network(self, weights: dict[str, torch.Tensor]) -> Generator:
+        network = build(self.recipe.generator, self.recipe.network_parameters)
+        network.load_state_dict(weights)
+        return network
+
+    def _card(self, step: int, phase: str, rows: Sequence[Row]) -> Card:
         recipe = self.recipe
         values = recipe.to_dict()
         said = ("name", "purpose", "trained_on", "limits", "degradation", "channels", "scale")
@@ -109,7 +122,7 @@ class Outputs:
                 "steps_done": step,
                 "phase": phase,
             },
-            validation=tuple(self.rows),
+            validation=tuple(rows),
             limits=recipe.limits + (perceptual if phase == "adversarial" else ""),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             tool_version=__version__,

@@ -31,6 +31,8 @@ class Picture:
         Of the set and the scan.
     lr, bicubic, sr, hr : ndarray
         All but `lr` of one shape.
+    psnr, psnr_bicubic : float or None
+        Of `sr` and `bicubic`, dB; None of a constant scan.
     """
 
     name: str
@@ -38,12 +40,21 @@ class Picture:
     bicubic: NDArray[Any]
     sr: NDArray[Any]
     hr: NDArray[Any]
+    psnr: float | None = None
+    psnr_bicubic: float | None = None
 
 
-def draw_previews(folder: Path, pictures: Sequence[Picture]) -> None:
-    """Write `preview-NAME.png` for each picture: its liveliest part, LR | bicubic | SR | HR."""
+def draw_previews(folder: Path, pictures: Sequence[Picture], step: int) -> dict[str, bytes]:
+    """Write `preview-NAME-STEP.png` for each picture: its liveliest part, LR | bicubic | SR | HR.
+
+    Returns
+    -------
+    dict of str to bytes
+        The files' contents by the pictures' names.
+    """
     from matplotlib.figure import Figure
 
+    drawn = {}
     for picture in pictures:
         factor = picture.hr.shape[0] // picture.lr.shape[0]
         y, x = _liveliest(picture.hr, _SIDE, factor)
@@ -63,26 +74,47 @@ def draw_previews(folder: Path, pictures: Sequence[Picture]) -> None:
             axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set_title(f"{title}, {image.shape[1]} x {image.shape[0]} px", fontsize=10)
             axes.set_axis_off()
-        figure.suptitle(picture.name, fontsize=10)
-        _save(figure, folder / f"preview-{re.sub(r'[^A-Za-z0-9._-]+', '-', picture.name)}.png")
+        score = ""
+        if picture.psnr is not None and picture.psnr_bicubic is not None:
+            gain = picture.psnr - picture.psnr_bicubic
+            score = f": PSNR {picture.psnr:.2f} dB ({gain:+.2f} over bicubic)"
+        figure.suptitle(f"{picture.name}, step {step}{score}", fontsize=10)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", picture.name)
+        drawn[picture.name] = _save(figure, folder / f"preview-{name}-{step:07}.png")
+    return drawn
 
 
-def draw_curves(folder: Path) -> None:
-    """Write `curves.png` from the run's metrics.csv: losses, and PSNR and SSIM over bicubic."""
+def draw_curves(folder: Path, pretrain: int) -> None:
+    """Write `curves.png` from the run's metrics.csv: losses, and PSNR and SSIM over bicubic.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    pretrain : int
+        The last step of the first phase.
+    """
     from matplotlib.figure import Figure
 
     rows = read_rows(folder / CSV_NAME)
     steps = [r for r in rows if not r["set"]]
     scores = [r for r in rows if r["set"]]
-    adversarial = any(r["discriminator"] for r in steps)
+    second = [r for r in steps if r["phase"] == "adversarial"]
+    adversarial = any(r["discriminator"] for r in second)
     figure = Figure(figsize=(9, 10 if adversarial else 7.5), layout="constrained")
     axes = figure.subplots(4 if adversarial else 3, 1, sharex=True)
     # Each beside its own first value: features and pixels differ by orders of magnitude.
-    for key in ("pixel", "content", "adversarial"):
-        values = [float(r[key]) for r in steps if r[key]]
+    for key, label, of in (
+        ("pixel", "pixel", steps),
+        ("content", "content", steps),
+        ("adversarial", "adversarial", steps),
+        ("generator", "generator, in all", second),
+        ("discriminator", "discriminator", second),
+    ):
+        values = [float(r[key]) for r in of if r[key]]
         if values and values[0] > 0:
-            at = [int(r["step"]) for r in steps if r[key]]
-            axes[0].plot(at, [v / values[0] for v in values], label=key, linewidth=1)
+            at = [int(r["step"]) for r in of if r[key]]
+            axes[0].plot(at, [v / values[0] for v in values], label=label, linewidth=1)
     axes[0].set(ylim=(0, None), ylabel="loss, of its first value")
     for i, (key, label) in enumerate((("psnr", "PSNR, dB"), ("ssim", "SSIM")), 1):
         for name in dict.fromkeys(r["set"] for r in scores):
@@ -95,14 +127,13 @@ def draw_curves(folder: Path) -> None:
         for key, label in (("real", "HR taken for real"), ("fake", "SR taken for real")):
             _line(axes[3], steps, key, label)
         axes[3].set(ylim=(-0.03, 1.03), ylabel="discriminator, share")
-    begins = next((int(r["step"]) for r in steps if r["phase"] == "adversarial"), None)
     for axis in axes:
-        if begins is not None:
-            axis.axvline(begins, color="gray", linestyle=":", linewidth=1)
+        if second:
+            axis.axvline(pretrain, color="gray", linestyle=":", linewidth=1)
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize=8)
         axis.grid(alpha=0.25)
-    axes[-1].set_xlabel("step" + (" (dotted: the adversary enters)" if begins else ""))
+    axes[-1].set_xlabel("step" + (" (dotted: the adversary enters)" if second else ""))
     _save(figure, folder / "curves.png")
 
 
@@ -125,7 +156,7 @@ def _liveliest(image: NDArray[Any], side: int, step: int) -> tuple[int, int]:
     return max(places, key=lambda p: float(gray[p[0] : p[0] + side, p[1] : p[1] + side].var()))
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> bytes:
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -133,3 +164,4 @@ def _save(figure: Figure, path: Path) -> None:
     held = io.BytesIO()
     figure.savefig(held, format="png", dpi=100)
     replace_file(path, held.getvalue(), "the picture")
+    return held.getvalue()

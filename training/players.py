@@ -6,6 +6,8 @@ the discriminator's step sends no gradient into the generator.
 
 from __future__ import annotations
 
+import copy
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -129,6 +131,23 @@ class Players:
             self._put_back(buffers)
         return losses | {k: v.detach() for k, v in terms.items()} | {"generator": total.detach()}
 
+    def rehearse(self, lr: torch.Tensor, hr: torch.Tensor) -> float:
+        """Take steps against the discriminator, and take them back.
+
+        Returns
+        -------
+        float
+            Seconds that the second one took; the first one prepares.
+        """
+        before = copy.deepcopy(self.state_dict())
+        try:
+            for _ in range(2):
+                began = time.monotonic()
+                self.adversarial_step(lr, hr, 0.0, discriminator_learns=True)
+            return time.monotonic() - began
+        finally:
+            self.load_state_dict(before)
+
     @property
     def weights(self) -> dict[str, float]:
         """The weight of each term of the generator's loss in the second phase."""
@@ -241,7 +260,8 @@ class Players:
         self.skipped = dict(state["skipped"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        if self.discriminator is not None:
+        # A run that is extended by a second phase had none.
+        if self.discriminator is not None and "discriminator" in state:
             self.discriminator.load_state_dict(state["discriminator"])
             self._adam_discriminator.optimizer.load_state_dict(state["adam_discriminator"])
 

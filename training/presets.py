@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.errors import InputError
+from napari_srgan.errors import InputError, did_you_mean
 from napari_srgan.io import schema
 from napari_srgan.models.catalogue import Card, fidelity_for, find_model
 from training.recipe import Recipe
@@ -79,8 +79,10 @@ def read_recipe(path: Path) -> dict[str, Any]:
     known = {f.name for f in fields(Recipe)}
     for key in values:
         if key not in known:
-            named = schema.shown(key)
-            raise InputError(f"The recipe {path} sets {named}, which is no field of a recipe.")
+            raise InputError(
+                f"The recipe {path} sets {schema.shown(key)}, which is no field of a recipe"
+                f"{did_you_mean(key[: schema.LONGEST], known)}."
+            )
     return from_plain(values)
 
 

@@ -28,6 +28,25 @@ _SCALES = tuple(sorted({scale for known in ARCHITECTURES.values() for scale in k
 _SCHEDULES = ("constant", "step", "cosine")
 
 
+MAY_CHANGE = frozenset(
+    (
+        "purpose",
+        "trained_on",
+        "limits",
+        "val_planes",
+        "validate_every",
+        "checkpoint_every",
+        "log_every",
+        "bad_steps",
+    )
+)
+"""Fields that a run may change when it goes on: nothing that is learned depends on them."""
+EXTENDS = frozenset(
+    ("pretrain_steps", "pretrain_epochs", "adversarial_steps", "adversarial_epochs")
+)
+"""Fields by which a run is made longer."""
+
+
 def _of(default: Any, text: str, **rule: Any) -> Any:
     """Describe a field: help text, and `choices`, `least`, `most`, `above` or `count` as rules."""
     return field(default=default, metadata={"help": text, **rule})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
@@ -19,6 +19,10 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io.open import open_stack
 
 _MEMORY_SHARE = 0.8  # of what is free; the network and the system need some too
+_MOST_TOLD = 20  # files that cannot be used, by name
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -126,22 +130,71 @@ def channels_of(files: Sequence[Decoded]) -> int:
     return 3 if files and all(f.has_colour for f in files) else 1
 
 
-def scan_set(
-    name: str,
-    files: Sequence[Decoded],
+class Sieve:
+    """Gathers what cannot be used, so that all of it is told at once.
+
+    Parameters
+    ----------
+    skip : bool
+        Go on without what cannot be used, instead of refusing the rest too.
+
+    Attributes
+    ----------
+    refused : list of str
+        A sentence for each file.
+    """
+
+    def __init__(self, skip: bool) -> None:
+        self._skip = skip
+        self.refused: list[str] = []
+
+    def each(self, make: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+        """Make something of each item, and leave out those for which that fails."""
+        made = []
+        for item in items:
+            try:
+                made.append(make(item))
+            except InputError as error:
+                self.refused.append(str(error))
+        return made
+
+    def settle(self) -> str:
+        """Say what is left out, "" for nothing.
+
+        Raises
+        ------
+        InputError
+            If something is, and was not to be.
+        """
+        if not self.refused:
+            return ""
+        if self._skip:
+            return f"{len(self.refused)} files are left out: {self._listed()}"
+        if len(self.refused) == 1:
+            raise InputError(f"{self.refused[0]} --skip-bad goes on without it.")
+        raise InputError(
+            f"{len(self.refused)} files cannot be used; --skip-bad goes on without them: "
+            f"{self._listed()}"
+        )
+
+    def _listed(self) -> str:
+        beyond = len(self.refused) - _MOST_TOLD
+        return " ".join(self.refused[:_MOST_TOLD]) + (f" And {beyond} more." if beyond > 0 else "")
+
+
+def scans_of(
+    file: Decoded,
     *,
     channels: int,
     min_side: int,
     intensity: str = "auto",
     transform: str = "none",
-) -> ScanSet:
-    """Make scans of decoded files.
+) -> list[Scan]:
+    """Make scans of a decoded file.
 
     Parameters
     ----------
-    name : str
-        Of the set.
-    files : sequence of Decoded
+    file : Decoded
         An RGB image is turned to gray (ITU-R BT.601 luma) for a grayscale model; a grayscale one
         cannot teach an RGB model.
     channels : int
@@ -154,27 +207,24 @@ def scan_set(
     Raises
     ------
     InputError
-        If a file cannot be used: which, and why.
+        If the file cannot be used: which, and why.
     """
-    scans: list[Scan] = []
-    for file in files:
-        stack, path = file.stack, file.path
-        if min(stack.height, stack.width) < min_side:
-            raise InputError(
-                f"{path} is {stack.height} x {stack.width} px, smaller than the {min_side} px "
-                "that a crop needs; leave it out or make the crop smaller."
-            )
-        if channels == 3 and not stack.is_rgb:
-            raise InputError(
-                f"{path} is grayscale and cannot be part of an RGB training; leave it out, or "
-                "train on gray with --channels 1."
-            )
-        scale = measure(stack, intensity, transform)
-        scans.extend(
-            Scan(as_channels(plane, channels), scale, stack.channel_of(index), short_name(path))
-            for index, plane in file.planes.items()
+    stack, path = file.stack, file.path
+    if min(stack.height, stack.width) < min_side:
+        raise InputError(
+            f"{path} is {stack.height} x {stack.width} px, smaller than the {min_side} px "
+            "that a crop needs; leave it out or make the crop smaller."
         )
-    return ScanSet(name, tuple(scans))
+    if channels == 3 and not stack.is_rgb:
+        raise InputError(
+            f"{path} is grayscale and cannot be part of an RGB training; leave it out, or "
+            "train on gray with --channels 1."
+        )
+    scale = measure(stack, intensity, transform)
+    return [
+        Scan(as_channels(plane, channels), scale, stack.channel_of(index), short_name(path))
+        for index, plane in file.planes.items()
+    ]
 
 
 def short_name(path: Path) -> str:

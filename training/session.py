@@ -21,7 +21,7 @@ from training.loop import Run
 from training.monitor import CSV_NAME, read_rows
 from training.players import Players, discriminator_for
 from training.recipe import Recipe
-from training.timetable import timetable
+from training.timetable import Timetable, timetable
 from training.validation import Row
 
 if TYPE_CHECKING:
@@ -142,6 +142,46 @@ def last_table(folder: Path, rows: Sequence[Row], pretrained_at: int) -> str:
             "reach that deep (--vgg-weights FILE)."
         )
     return "\n\n".join(parts)
+
+
+def gains_at(folder: Path, step: int) -> dict[str, float]:
+    """Return by how many dB a run was better than bicubic at a step, by set, from its log."""
+    logged = [r for r in read_rows(folder / CSV_NAME) if r["set"] and int(r["step"]) == step]
+    return {r["set"]: float(r["psnr"]) - float(r["psnr_bicubic"]) for r in logged}
+
+
+def verdict(
+    rows: Sequence[Row], pretrained: Mapping[str, float], timetable: Timetable, skipped: int
+) -> str:
+    """Say why a model is of no use, or what else went wrong; "" if nothing is amiss.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        The last scores.
+    pretrained : mapping of str to float
+        By how many dB the model at the end of the first phase was better than bicubic, by set.
+    timetable : Timetable
+    skipped : int
+        Steps whose losses were not finite.
+    """
+    found = []
+    gains = {row["set"]: row["psnr"] - row["psnr_bicubic"] for row in rows}
+    worst = min(gains, key=lambda name: gains[name], default=None)
+    if worst is not None and gains[worst] <= 0:
+        taken_for_it = timetable.adversarial and pretrained.get(worst, 1.0) > 0
+        why = (
+            "an adversary costs some of it, so look at the previews before you use it"
+            if taken_for_it
+            else "it is not worth using: train longer, on more scans, or with another recipe"
+        )
+        found.append(f"The model is {-gains[worst]:.2f} dB worse than bicubic on {worst}; {why}.")
+    if skipped:
+        found.append(
+            f"{skipped} steps of {timetable.total} were left out, since their losses were not "
+            "finite; a lower --learning-rate or --clip 1 would help."
+        )
+    return " ".join(found)
 
 
 def _cell(key: str, value: Any) -> str:

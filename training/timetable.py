@@ -38,6 +38,26 @@ class Timetable:
         done, length = self._within(step)
         return sizes[min(done * len(sizes) // length, len(sizes) - 1)]
 
+    def crop_area_left(self, phase: str, step: int) -> int:
+        """Return the HR pixels that the crops of a phase have a crop side's place in the batch.
+
+        Parameters
+        ----------
+        phase : str
+            "pixel" or "adversarial".
+        step : int
+            The last one that is done.
+        """
+        length = self.pretrain if phase == "pixel" else self.adversarial
+        done = min(max(step if phase == "pixel" else step - self.pretrain, 0), length)
+        sizes = self.recipe.crop
+        # Each size from the first step whose share of the phase is its own.
+        starts = [math.ceil(i * length / len(sizes)) for i in range(len(sizes) + 1)]
+        return sum(
+            max(stop - max(done, start), 0) * side * side
+            for side, start, stop in zip(sizes, starts, starts[1:], strict=False)
+        )
+
     def learning_rate(self, step: int) -> float:
         """Return Adam's rate: a rise, then constant, a drop, or half a cosine towards 0."""
         r = self.recipe

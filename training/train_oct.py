@@ -1,73 +1,21 @@
-"""The command `python -m training.train_oct`: arguments -> Recipe -> run."""
+"""The command `python -m training.train_oct`: answers mistakes, and hears signals.
+
+Nothing heavy is imported before the arguments are understood, so that help and mistakes are
+answered at once.
+"""
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
 
-from napari_srgan.cli.terminal import say, tell
 from napari_srgan.engine.devices import is_out_of_memory
 from napari_srgan.errors import InputError
-from napari_srgan.io import schema
 from napari_srgan.io.atomic import remove_unfinished
-from napari_srgan.io.lock import FileLock, Taken
-from napari_srgan.models.vgg import VGGFeatures
-from training import checkpoint
-from training.checkpoint import replace_file
-from training.command_line import parser
-from training.data import Data, Sources, load
-from training.hardware import Hardware, describe, leave, processes, settled, start, workers
-from training.loop import Run, Stopped, train
-from training.monitor import Monitor
-from training.outputs import MODEL, Outputs
-from training.presets import compose, from_plain, read_recipe, with_init
-from training.recipe import Recipe
-from training.session import assemble, content_features, last_table, table_features
-from training.split import RECIPE, SOURCES
-
-_KEPT: Mapping[str, schema.Reader[Any]] = {
-    # Beside the sources, of a run that is resumed.
-    "vgg_weights": schema.optional(schema.path),
-    "device": schema.line,
-    "precision": schema.line,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What was asked for.
-
-    Attributes
-    ----------
-    folder : Path
-        The run folder.
-    recipe : Recipe
-        Before the scans have been seen.
-    by_hand : dict
-        The fields of the recipe that were set, by options or a recipe file.
-    sources : Sources
-    vgg_weights : Path or None
-    hardware : Hardware
-    resumed, as_json : bool
-    """
-
-    folder: Path
-    recipe: Recipe
-    by_hand: dict[str, Any]
-    sources: Sources
-    vgg_weights: Path | None
-    hardware: Hardware
-    resumed: bool
-    as_json: bool
+from training.command_line import complain, parser
 
 
 class Signals:
@@ -133,212 +81,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signals = Signals()
     try:
         with signals, ExitStack() as undo:
-            return _run(_request(options), signals, undo)
+            from training.start import carry_out, request
+
+            ended = carry_out(request(options), lambda: bool(signals.came), undo)
+            return 0 if ended else signals.exit_code
     except InputError as error:
-        _complain(str(error), as_json)
+        complain(str(error), as_json)
     except OSError as error:
-        _complain(f"{error.filename or 'The system'}: {error.strerror or error}.", as_json)
+        complain(f"{error.filename or 'The system'}: {error.strerror or error}.", as_json)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        _complain(
+        complain(
             "The memory is not enough; give a smaller --batch or --crop, or fewer --features. The "
             "last checkpoint, if there is one, is whole.",
             as_json,
         )
     except KeyboardInterrupt:
-        _complain("Stopped at once; the last checkpoint is whole.", as_json)
+        complain("Stopped at once; the last checkpoint is whole.", as_json)
         return signals.exit_code
     return 2
-
-
-def _complain(sentence: str, as_json: bool) -> None:
-    if as_json:
-        tell(json.dumps({"event": "error", "text": sentence}))
-    say(sentence, "train_oct")
-
-
-def _request(options: argparse.Namespace) -> Request:
-    given = vars(options)
-    by_hand = from_plain({f.name: given[f.name] for f in fields(Recipe) if f.name in given})
-    if options.resume:
-        return _resumed(options, by_hand)
-    if not options.data:
-        raise InputError("Name the folder of scans with --data DIR, or a run with --resume RUN.")
-    by_hand = (read_recipe(options.recipe) if options.recipe else {}) | by_hand
-    recipe = compose(options.preset or "default", by_hand)
-    name = f"{recipe.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    return Request(
-        options.out or Path("runs") / name,
-        recipe,
-        by_hand,
-        Sources(tuple(options.data), tuple(options.val), options.paired),
-        options.vgg_weights,
-        Hardware(options.device, options.precision, options.workers),
-        resumed=False,
-        as_json=options.json_progress,
-    )
-
-
-def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
-    set_again = [
-        f"--{key.replace('_', '-')}"
-        for key in ("paired", "out", "preset", "recipe", *by_hand)
-        if key in by_hand or getattr(options, key)
-    ]
-    if set_again:
-        raise InputError(
-            f"A run is resumed as it was begun, so {set_again[0]} cannot be set with --resume; "
-            "start a new run from its model with --init."
-        )
-    folder = options.resume
-    try:
-        values = schema.mapping(schema.from_json(schema.content(folder / RECIPE)))
-        if set(values) != {f.name for f in fields(Recipe)}:
-            raise ValueError(f"{RECIPE} has not the fields of a recipe")
-        recipe = Recipe(**from_plain(values))
-        kept = schema.from_json(schema.content(folder / SOURCES))
-        sources = Sources.from_dict(kept)
-        kept = schema.fields_of(kept, _KEPT, _KEPT)
-        weights, device, precision = (kept[key] for key in _KEPT)
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} holds no run that could be resumed.") from error
-    except ValueError as error:
-        raise InputError(f"The run in {folder} is damaged: {error}.") from error
-    if options.data:  # moved since; their pixels are compared with those that were trained on
-        sources = replace(sources, data=tuple(options.data), val=tuple(options.val))
-    hardware = Hardware(
-        device if options.device == "auto" else options.device,
-        precision if options.precision == "auto" else options.precision,
-        options.workers,
-    )
-    return Request(
-        folder,
-        recipe,
-        {},
-        sources,
-        options.vgg_weights or weights,
-        hardware,
-        resumed=True,
-        as_json=options.json_progress,
-    )
-
-
-def _run(request: Request, signals: Signals, undo: ExitStack) -> int:
-    """Load what is needed, in the order in which it is likely to be wrong, and train."""
-    folder, recipe = request.folder, request.recipe
-    if not request.resumed and (folder / RECIPE).exists():
-        raise InputError(f"{folder} holds a former run; give another folder, or --resume it.")
-    if recipe.batch % processes():
-        raise InputError(
-            f"A batch of {recipe.batch} cannot be shared by {processes()} processes; give a "
-            "--batch that can."
-        )
-    content = content_features(recipe, request.vgg_weights)
-    vgg = table_features(request.vgg_weights)
-    goes_on = request.resumed and (folder / checkpoint.NAME).exists()
-    start_from: Path | None = None
-
-    def settle(channels: int) -> Recipe:
-        nonlocal start_from
-        whole = replace(recipe, channels=channels)
-        if whole.init and not goes_on:
-            whole, start_from = with_init(whole, channels, request.by_hand)
-        return whole
-
-    recipe, data = load(request.sources, recipe, settle)
-    fabric = start(request.hardware)
-    first = fabric.is_global_zero
-    if first:
-        _hold_folder(folder, undo)
-        if not request.resumed:
-            _open_folder(request, recipe, settled(fabric))
-    run = assemble(recipe, data, fabric, folder, start_from, content)
-    vgg = [features.to(fabric.device) for features in vgg]
-    run.workers = workers(request.hardware, fabric)
-    if goes_on:
-        run.resume()
-    monitor = Monitor(folder, run.step, request.as_json) if first else None
-    try:
-        if monitor:
-            run.outputs = Outputs(recipe, data, folder, monitor, fabric.device)
-            _begin(run, data, vgg)
-        rows = train(run, lambda: bool(signals.came), vgg)
-    except Stopped:
-        if monitor:
-            monitor.event(
-                "stopped",
-                f"Stopped after step {run.step}; to go on: python -m training.train_oct --resume "
-                f"{folder}",
-                step=run.step,
-            )
-        return signals.exit_code
-    finally:
-        if monitor:
-            monitor.close()
-        leave(fabric)
-    if monitor:
-        model = folder / MODEL
-        pretrained_at = run.timetable.pretrain if run.timetable.adversarial else 0
-        monitor.event(
-            "done",
-            f"\n{last_table(folder, rows, pretrained_at)}\n\nThe model is {model}; to list it in "
-            f"napari: napari-srgan models add {model}",
-            model=str(model),
-            validation=rows,
-        )
-    return 0
-
-
-def _hold_folder(folder: Path, undo: ExitStack) -> None:
-    """Make the run folder if it is not there, and hold it against other trainings."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "run")
-        undo.callback(lock.release)
-        lock.acquire()
-    except OSError as error:
-        raise InputError(f"The run folder {folder} cannot be made: {error.strerror}.") from error
-    except Taken:
-        raise InputError(
-            f"Another training is writing to {folder}; wait for its end or give another folder."
-        ) from None
-
-
-def _open_folder(request: Request, recipe: Recipe, on: dict[str, str]) -> None:
-    """Write what a resumption reads; the recipe last, as the mark."""
-    folder = request.folder
-    weights = request.vgg_weights
-    kept = request.sources.to_dict() | on
-    kept["vgg_weights"] = weights and str(weights.resolve())
-    for name, values in ((SOURCES, kept), (RECIPE, recipe.to_dict())):
-        replace_file(folder / name, (json.dumps(values, indent=2) + "\n").encode(), "the recipe")
-
-
-def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
-    """Say what is going to happen; validate the model that the training starts from."""
-    outputs, table = run.outputs, run.timetable
-    assert outputs is not None
-    monitor, recipe = outputs.monitor, table.recipe
-    monitor.event("data", f"{data.summary}.", train=len(data.train), val=len(data.val))
-    size = sum(p.numel() for p in run.players.generator.parameters())
-    monitor.event(
-        "start",
-        f"{recipe.generator} {recipe.blocks} x {recipe.features} "
-        f"({size / 1e6:.2f} million weights), "
-        f"{recipe.scale}x, {'measured' if data.measured else recipe.degradation}; "
-        f"{table.pretrain} steps on pixel loss, "
-        f"{table.adversarial} against the discriminator; {describe(run.fabric)}.",
-        folder=str(outputs.folder),
-        step=run.step,
-        steps=table.total,
-        pretrain=table.pretrain,
-        adversarial=table.adversarial,
-    )
-    if run.step:
-        monitor.event("resumed", f"Resumed after step {run.step}.", step=run.step)
-    elif recipe.init:
-        outputs.validate(run.players.kept(), 0, "before", (), vgg)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,8 @@ def validate(
             scores.append(score(hr, sr, bicubic, scan.name, vgg))
             if number < _PREVIEWS:
                 name = f"{scans.name} {number + 1}, {scan.name}"
-                pictures.append(Picture(name, lr, bicubic, sr.clip(0, 1), hr))
+                psnr = (side["psnr"] for side in (scores[-1].model, scores[-1].bicubic))
+                pictures.append(Picture(name, lr, bicubic, sr.clip(0, 1), hr, *psnr))
         found = summary(scores)
         if found.mean is None:
             raise InputError(f"All scans of {scans.name} are constant: nothing to measure.")

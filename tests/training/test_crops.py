@@ -10,7 +10,7 @@ from napari_srgan.image.degradation import degradation
 from training.augment import Augmentation, flipped, reach, warped
 from training.crops import Crops, loader
 from training.recipe import Recipe
-from training.scans import Scan, decode, scan_set
+from training.scans import Scan, ScanSet, decode, scans_of
 from training.timetable import Timetable
 
 
@@ -25,7 +25,8 @@ def drawn(source, count):
 
 @pytest.fixture
 def eye(scans):
-    return scan_set("eyes", [decode(scans / "eye0.tif")], channels=1, min_side=32)
+    found = scans_of(decode(scans / "eye0.tif"), channels=1, min_side=32)
+    return ScanSet("eyes", tuple(found))
 
 
 @pytest.mark.parametrize("name", ["bicubic", "area"])
@@ -94,7 +95,8 @@ def test_sets_are_drawn_equally_often_whatever_their_size(tmp_path):
             image[0, 0] += 1
             tifffile.imwrite(tmp_path / f"{value}-{i}.tif", image)
             files.append(decode(tmp_path / f"{value}-{i}.tif"))
-        sets.append(scan_set(str(value), files, channels=1, min_side=32))
+        found = [scan for file in files for scan in scans_of(file, channels=1, min_side=32)]
+        sets.append(ScanSet(str(value), tuple(found)))
     dark = sum(hr.mean() < 0.5 for _, hr in drawn(crops(sets, batch=400), 400))
     assert 150 < dark < 250
 

@@ -10,12 +10,12 @@ from small_scans import picture
 from napari_srgan.errors import InputError
 from training.data import Sources, load
 from training.recipe import Recipe
-from training.scans import channels_of, decode, scan_set, thinned
+from training.scans import ScanSet, channels_of, decode, scans_of, thinned
 from training.split import Volume, find_volumes, split
 
 
 def gray(path, **how):
-    return scan_set("x", [decode(path)], **{"channels": 1, "min_side": 32, **how})
+    return ScanSet("x", tuple(scans_of(decode(path), **{"channels": 1, "min_side": 32, **how})))
 
 
 def asked(**values):
@@ -87,13 +87,17 @@ def test_equal_pixels_on_both_sides_are_refused(tmp_path):
     assert "a/x.tif" in str(error.value) or "a/y.tif" in str(error.value)
 
 
-def test_slices_that_lie_loose_are_told(tmp_path):
+@pytest.mark.parametrize("name", ["slice{:03}", "slice_{:03}_average", "P0_slice_{}"])
+def test_slices_that_lie_loose_are_told(tmp_path, name):
+    """Whether or not some are missing; but not scans that are numbered as they came."""
     for i in range(8):
-        tifffile.imwrite(tmp_path / f"slice{i:03}.tif", picture(i))
+        tifffile.imwrite(tmp_path / f"{name.format(i)}.tif", picture(i))
     recipe, settle = asked()
-    assert "slices of one volume" in load(Sources((tmp_path,)), recipe, settle)[1].summary
-    (tmp_path / "slice003.tif").rename(tmp_path / "slice033.tif")
-    assert "slices of one" not in load(Sources((tmp_path,)), recipe, settle)[1].summary
+    assert "slices of one volume" in load(Sources((tmp_path,)), recipe, settle)[1].warnings[0]
+    (tmp_path / f"{name.format(3)}.tif").rename(tmp_path / f"{name.format(9)}.tif")
+    assert "slices of one" in load(Sources((tmp_path,)), recipe, settle)[1].warnings[0]
+    (tmp_path / f"{name.format(4)}.tif").rename(tmp_path / f"{name.format(70)}.tif")
+    assert not load(Sources((tmp_path,)), recipe, settle)[1].warnings
 
 
 def test_scans_that_are_constant_within_the_range_are_refused_before_a_step(scans):

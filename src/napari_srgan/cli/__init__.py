@@ -32,14 +32,10 @@ from napari_srgan.cli import (
     upscale,
     view,
 )
-from napari_srgan.cli.arguments import (
-    EXIT_INPUT,
-    EXIT_OK,
-    Parser,
-    suggestion,
-    with_negative_ranges,
-)
+from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, with_negative_ranges
+from napari_srgan.cli.parser import Parser
 from napari_srgan.cli.terminal import hide, say, sentence
+from napari_srgan.errors import did_you_mean
 from napari_srgan.io.atomic import remove_unfinished
 
 _COMMANDS: dict[str, Any] = {
@@ -98,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = with_negative_ranges(sys.argv[1:] if argv is None else argv)
     whole = parser()
     if words and not words[0].startswith("-") and words[0] not in _COMMANDS:
-        whole.error(f"there is no command {words[0]!r}{suggestion(words[0], _COMMANDS)}")
+        whole.error(f"there is no command {words[0]!r}{did_you_mean(words[0], _COMMANDS)}")
     arguments = whole.parse_args(words)
     signals = _Signals()
     try:

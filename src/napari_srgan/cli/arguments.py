@@ -1,55 +1,18 @@
-"""From declared options to argparse and back, and the parser's one sentence about a mistake."""
+"""From declared options to argparse and back."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from napari_srgan.cli.terminal import say
 from napari_srgan.options import declared
 
 EXIT_OK, EXIT_INPUT = 0, 2
 _MAY_BEGIN_NEGATIVE = ("--intensity", "--slices", "--roi")
 
 Options = TypeVar("Options")
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that answers a mistake with one sentence instead of the whole usage."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        self._flags: list[str] = []
-        super().__init__(*args, **settings)
-
-    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
-        """Describe an argument, and remember its flags for who mistypes them."""
-        action = super().add_argument(*names, **settings)
-        self._flags += action.option_strings
-        return action
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, but for text that no system takes as a name, and for flags that are not known."""
-        if any("\0" in word for word in args or ()):
-            self.error("an argument holds a null byte, which no name can")
-        known, rest = super().parse_known_args(args, namespace)
-        for flag in (word.partition("=")[0] for word in rest if word.startswith("--")):
-            self.error(f"there is no option {flag}{suggestion(flag, self._flags)}")
-        return known, rest
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end with the exit code of a mistake."""
-        sentence = message[:1].upper() + message[1:]
-        say(f"{sentence}; see '{self.prog} --help'.")
-        raise SystemExit(EXIT_INPUT)
-
-
-def suggestion(word: str, known: Collection[str]) -> str:
-    """Ask whether the known word that is most like a mistyped one was meant; "" if none is."""
-    like = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {like[0]}?)" if like else ""
 
 
 def add_options(
