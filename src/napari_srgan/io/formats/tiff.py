@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
 from napari_srgan.errors import InputError
@@ -24,23 +23,21 @@ from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.io.calibration import Calibration, read_calibration
 from napari_srgan.io.formats.source import Source
-from napari_srgan.io.formats.tiff_array import Pages, TiffArray, Transform
+from napari_srgan.io.formats.tiff_array import Pages, TiffArray
 from napari_srgan.io.formats.tiff_claims import (
     check_micromanager,
     check_ome,
     check_size,
     count_pages,
 )
-from napari_srgan.io.formats.tiff_segments import PageLayout, can_decode, listening
+from napari_srgan.io.formats.tiff_colours import COLOURS, PALETTE, Meaning, photometric
+from napari_srgan.io.formats.tiff_segments import PageLayout, check_decodable, listening
 from napari_srgan.io.notes import read_notes, valid_layout
 
 TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 
-_WHITE_IS_ZERO, _PALETTE, _CMYK = 0, 3, 5
 _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")
 """What tifffile logs, in one version or another, where the chain of pages ends too early."""
-
-_COLOUR = (2, 6)  # RGB, YCbCr (which is decoded to RGB)
 
 
 @dataclass(frozen=True)
@@ -114,15 +111,15 @@ def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None
         raise InputError(f"{name} holds no image.")
     series = max(tif.series, key=lambda s: s.size)  # the first of equals
     key = series.keyframe
-    if key.dtype is None or key.photometric == _CMYK:
-        what = "CMYK colours" if key.dtype is not None else "a pixel type that is not supported"
-        raise InputError(f"{name} has {what}; convert it to RGB or to gray first.")
+    if key.dtype is None:
+        raise InputError(f"{name} has a pixel type that is not supported; convert it first.")
+    check_decodable(key, name)
     letters, shape, page_ndim = _stored_axes(series, name)
     layout = PageLayout.of(key)
     sources, pages = _located(series, layout, math.prod(shape[: len(shape) - page_ndim]), sources)
-    transform, dtype, samples = _transform(key, series.kind)
-    if samples:
-        letters, shape, page_ndim = letters + "S", (*shape, samples), page_ndim + 1
+    meaning = Meaning.of(layout, series.kind, name)
+    if meaning.samples:
+        letters, shape, page_ndim = letters + "S", (*shape, meaning.samples), page_ndim + 1
     notes = read_notes(tif)
     if axes is not None:
         letters, shape, page_ndim = _renamed(axes.upper(), letters, shape, page_ndim, name)
@@ -144,12 +141,9 @@ def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None
         transposed,
         shape,
         page_ndim,
-        dtype,
-        transform,
+        meaning,
         partial(_tiff_array, axes=axes),
     )
-    if not can_decode(key):
-        array[(0,) * (len(shape) - page_ndim)]  # find out now whether there is another way
     metadata = dict((notes or {}).get("metadata") or {})
     return _with_geometry(array, order, stated, noted, metadata)
 
@@ -216,7 +210,7 @@ def _renamed(
 def _known_letters(letters: str, key: tifffile.TiffPage, name: str) -> str:
     """Give axes that have no known letter (a plain page sequence, say) a free one of Z, T, C."""
     found = list(letters)
-    if "S" in found and key.photometric not in (*_COLOUR, _PALETTE):
+    if "S" in found and photometric(key) not in (*COLOURS, PALETTE):
         found[found.index("S")] = "?"  # samples that are no colours
         free = [a for a in "CZT" if a not in found]
     else:
@@ -232,19 +226,6 @@ def _known_letters(letters: str, key: tifffile.TiffPage, name: str) -> str:
     return "".join(found)
 
 
-def _transform(key: tifffile.TiffPage, kind: str) -> tuple[Transform | None, np.dtype[Any], int]:
-    """What to do to the stored values, the dtype that it gives, and the samples that it adds."""
-    dtype = cast("np.dtype[Any]", np.dtype(key.dtype).newbyteorder("="))
-    if key.photometric == _PALETTE and key.colormap is not None and kind != "imagej":
-        # ImageJ stores a lookup table for display beside gray values: those stay gray
-        colours = (key.colormap >> 8).astype(np.uint8).T
-        return (lambda page: cast("npt.NDArray[Any]", colours[page])), np.dtype(np.uint8), 3
-    if key.photometric == _WHITE_IS_ZERO and dtype.kind == "u":
-        top = dtype.type(2 ** int(key.bitspersample) - 1)
-        return (lambda page: top - page), dtype, 0
-    return None, dtype, 0
-
-
 def _located(
     series: tifffile.TiffPageSeries, layout: PageLayout, n_pages: int, sources: list[Source]
 ) -> tuple[list[Source], Pages]:
@@ -258,7 +239,7 @@ def _located(
         zeros = np.broadcast_to(np.intp(0), n_pages)
         counts = np.broadcast_to(np.int64(key.nbytes), (n_pages, 1))
         whole = np.broadcast_to(np.True_, n_pages)
-        return sources, Pages(zeros, zeros, offsets[:, np.newaxis], counts, whole)
+        return sources, Pages(zeros, offsets[:, np.newaxis], counts, whole)
     stored = list(series)
     if len(stored) != n_pages:
         raise InputError(f"{name} has {len(stored)} pages, but {n_pages} are needed.")
@@ -272,7 +253,7 @@ def _located(
     there = [(i, page) for i, page in enumerate(stored) if page is not None]
     places = [_place(page, layout, name) for _, page in there]
     in_one_piece = np.zeros(n_pages, bool)
-    in_file, number = np.full(n_pages, -1, np.intp), np.zeros(n_pages, np.intp)
+    in_file = np.full(n_pages, -1, np.intp)
     width = max(len(at) for at, _, _ in places)
     where = np.zeros((2, n_pages, width), np.int64)
     for (i, page), (at, lengths, one) in zip(there, places, strict=True):
@@ -280,7 +261,7 @@ def _located(
         if str(path) not in known:  # the other files of a Micro-Manager series
             known[str(path)] = len(known)
             sources = [*sources, Source.of(path)]
-        in_file[i], number[i], in_one_piece[i] = known[str(path)], page.index, one
+        in_file[i], in_one_piece[i] = known[str(path)], one
         where[:, i, : len(at)] = at, lengths
     where[1, where[0] <= 0] = 0  # what has no place is not there
     for i, source in enumerate(sources):
@@ -289,7 +270,7 @@ def _located(
             raise _cut_short(source, int((offsets.astype(np.float64) + counts).max()))
     bytes_there = min(int(where[1].sum()), sum(s.size for s in sources))
     check_size(sources[0], key.compression, len(places) * key.nbytes, bytes_there)
-    return sources, Pages(in_file, number, where[0], where[1], in_one_piece)
+    return sources, Pages(in_file, where[0], where[1], in_one_piece)
 
 
 def _place(
@@ -301,8 +282,6 @@ def _place(
     follows = all(a + n == b for a, n, b in zip(offsets, counts, offsets[1:], strict=False))
     if offsets and offsets[0] > 0 and key.is_final and follows:
         return offsets[:1], (key.nbytes,), True
-    if not can_decode(key):
-        return offsets, counts, False  # Pillow finds them itself
     needed = math.prod(layout.grid)
     if min(len(offsets), len(counts)) < needed:
         raise InputError(
