@@ -53,9 +53,9 @@ def invalid_error(stack: Stack, counts: dict[tuple[int, ...], int]) -> InputErro
     others = len(counts) - 1
     more = f" and {others} more slice{'s' * (others > 1)}" if others else ""
     return InputError(
-        f"{stack.name} holds {count} NaN or infinite values{f' in slice {at}' if at else ''}{more}"
-        f" (numbers from {FARTHEST:g} on count as such); remove them, or fill them from their"
-        " neighbourhood with --nan fill."
+        f"{stack.name} holds {count} NaN or infinite values{f' in slice {at}' if at else ''}{more};"
+        " remove them, or fill them from their neighbourhood with --nan fill (numbers from"
+        f" {FARTHEST:g} on count as such)."
     )
 
 

@@ -23,6 +23,7 @@ def is_value(values: Any) -> NDArray[np.bool_]:
     """
     values = np.asarray(values)
     if values.dtype.kind != "f" or values.dtype.itemsize < 4:  # these do not reach so far
-        return np.isfinite(values)
-    known: NDArray[np.bool_] = np.abs(values) < FARTHEST  # false of NaN
+        known: NDArray[np.bool_] = np.isfinite(values)
+    else:
+        known = np.abs(values) < FARTHEST  # false of NaN
     return known

@@ -31,8 +31,8 @@ def open_stack(path: str | os.PathLike[str], axes: str | None = None) -> Stack:
     """Open an image file without reading more than it needs.
 
     Of TIFF of all flavours and .npy only the parts that are asked for are read, later; PNG and JPEG
-    are one plane and are read at once. Spacing comes from OME-XML, ImageJ's description or the
-    resolution tags; 72, 96 and 300 dpi count as unknown.
+    are one plane and are read at once. Spacing comes from OME-XML, ImageJ's description,
+    Micro-Manager's summary or the resolution tags; those of paper count as unknown.
 
     Parameters
     ----------

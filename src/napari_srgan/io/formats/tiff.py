@@ -36,6 +36,9 @@ from napari_srgan.io.notes import read_notes, valid_layout
 
 TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 
+_DESCRIBED = ("is_ome", "is_imagej", "is_shaped", "is_mmstack", "is_ndtiff", "is_micromanager")
+"""Kinds of files that tifffile makes series of by a text in them."""
+
 _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")
 """What tifffile logs, in one version or another, where the chain of pages ends too early."""
 
@@ -84,25 +87,40 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
     pages = count_pages(source)
     with listening() as complaints:
         try:
-            tif = tifffile.TiffFile(path)
-        except Exception as e:  # tifffile meets damage with errors of every type
-            raise InputError(f"{path.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
-        try:
-            sources = [source]
-            if tif.is_ome and tif.ome_metadata:
-                sources += check_ome(tif.ome_metadata, source, pages, tif.pages.first.size)
-            check_micromanager(tif, source)
-            return _from_series(tif, sources, axes)
+            return _opened(source, pages, axes)
         except InputError:
             raise
-        except Exception as e:
+        except Exception as e:  # tifffile meets damage with errors of every type
             if _is_defect(e):
                 raise
-            raise InputError(f"{path.name} is damaged or cut short: {_why(e)}.") from e
+            try:
+                found = _opened(source, pages, axes, as_pages=True)
+            except Exception:
+                raise InputError(f"{path.name} is damaged or cut short: {_why(e)}.") from e
+            warnings.warn(
+                f"{path.name}: what it says about its image cannot be read ({_why(e)}), so its"
+                " pages are opened without it.",
+                stacklevel=2,
+            )
+            return found
         finally:
-            tif.close()
             if any(sign in c for c in complaints for sign in _CUT_SHORT):
                 raise InputError(f"{path.name} is cut short: pages that it lists are not there.")
+
+
+def _opened(source: Source, pages: int, axes: str | None, *, as_pages: bool = False) -> ImageFile:
+    """Open a file, perhaps as mere pages, without what programs say about them."""
+    without = dict.fromkeys(_DESCRIBED, False) if as_pages else {}
+    try:
+        tif = tifffile.TiffFile(source.path, **without)
+    except Exception as e:
+        raise InputError(f"{source.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
+    with tif:
+        sources = [source]
+        if tif.is_ome and tif.ome_metadata:
+            sources += check_ome(tif.ome_metadata, source, pages, tif.pages.first.size)
+        check_micromanager(tif, source)
+        return _from_series(tif, sources, axes)
 
 
 def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None) -> ImageFile:

@@ -267,12 +267,13 @@ def _pixels_claimed(compression: int, data: bytes) -> int:
         while at + 9 <= len(data) and data[at] == 0xFF:
             marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
             if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-                return math.prod(struct.unpack_from(">HH", data, at + 5))
+                height, width = struct.unpack_from(">HH", data, at + 5)
+                return int(height * width)
             at += 2 + length
     at = data.find(_JPEG2000_SIZE, 0, 2**12) if compression in _JPEG2000 else -1
     if 0 <= at <= len(data) - 24:
         x1, y1, x0, y0 = struct.unpack_from(">4I", data, at + 8)
-        return max(0, x1 - x0) * max(0, y1 - y0)
+        return int(max(0, x1 - x0) * max(0, y1 - y0))
     return 0
 
 
