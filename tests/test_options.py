@@ -39,7 +39,7 @@ COMMANDS = {
         "a.tif b.tif",
         (CompareOptions, PartOptions),
         {"reference", "candidates", "low", "error_map", "csv", "overwrite", "json"},
-        {"roi"},
+        {"roi", "series"},
     ),
     "evaluate": ("folder", (EvaluateOptions,), {"paths", "csv", "overwrite", "json"}, set()),
 }

@@ -119,11 +119,13 @@ def test_micromanager_states_z_step_and_interval(tmp_path, with_ome):
 
 
 def write_micromanager(path, planes, pixel, step, interval, with_ome):
-    """Write one file as Micro-Manager does, with its index and summary."""
-    frames, slices, height, width = planes.shape
+    """Write planes (T[, P], Z, Y, X) as Micro-Manager does, with its index and summary."""
+    planes = planes if planes.ndim == 5 else planes[:, None]
+    frames, positions, slices, height, width = planes.shape
     summary = {
         "MicroManagerVersion": "2.0.0", "Channels": 1, "Slices": slices, "Frames": frames,
-        "Positions": 1, "SlicesFirst": True, "TimeFirst": False, "PixelSize_um": pixel,
+        "Positions": positions, "SlicesFirst": True, "TimeFirst": positions > 1,
+        "PixelSize_um": pixel,
         "z-step_um": step, "Interval_ms": interval, "Width": width, "Height": height,
         "Prefix": "a",
     }  # fmt: skip
@@ -161,7 +163,8 @@ def write_micromanager(path, planes, pixel, step, interval, with_ome):
         body += struct.pack("<H", n) + b"".join(struct.pack("<HHII", *t) for t in tags)
         body += struct.pack("<I", end if i < len(flat) - 1 else 0) + plane.tobytes()
         body += NOTES + own
-    index = [(0, k % slices, k // slices, 0, at) for k, at in enumerate(places)]
+    where = np.ndindex(frames, positions, slices)
+    index = [(0, z, t, p, at) for (t, p, z), at in zip(where, places, strict=True)]
     body[:8] = b"II*\0" + struct.pack("<I", places[0])
     body[8:40] = struct.pack(
         "<8I", 54773648, len(body), 483765892, 0, 99384722, 0, 2355492, len(text)

@@ -20,7 +20,7 @@ from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.formats.tiff import ImageFile, open_tiff
+from napari_srgan.io.formats.tiff import ImageFile, count_images, open_tiff
 from napari_srgan.io.open import check_file, image_name
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink
@@ -43,19 +43,22 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | 
 
 
 def read(path: str | Sequence[str]) -> list[LayerData]:
-    """Read each TIFF file into the data of one image layer.
+    """Read each TIFF file into the data of one image layer for each of its images.
 
     Raises
     ------
     InputError
         If a file cannot be read; napari shows the sentence.
     """
-    return [_read_one(p) for p in _paths(path)]
+    return [layer for p in _paths(path) for layer in _read_all(p)]
 
 
-def _read_one(path: Path) -> LayerData:
+def _read_all(path: Path) -> list[LayerData]:
     check_file(path)
-    return layer_data(open_tiff(path), image_name(path))
+    name, count = image_name(path), count_images(path)
+    if count == 1:
+        return [layer_data(open_tiff(path), name)]
+    return [layer_data(open_tiff(path, series=i), f"{name} {i}") for i in range(count)]
 
 
 def layer_data(image: ImageFile | Stack, name: str) -> LayerData:

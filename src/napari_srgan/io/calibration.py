@@ -76,8 +76,10 @@ class Calibration:
         return any(is_length(self.unit.get(a, PIXEL)) for a in "YX")
 
 
-def read_calibration(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Calibration:
-    """Read what a TIFF file states about one of its series."""
+def read_calibration(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, position: int = 0
+) -> Calibration:
+    """Read what a TIFF file states about one of its series, or about a position of one."""
     if series.kind == "ome" and tif.ome_metadata:
         return _from_ome(tif.ome_metadata, tif.series.index(series))
     notes: Mapping[str, Any] = {}
@@ -89,7 +91,7 @@ def read_calibration(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) ->
     if tif.is_mmstack or tif.is_ndtiff:  # whose series tifffile calls by their own names
         found.update(_from_summary((tif.micromanager_metadata or {}).get("Summary") or {}))
         if tif.ome_metadata:
-            found.update(_from_ome(tif.ome_metadata, 0))
+            found.update(_from_ome(tif.ome_metadata, position))
     return found
 
 

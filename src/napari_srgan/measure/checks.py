@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
-from napari_srgan.image.valid import is_value
 
 _SAMPLE_COUNTS = (3, 4)  # RGB and RGBA
 
@@ -62,7 +61,7 @@ def checked_pair(reference: Any, candidate: Any) -> tuple[NDArray[Any], NDArray[
     for values, what in ((first, "reference"), (second, "candidate")):
         if values.dtype.kind != "f":
             continue
-        bad = values.size - int(np.count_nonzero(is_value(values)))
+        bad = values.size - int(np.count_nonzero(np.isfinite(values)))
         if bad:
             raise InputError(
                 f"The {what} holds {bad} NaN or infinite pixels: fill or crop them first."

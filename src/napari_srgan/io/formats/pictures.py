@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.formats.source import Source, check_memory
+from napari_srgan.io.formats.source import Source, check_memory, check_series
 from napari_srgan.io.notes import KEY, from_text, valid_layout
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -25,11 +25,19 @@ _COPIES = 3
 _AS_IT_IS = {"L": "YX", "RGB": "YXS", "RGBA": "YXS"}
 
 
-def decode(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
+def decode(
+    path: Path, series: int | None = None
+) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
     """Decode a PNG or JPEG file of any size that fits into the free memory.
 
     Palettes become RGB, or RGBA if they have transparency; gray with alpha becomes RGBA; a JPEG is
     turned as its EXIF orientation says; 16-bit gray keeps its values.
+
+    Parameters
+    ----------
+    path : Path
+    series : int, optional
+        Which frame of an animated PNG, from 0.
 
     Returns
     -------
@@ -47,7 +55,7 @@ def decode(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
     source = Source.of(path)
     with source.open() as file:
         try:
-            return _decode(file, source)
+            return _decode(file, source, series)
         except (InputError, MemoryError):
             raise
         except Exception as e:  # Pillow meets damage with errors of every type
@@ -55,7 +63,9 @@ def decode(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
             raise InputError(f"{path.name} cannot be read: {why}.") from e
 
 
-def _decode(file: BinaryIO, source: Source) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
+def _decode(
+    file: BinaryIO, source: Source, series: int | None
+) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
     name = source.name
     head = file.read(25)
     file.seek(0)
@@ -88,6 +98,7 @@ def _decode(file: BinaryIO, source: Source) -> tuple[npt.NDArray[Any], str, dict
             " hold; it is damaged."
         )
     check_memory(name, _COPIES * nbytes)
+    image.seek(check_series(name, series, getattr(image, "n_frames", 1)))
     notes = from_text(getattr(image, "text", {}).get(KEY))
     if mode.startswith("I"):
         return np.asarray(image).astype(np.uint16), "YX", notes
@@ -97,9 +108,9 @@ def _decode(file: BinaryIO, source: Source) -> tuple[npt.NDArray[Any], str, dict
     return np.array(image), _AS_IT_IS[image.mode], notes
 
 
-def read_picture(path: Path, axes: str | None = None) -> Stack:
+def read_picture(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
     """Read a PNG or JPEG file as a stack, with the axes and spacing of its notes if they fit it."""
-    array, stored_axes, notes = decode(path)
+    array, stored_axes, notes = decode(path, series)
     layout = valid_layout(notes, stored_axes, array.shape, None) if axes is None else None
     metadata = dict((notes or {}).get("metadata") or {})
     if layout is None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import traceback
 import warnings
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +23,7 @@ from napari_srgan.image.axes import canonical
 from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.io.calibration import Calibration, read_calibration
-from napari_srgan.io.formats.source import Source
+from napari_srgan.io.formats.source import Source, check_series
 from napari_srgan.io.formats.tiff_array import Pages, TiffArray
 from napari_srgan.io.formats.tiff_claims import (
     check_micromanager,
@@ -38,6 +39,8 @@ TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 
 _DESCRIBED = ("is_ome", "is_imagej", "is_shaped", "is_mmstack", "is_ndtiff", "is_micromanager")
 """Kinds of files that tifffile makes series of by a text in them."""
+
+_OF_MICROMANAGER = ("mmstack", "ndtiff", "micromanager")
 
 _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")
 """What tifffile logs, in one version or another, where the chain of pages ends too early."""
@@ -56,9 +59,9 @@ class ImageFile:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def read_tiff(path: Path, axes: str | None = None) -> Stack:
+def read_tiff(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
     """Open a TIFF file as a stack, see `open_tiff`; InputError if it cannot be upscaled."""
-    found = open_tiff(path, axes)
+    found = open_tiff(path, axes, series)
     return Stack(
         found.data,
         found.axes,
@@ -71,12 +74,14 @@ def read_tiff(path: Path, axes: str | None = None) -> Stack:
     )
 
 
-def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
+def open_tiff(path: Path, axes: str | None = None, series: int | None = None) -> ImageFile:
     """Open a TIFF file without reading its pixels.
 
-    Of several image series the one with the most pixels is taken, and the first of equals. Axes
-    are presented in the order TCZYXS, or as they were when napari-srgan wrote the file. `axes`
-    names them anew, in the order in which they are stored.
+    `series` is the number of one of several images, from 0: series, of which the positions of
+    Micro-Manager are images of their own. By default the one with the most pixels is taken, and
+    the first of equals, and a warning says so. Axes are presented in the order TCZYXS, or as they
+    were when napari-srgan wrote the file. `axes` names them anew, in the order in which they are
+    stored.
 
     Raises
     ------
@@ -87,14 +92,14 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
     pages = count_pages(source)
     with listening() as complaints:
         try:
-            return _opened(source, pages, axes)
+            return _opened(source, pages, axes, series)
         except InputError:
             raise
         except Exception as e:  # tifffile meets damage with errors of every type
             if _is_defect(e):
                 raise
             try:
-                found = _opened(source, pages, axes, as_pages=True)
+                found = _opened(source, pages, axes, series, as_pages=True)
             except Exception:
                 raise InputError(f"{path.name} is damaged or cut short: {_why(e)}.") from e
             warnings.warn(
@@ -108,7 +113,9 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
                 raise InputError(f"{path.name} is cut short: pages that it lists are not there.")
 
 
-def _opened(source: Source, pages: int, axes: str | None, *, as_pages: bool = False) -> ImageFile:
+def _opened(
+    source: Source, pages: int, axes: str | None, number: int | None, *, as_pages: bool = False
+) -> ImageFile:
     """Open a file, perhaps as mere pages, without what programs say about them."""
     without = dict.fromkeys(_DESCRIBED, False) if as_pages else {}
     try:
@@ -120,14 +127,19 @@ def _opened(source: Source, pages: int, axes: str | None, *, as_pages: bool = Fa
         if tif.is_ome and tif.ome_metadata:
             sources += check_ome(tif.ome_metadata, source, pages, tif.pages.first.size)
         check_micromanager(tif, source)
-        return _from_series(tif, sources, axes)
+        return _from_series(tif, sources, axes, number)
 
 
-def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None) -> ImageFile:
+def _from_series(
+    tif: tifffile.TiffFile, sources: list[Source], axes: str | None, number: int | None
+) -> ImageFile:
     name = sources[0].name
     if not tif.series:
         raise InputError(f"{name} holds no image.")
-    series = max(tif.series, key=lambda s: s.size)  # the first of equals
+    images = _images(tif)
+    largest = max(range(len(images)), key=lambda i: images[i][0].size)  # the first of equals
+    number = check_series(name, number, len(images), largest)
+    series, position = images[number]
     key = series.keyframe
     if key.dtype is None:
         raise InputError(f"{name} has a pixel type that is not supported; convert it first.")
@@ -135,6 +147,8 @@ def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None
     letters, shape, page_ndim = _stored_axes(series, name)
     layout = PageLayout.of(key)
     sources, pages = _located(series, layout, math.prod(shape[: len(shape) - page_ndim]), sources)
+    if position is not None:
+        letters, shape, pages = _at_position(position, letters, shape, page_ndim, pages)
     meaning = Meaning.of(layout, series.kind, name)
     if meaning.samples:
         letters, shape, page_ndim = letters + "S", (*shape, meaning.samples), page_ndim + 1
@@ -143,7 +157,7 @@ def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None
         letters, shape, page_ndim = _renamed(axes.upper(), letters, shape, page_ndim, name)
     else:
         letters = _known_letters(letters, key, name)
-    stated = read_calibration(tif, series)
+    stated = read_calibration(tif, series, position or 0)
     # tifffile's own JSON description has no place for a calibration: the notes are all there is
     checked = stated if series.kind in ("ome", "imagej") else None
     noted = valid_layout(notes, letters, shape, checked) if axes is None else None
@@ -160,14 +174,48 @@ def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None
         shape,
         page_ndim,
         meaning,
-        partial(_tiff_array, axes=axes),
+        partial(_tiff_array, axes=axes, series=number),
     )
     metadata = dict((notes or {}).get("metadata") or {})
     return _with_geometry(array, order, stated, noted, metadata)
 
 
-def _tiff_array(path: Path, axes: str | None) -> TiffArray:
-    return cast("TiffArray", open_tiff(path, axes).data)
+def count_images(path: Path) -> int:
+    """Count the images of a TIFF file that `open_tiff` can choose of; 1 where it tells why not."""
+    with suppress(Exception), listening(), tifffile.TiffFile(path) as tif:
+        return max(1, len(_images(tif)))
+    return 1
+
+
+def _images(tif: tifffile.TiffFile) -> list[tuple[tifffile.TiffPageSeries, int | None]]:
+    """List the images of a file: each series, and each position of a series that has several."""
+    images: list[tuple[tifffile.TiffPageSeries, int | None]] = []
+    for series in tif.series:
+        axis = _position_axis(series.axes) if series.kind in _OF_MICROMANAGER else ""
+        if axis:
+            images += [(series, i) for i in range(series.shape[series.axes.index(axis)])]
+        else:
+            images.append((series, None))
+    return images
+
+
+def _position_axis(axes: str) -> str:
+    """Give the letter by which tifffile, in one version or another, calls positions."""
+    return next((a for a in "RP" if a in axes), "")
+
+
+def _at_position(
+    position: int, letters: str, shape: tuple[int, ...], page_ndim: int, pages: Pages
+) -> tuple[str, tuple[int, ...], Pages]:
+    """Leave the pages of one position, and the axes without it."""
+    frames, at = shape[: len(shape) - page_ndim], letters.index(_position_axis(letters))
+    chosen = np.arange(math.prod(frames)).reshape(frames).take(position, axis=at).ravel()
+    kept = Pages(*(getattr(pages, f.name)[chosen] for f in fields(pages)))
+    return letters[:at] + letters[at + 1 :], shape[:at] + shape[at + 1 :], kept
+
+
+def _tiff_array(path: Path, axes: str | None, series: int) -> TiffArray:
+    return cast("TiffArray", open_tiff(path, axes, series).data)
 
 
 def _with_geometry(
