@@ -54,8 +54,8 @@ def invalid_error(stack: Stack, counts: dict[tuple[int, ...], int]) -> InputErro
     more = f" and {others} more slice{'s' * (others > 1)}" if others else ""
     return InputError(
         f"{stack.name} holds {count} NaN or infinite values{f' in slice {at}' if at else ''}{more};"
-        " remove them, or fill them from their neighbourhood with --nan fill, in Python nan='fill' (numbers from"
-        f" {FARTHEST:g} on count as such)."
+        " remove them, or fill them from their neighbourhood with --nan fill, in Python nan='fill'"
+        f" (numbers from {FARTHEST:g} on count as such)."
     )
 
 

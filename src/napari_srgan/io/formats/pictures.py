@@ -30,7 +30,7 @@ def decode(
 ) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
     """Decode a PNG or JPEG file of any size that fits into the free memory.
 
-    Palettes become RGB, or RGBA if they have transparency; gray with alpha becomes RGBA; a JPEG is
+    Palettes become RGB; what has transparency, by alpha or a transparent colour, RGBA. A picture is
     turned as its EXIF orientation says; 16-bit gray keeps its values.
 
     Parameters
@@ -88,7 +88,7 @@ def _decode(
         raise InputError(
             f"{name} is a 1-bit image, which cannot be upscaled; save it as 8-bit gray first."
         )
-    see_through = mode != "P" or "transparency" in image.info
+    see_through = mode in ("PA", "LA") or "transparency" in image.info
     if mode not in (*_AS_IT_IS, "P", "PA", "LA") and not mode.startswith("I"):
         raise InputError(f"{name} has {mode} colours; convert it to RGB first.")
     nbytes = image.width * image.height * (2 if deep else len(image.getbands()))
@@ -100,10 +100,10 @@ def _decode(
     check_memory(name, _COPIES * nbytes)
     image.seek(check_series(name, series, getattr(image, "n_frames", 1)))
     notes = from_text(getattr(image, "text", {}).get(KEY))
+    image = ImageOps.exif_transpose(image)
     if mode.startswith("I"):
         return np.asarray(image).astype(np.uint16), "YX", notes
-    image = ImageOps.exif_transpose(image)
-    if mode not in _AS_IT_IS:
+    if mode not in _AS_IT_IS or see_through:
         image = image.convert("RGBA" if see_through else "RGB")
     return np.array(image), _AS_IT_IS[image.mode], notes
 
