@@ -11,6 +11,8 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.appearance import KEY as APPEARANCE
+from napari_srgan.io.appearance import Appearance
 from napari_srgan.io.formats.source import Source, check_memory, check_series
 from napari_srgan.io.notes import KEY, from_text, valid_layout
 
@@ -27,7 +29,7 @@ _AS_IT_IS = {"L": "YX", "RGB": "YXS", "RGBA": "YXS"}
 
 def decode(
     path: Path, series: int | None = None
-) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
+) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None, bytes]:
     """Decode a PNG or JPEG file of any size that fits into the free memory.
 
     Palettes become RGB; what has transparency, by alpha or a transparent colour, RGBA. A picture is
@@ -46,6 +48,8 @@ def decode(
         "YX" or "YXS".
     notes : dict or None
         What napari-srgan wrote into the file, if it did.
+    profile : bytes
+        ICC profile of the colours; empty without one.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def decode(
 
 def _decode(
     file: BinaryIO, source: Source, series: int | None
-) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
+) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None, bytes]:
     name = source.name
     head = file.read(25)
     file.seek(0)
@@ -99,20 +103,23 @@ def _decode(
         )
     check_memory(name, _COPIES * nbytes)
     image.seek(check_series(name, series, getattr(image, "n_frames", 1)))
+    profile = bytes(image.info.get("icc_profile") or b"")
     notes = from_text(getattr(image, "text", {}).get(KEY))
     image = ImageOps.exif_transpose(image)
     if mode.startswith("I"):
-        return np.asarray(image).astype(np.uint16), "YX", notes
+        return np.asarray(image).astype(np.uint16), "YX", notes, profile
     if mode not in _AS_IT_IS or see_through:
         image = image.convert("RGBA" if see_through else "RGB")
-    return np.array(image), _AS_IT_IS[image.mode], notes
+    return np.array(image), _AS_IT_IS[image.mode], notes, profile
 
 
 def read_picture(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
     """Read a PNG or JPEG file as a stack, with the axes and spacing of its notes if they fit it."""
-    array, stored_axes, notes = decode(path, series)
+    array, stored_axes, notes, profile = decode(path, series)
     layout = valid_layout(notes, stored_axes, array.shape, None) if axes is None else None
     metadata = dict((notes or {}).get("metadata") or {})
+    if profile:
+        metadata[APPEARANCE] = Appearance(icc=profile)
     if layout is None:
         return Stack(array, axes or stored_axes, path.name, metadata=metadata)
     letters = str(layout["axes"])

@@ -22,6 +22,8 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.axes import canonical
 from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
+from napari_srgan.io.appearance import KEY as APPEARANCE
+from napari_srgan.io.appearance import read_appearance
 from napari_srgan.io.calibration import Calibration, read_calibration
 from napari_srgan.io.formats.source import Source, check_series
 from napari_srgan.io.formats.tiff_array import Pages, TiffArray
@@ -177,6 +179,8 @@ def _from_series(
         partial(_tiff_array, axes=axes, series=number),
     )
     metadata = dict((notes or {}).get("metadata") or {})
+    if shown := read_appearance(tif, series, position or 0):
+        metadata[APPEARANCE] = shown
     return _with_geometry(array, order, stated, noted, metadata)
 
 
