@@ -72,6 +72,7 @@ def restore(viewer: Any, path: Path) -> None:
         kinds.insert(1, "invention")
     for name in names:
         panel.model.box.choose(name)
+        panel.before_after.setChecked(False)
         settle()
         panel.run.click()
         until(lambda: not panel.runner.running)

@@ -56,6 +56,7 @@ def draw(folder: Path) -> None:
     viewer.open_sample("napari-srgan", LOW)
     panel = open_panel(viewer, "Super-resolve")
     until(lambda: len(panel.advanced.options["device"].choices) > 1 and panel.run.isEnabled())
+    panel.before_after.setChecked(False)
     settle()
     panel.run.click()
     until(lambda: not panel.runner.running)

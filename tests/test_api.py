@@ -6,9 +6,12 @@ import sys
 import numpy as np
 import pytest
 import small_models
+import tifffile
 
 import napari_srgan
+from napari_srgan.engine.record import Record
 from napari_srgan.errors import InputError
+from napari_srgan.synthetic.samples import sample_path
 
 
 @pytest.fixture
@@ -35,9 +38,9 @@ def test_importing_the_package_loads_neither_torch_nor_napari():
 
 def test_the_pure_modules_do_not_load_torch():
     names = (
-        "errors options image.stack image.geometry image.intensity image.sampling image.invalid "
-        "io.open io.sinks models.card measure.table engine.tiles engine.record engine.progress "
-        "trust.meter"
+        "errors options image.stack image.geometry image.intensity image.sampling image.kind "
+        "image.invalid io.open io.sinks models.card measure.table engine.tiles engine.record "
+        "engine.progress trust.meter"
     )
     code = (
         "import sys, importlib;"
@@ -123,3 +126,21 @@ def test_mistakes_are_one_sentence(models):
 def test_settings_of_a_wrong_type_are_mistakes_and_not_defects(models, image, settings):
     with pytest.raises(InputError):
         napari_srgan.upscale(image, **settings)
+
+
+def test_the_kind_decides_what_auto_is():
+    frame = tifffile.imread(sample_path("oct_frame_coarse_lr"))[3, :, :40]
+    result = napari_srgan.upscale(frame, device="cpu")
+    record = Record.of(result.metadata)
+    assert (record.model, record.kind) == ("oct-restore", "raw-oct")
+    by_hand = napari_srgan.upscale(frame, device="cpu", kind="em")
+    assert Record.of(by_hand.metadata).model == "srresnet-gray"
+    with pytest.raises(InputError, match="The kind of image 'x' is not known; give auto, raw-oct"):
+        napari_srgan.upscale(frame, kind="x")
+
+
+def test_gray_in_rgb_comes_out_gray():
+    gray = tifffile.imread(sample_path("oct_volume_lr"))[3, :64, :40]
+    result = napari_srgan.upscale(np.stack([gray] * 3, axis=-1), device="cpu")
+    assert (result.axes, result.data.shape) == ("YX", (256, 160))
+    np.testing.assert_array_equal(result.data, napari_srgan.upscale(gray, device="cpu").data)

@@ -9,7 +9,9 @@ from napari_srgan.cli import parser
 from napari_srgan.options import (
     CompareOptions,
     EvaluateOptions,
+    FigureOptions,
     MapOptions,
+    MovieOptions,
     PartOptions,
     RestoreOptions,
     declared,
@@ -19,7 +21,7 @@ COMMANDS = {
     "upscale": (
         "a.tif b.tif",
         (RestoreOptions, PartOptions),
-        {"paths", "out_dir", "overwrite", "json"},
+        {"paths", "out_dir", "overwrite", "json", "view"},
         set(),
     ),
     "trust": (
@@ -40,6 +42,18 @@ COMMANDS = {
         (CompareOptions, PartOptions),
         {"reference", "candidates", "low", "error_map", "csv", "overwrite", "json"},
         {"roi", "series"},
+    ),
+    "figure": (
+        "a.tif -o a.png",
+        (FigureOptions,),
+        {"result", "low", "reference", "output", "overwrite"},
+        set(),
+    ),
+    "movie": (
+        "a.tif -o a.gif",
+        (MovieOptions,),
+        {"result", "low", "reference", "output", "overwrite"},
+        set(),
     ),
     "evaluate": ("folder", (EvaluateOptions,), {"paths", "csv", "overwrite", "json"}, set()),
 }

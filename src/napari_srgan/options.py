@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OpenRange = tuple[int | None, int | None]
 """A half-open range whose ends may be left to the image."""
 
+PANELS = ("lr", "bicubic", "result", "reference")
 MAP_KINDS = ("consistency", "invention", "spread")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BACKENDS = ("auto", "torch", "openvino")
@@ -403,6 +404,76 @@ class CompareOptions:
     def rings(self) -> float | None:
         """The threshold of the rings, None if they are not wanted."""
         return float(self.frc_threshold or Fraction(1, 2)) if self.frc else None
+
+
+def read_panels(text: str) -> tuple[str, ...]:
+    """Read what a figure shows, separated by commas."""
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in PANELS:
+            raise ValueError(f"'{name}' is none of {', '.join(PANELS)}")
+    return names
+
+
+def read_inset(text: str) -> str:
+    """Read auto, none or Y0:Y1,X0:X1."""
+    if text not in ("auto", "none"):
+        read_roi(text)
+    return text
+
+
+_PANELS_HELP = "what is shown, of lr, bicubic, result and reference (default: all that is given)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureOptions:
+    """What a figure shows.
+
+    Attributes
+    ----------
+    panels : tuple of str or None
+        Of `PANELS`; None: all that there is.
+    inset : str
+        "auto", "none", or Y0:Y1,X0:X1 in pixels of the finest image.
+    show : int or None
+        The slice along Z, T or C; None: the middle one.
+    width : float
+        Millimetres.
+    """
+
+    panels: tuple[str, ...] | None = option(None, _PANELS_HELP, read=read_panels, metavar="A,B")
+    inset: str = option(
+        "auto",
+        "the part that is enlarged below: auto (most detail), none, or pixels of the result",
+        read=read_inset,
+        metavar="Y0:Y1,X0:X1",
+    )
+    show: int | None = option(
+        None,
+        "the slice, of Z, T or C (default: the middle one)",
+        read=read_slice,
+        metavar="N",
+    )
+    width: float = option(180.0, "mm at 300 dpi", read=read_above_zero, metavar="MM")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovieOptions:
+    """What a movie through the slices shows.
+
+    Attributes
+    ----------
+    panels : tuple of str or None
+        Of `PANELS`; None: all that there is.
+    fps : float
+        Slices a second.
+    width : int
+        Pixels.
+    """
+
+    panels: tuple[str, ...] | None = option(None, _PANELS_HELP, read=read_panels, metavar="A,B")
+    fps: float = option(8.0, "slices a second", read=read_above_zero, metavar="N")
+    width: int = option(1280, "pixels", read=read_pixels, metavar="PX")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,14 @@ import torch
 import napari_srgan
 from napari_srgan.engine import window
 from napari_srgan.engine.backends import resolve_backend
+from napari_srgan.engine.plan import plan
+from napari_srgan.engine.progress import drain
+from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
+from napari_srgan.image.stack import Stack
 from napari_srgan.models.catalogue import load_model
+from napari_srgan.options import RestoreOptions
 
 CPU = torch.device("cpu")
 
@@ -38,6 +43,34 @@ def unit(*shape):
 def test_threads_get_the_same_bits_from_one_network(gray):
     network = WindowNetwork(load_model(gray).network, CPU, "float32", "torch")
     small_models.assert_threads_agree(network)
+
+
+def test_threads_share_upscalers_while_some_runs_are_cancelled(gray, tmp_path):
+    rgb = small_models.save(tmp_path, "rgb", 3, features=8)
+    plans = [
+        plan(
+            Stack((unit(30 + k, 40, *samples) * 255).astype(np.uint8)),
+            RestoreOptions(model=model, device="cpu", precision="float32", tile=16),
+        )
+        for k in range(4)
+        for model, samples in ((gray, ()), (rgb, (3,)))
+    ]
+    shared = [Upscaler.of(planned) for planned in plans[:2]]
+    expected = [drain(shared[k % 2].run(planned)).data for k, planned in enumerate(plans)]
+
+    def work(thread):
+        for k in range(8):
+            i = (k + thread) % 8
+            run = shared[i % 2].run(plans[i])
+            if (k + thread // 2) % 3 == 0:
+                next(run)
+                run.close()
+            elif not np.array_equal(drain(run).data, expected[i]):
+                return i
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [None] * 8
 
 
 def restored(image, model):

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_models import restore_stack
 
+from napari_srgan.engine import run as engine_run
 from napari_srgan.engine.plan import footprint, plan
-from napari_srgan.engine.progress import drain
+from napari_srgan.engine.progress import counting, drain
 from napari_srgan.engine.run import Upscaler
 from napari_srgan.engine.tiles import BORDER, auto_tile, plan_tiles
-from napari_srgan.engine.window import WindowNetwork
+from napari_srgan.engine.window import WindowNetwork, window_network
 from napari_srgan.errors import InputError
 from napari_srgan.image.intensity import measure
 from napari_srgan.image.resampling import bicubic_enlarge
@@ -24,6 +25,7 @@ from napari_srgan.io.sinks import FileSink, MemorySink
 from napari_srgan.models.architectures.rewrite import for_inference
 from napari_srgan.models.catalogue import load_model
 from napari_srgan.options import RestoreOptions
+from napari_srgan.tasks.steps import whole_steps
 
 
 @pytest.fixture(scope="module")
@@ -675,3 +677,31 @@ def test_a_progress_that_fails_leaves_nothing_half_made(gray, tmp_path):
     with pytest.raises(StopIteration):
         next(steps)
     assert list(tmp_path.glob("out.tif*")) == []
+
+
+def test_a_slow_tile_tells_how_far_it_is_and_how_long_it_takes(gray, monkeypatch):
+    monkeypatch.setattr(engine_run, "_PATIENCE", 0.0)
+    planned = plan(Stack(texture((400, 400))), RestoreOptions(model=gray, device="cpu", tile=400))
+    steps = list(Upscaler(load_model(planned.model_path), "cpu").run(planned))
+    assert planned.n_tiles == 1 and [s.done for s in steps[-1:]] == [1]
+    inside = [s for s in steps if s.done == 0]
+    assert len({s.part for s in inside}) > 2
+    assert [s.part for s in inside] == sorted(s.part for s in inside)
+    assert all(0 < s.part <= 1 and s.eta is not None and s.eta >= 0 for s in inside)
+
+
+@pytest.mark.parametrize("side", [20, 32, 75, 300])
+def test_the_work_of_a_window_is_known_before(gray, side):
+    network = window_network(load_model(gray), torch.device("cpu"), "float32", "torch")
+    counted = []
+    with counting(counted.append):
+        network(np.random.default_rng(0).random((side, side), np.float32))
+    expected = network.work_per_pixel * max(side, 32) ** 2  # a smaller one gets a frame
+    assert expected <= sum(counted) < 1.2 * expected  # strips of rows overlap
+
+
+def test_steps_that_are_counted_are_whole_ones(gray, monkeypatch):
+    monkeypatch.setattr(engine_run, "_PATIENCE", 0.0)
+    planned = plan(Stack(texture((2, 300, 300))), RestoreOptions(model=gray, device="cpu"))
+    steps = whole_steps(Upscaler(load_model(planned.model_path), "cpu").run(planned))
+    assert [s.done for s in steps] == [1, 2]

@@ -6,7 +6,8 @@ Each gets the viewer as napari gives it to plugins: behind a proxy.
 from napari.utils._proxies import PublicOnlyProxy
 
 from napari_srgan._gui.compare.panel import Compare
-from napari_srgan._gui.super_resolve.panel import SuperResolve, open_panel
+from napari_srgan._gui.docks import open_panel
+from napari_srgan._gui.super_resolve.panel import SuperResolve
 
 
 def open_compare(viewer, qtbot):
@@ -23,7 +24,7 @@ def open_compare(viewer, qtbot):
 def open_super_resolve(viewer, qtbot):
     """Open Super-resolve as its menu entry does."""
     if hasattr(viewer, "window"):
-        return open_panel(PublicOnlyProxy(viewer))
+        return open_panel(PublicOnlyProxy(viewer), SuperResolve)
     panel = SuperResolve(PublicOnlyProxy(viewer))
     qtbot.addWidget(panel)
     return panel

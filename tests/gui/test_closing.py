@@ -85,7 +85,7 @@ assert compare.views.curtain.is_open
 assert not windows.strays, windows.strays
 
 QTimer.singleShot(0, viewer.close)
-QTimer.singleShot(10_000, lambda: (print("napari.run() goes on"), os._exit(3)))
+QTimer.singleShot(40_000, lambda: (print("napari.run() goes on"), os._exit(3)))
 napari.run()
 assert not windows.strays, windows.strays
 ours = [t.name for t in threading.enumerate() if t.name.startswith("napari-srgan")]

@@ -76,7 +76,14 @@ def test_the_menus_hold_both_widgets_the_filter_and_the_samples(make_napari_view
     plugins = menu_texts(window.plugins_menu)
     assert any(t.startswith("SRGAN upscale > Super-resolve") for t in plugins)
     assert any(t.startswith("SRGAN upscale > Compare") for t in plugins)
-    assert any(t.startswith("Filter > Super-resolve 4x") for t in menu_texts(window.layers_menu))
+    layers = menu_texts(window.layers_menu)
+    for wanted in (
+        "Filter > Super-resolve 4x",
+        "Measure > Compare with a reference",
+        "Measure > Profile along a line",
+        "Visualize > Trust maps of a result",
+    ):
+        assert any(t.startswith(wanted) for t in layers), wanted
     samples = menu_texts(window.file_menu)
     assert any("Open Sample > SRGAN upscale > OCT volume LR" in t for t in samples)
 
@@ -115,7 +122,7 @@ def test_the_filter_works_on_the_active_layer(make_napari_viewer, tiny_models, q
 def test_the_filter_without_an_image_says_so(make_napari_viewer):
     from napari.utils.notifications import notification_manager
 
-    from napari_srgan._gui.super_resolve.panel import super_resolve_active_layer
+    from napari_srgan._gui.docks import super_resolve_active_layer
 
     viewer = make_napari_viewer()
     super_resolve_active_layer(viewer)

@@ -176,3 +176,44 @@ def test_a_failure_while_writing_leaves_the_old_file(tmp_path):
         write_image(str(path), Broken(), {"name": "layer"})
     assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
     assert path.read_text() == "old"
+
+
+def test_channels_of_others_are_layers_with_their_names_and_colours(tmp_path):
+    data = RNG.integers(0, 255, (2, 3, 20, 30), dtype=np.uint8)
+    about = {"axes": "CZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    named = {"Name": ["DAPI", "GFP\t"], "Color": [65535, -16776961]}  # blue and red
+    path = str(tmp_path / "a.ome.tif")
+    tifffile.imwrite(path, data, metadata={**about, "Channel": named}, photometric="minisblack")
+    made = get_reader(path)(path)
+    assert [meta["name"] for _, meta, _ in made] == ["a DAPI", "a GFP"]
+    layers = [Image(pixels, **meta) for pixels, meta, _ in made]
+    for number, (layer, colour) in enumerate(zip(layers, ([0, 0, 1], [1, 0, 0]), strict=True)):
+        np.testing.assert_array_equal(layer.data, data[number])
+        np.testing.assert_array_equal(layer.colormap.colors[-1][:3], colour)
+        assert layer.axis_labels == ("z", "y", "x") and layer.scale[1] == 0.5
+    assert [layer.blending for layer in layers] == ["translucent_no_depth", "additive"]
+
+
+def test_channels_without_names_and_colours_get_them(tmp_path):
+    data = RNG.integers(0, 255, (3, 2, 20, 30), dtype=np.uint8)
+    path = str(tmp_path / "a.tif")
+    tifffile.imwrite(path, data, imagej=True, metadata={"axes": "ZCYX"})
+    made = get_reader(path)(path)
+    assert [meta["name"] for _, meta, _ in made] == ["a channel 0", "a channel 1"]
+    assert [meta["colormap"] for _, meta, _ in made] == ["magenta", "green"]
+    for number, (pixels, _, _) in enumerate(made):
+        np.testing.assert_array_equal(pixels, data[:, number])
+
+
+def test_imagej_colours_are_taken_and_spectra_stay_one_layer(tmp_path):
+    ramp, none = np.arange(256, dtype=np.uint8), np.zeros(256, np.uint8)
+    tables = [np.stack([none, ramp, none]), np.stack([ramp, none, ramp])]
+    data = RNG.integers(0, 255, (2, 20, 30), dtype=np.uint8)
+    path = str(tmp_path / "a.tif")
+    about = {"axes": "CYX", "mode": "composite", "LUTs": tables}
+    tifffile.imwrite(path, data, imagej=True, metadata=about)
+    assert [m["colormap"] for _, m, _ in get_reader(path)(path)] == ["#00ff00", "#ff00ff"]
+    many = np.zeros((40, 20, 30), np.uint8)
+    tifffile.imwrite(path, many, imagej=True, metadata={"axes": "CYX"})
+    ((pixels, _, _),) = get_reader(path)(path)
+    assert pixels.shape == many.shape

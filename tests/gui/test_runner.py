@@ -134,7 +134,7 @@ def test_the_bar_shows_or_says_how_it_ended(qtbot, caplog):
     assert "no such layer" in caplog.text
     with qtbot.waitSignal(bar.ended, timeout=WAIT):
         bar.start(Endless(), None, say, cancelled="Given up.")
-        qtbot.waitUntil(lambda: bar.bar.value() == 1, timeout=WAIT)
+        qtbot.waitUntil(lambda: bar.bar.value() == 100, timeout=WAIT)
         assert bar.text.text() == "1 of 4 tiles"
         bar.cancel_button.click()
     assert said[-1] == ("Given up.", False)

@@ -69,11 +69,11 @@ def test_text_names_the_model_and_both_figures(demo):
 
 @pytest.mark.parametrize(("width", "shape"), [(30, (1, 2)), (90, (2, 1))])
 def test_wide_images_stand_one_above_the_other(viewer, width, shape):
-    from napari_srgan._gui.files import layer_data
+    from napari_srgan._gui.files import layers_of
     from napari_srgan._gui.view_window import fill
 
     pixels = np.random.default_rng(0).integers(0, 255, (5, 30, width)).astype(np.uint8)
-    images = [layer_data(Stack(pixels, scale=(9, 2, 2)), name) for name in "ab"]
+    images = [layers_of(Stack(pixels, scale=(9, 2, 2)), name)[0] for name in "ab"]
     fill(viewer, images)
     assert viewer.canvas.grid.enabled
     assert tuple(viewer.canvas.grid.shape) == shape
@@ -82,8 +82,8 @@ def test_wide_images_stand_one_above_the_other(viewer, width, shape):
 
 
 def test_a_single_image_needs_no_grid(viewer):
-    from napari_srgan._gui.files import layer_data
+    from napari_srgan._gui.files import layers_of
     from napari_srgan._gui.view_window import fill
 
-    fill(viewer, [layer_data(Stack(np.zeros((9, 9), np.uint8)), "a")])
+    fill(viewer, layers_of(Stack(np.zeros((9, 9), np.uint8)), "a"))
     assert not viewer.canvas.grid.enabled

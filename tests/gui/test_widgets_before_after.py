@@ -241,6 +241,14 @@ def test_captions_fit_a_narrow_canvas(viewer, pair):
     assert not placed[0].intersects(placed[1]) and not placed[1].intersects(placed[2])
 
 
+def test_a_short_caption_leaves_its_room_to_the_other(viewer, pair):
+    curtain = Curtain(viewer)
+    name = "Result: a model with a name of some length"
+    curtain.open([pair[0]], [pair[1]], ("Input", name))
+    canvas(viewer).resize(560, 300)
+    assert curtain.captions[1].text() == name
+
+
 def state(viewer):
     """All that a curtain could leave behind."""
     graphics = viewer.window._qt_viewer.canvas
@@ -256,7 +264,7 @@ def state(viewer):
         "mouse": (list(viewer.mouse_drag_callbacks), list(viewer.mouse_move_callbacks)),
         "draw": len(graphics._scene_canvas.events.draw.callbacks),
         "events": [
-            len(e.callbacks)
+            sum(isinstance(c, tuple) and isinstance(c[0](), Curtain) for c in e.callbacks)
             for e in (
                 viewer.layers.events.removed,
                 viewer.dims.events.ndisplay,
@@ -286,6 +294,7 @@ def test_nothing_is_left(viewer, pair, qtbot):
     for end in (curtain.close, lambda: key(viewer, Qt.Key.Key_Escape)):
         curtain.open([low], [high], closer=True)
         picture(viewer)
+        assert state(viewer)["events"] == [1, 1, 1], "what is looked for is found while it is open"
         assert not other.visible and shapes.visible and not viewer.canvas.grid.enabled
         curtain.set_smooth(False)
         curtain.flip()
@@ -373,6 +382,17 @@ def test_it_opens_after_every_run_unless_turned_off(viewer, panel, qtbot):
     panel.layer.choose(layer)
     run(qtbot, panel, panel.run)
     assert not curtain.is_open
+
+
+def test_live_takes_its_place(viewer, panel, qtbot):
+    data = np.random.default_rng(0).integers(0, 255, (40, 64)).astype(np.uint8)
+    viewer.add_image(data, name="scan")
+    run(qtbot, panel, panel.run)
+    assert panel.curtain.is_open
+    qtbot.mouseClick(panel.live.button, LEFT)
+    assert not panel.curtain.is_open and not viewer.canvas.grid.enabled
+    qtbot.mouseClick(panel.live.button, LEFT)
+    assert viewer.canvas.grid.enabled, "as before"
 
 
 def test_a_preview_does_not_move_the_camera(viewer, panel, qtbot):

@@ -192,7 +192,7 @@ def test_side_by_side_names_all_and_gives_the_view_back(viewer, panel, qtbot):
 def test_side_by_side_of_layers_that_cannot_be_measured(viewer, panel, qtbot):
     layers = [viewer.add_image(image(2, 2, 2, 16, 16, seed=n), name=f"five {n}") for n in (0, 1)]
     choose(qtbot, panel, *layers)
-    assert "axes without known labels" in panel.message.text()
+    assert "axes that nothing names" in panel.message.text()
     click(panel.views.grid)
     assert viewer.canvas.grid.enabled
 

@@ -125,7 +125,7 @@ def test_the_finest_level_of_a_multiscale_layer_is_used():
 
 
 def test_too_many_axes_and_small_images_are_refused_in_a_sentence():
-    with pytest.raises(InputError, match="axis labels"):
+    with pytest.raises(InputError, match="under Super-resolve > Axes"):
         layer_stack(Image(np.zeros((1, 1, 1, 2, 9, 9), np.uint8)))
     with pytest.raises(InputError, match="at least 8 px"):
         layer_stack(Image(np.zeros((4, 40), np.uint8)))

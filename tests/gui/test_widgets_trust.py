@@ -131,7 +131,7 @@ def test_the_invention_map_runs_the_fidelity_model_only_if_it_must(viewer, panel
     viewer.layers.selection.active = made
     assert panel.exports.layer is made
     seen = []
-    panel.runner.bar.valueChanged.connect(lambda _: seen.append(panel.runner.bar.maximum()))
+    panel.runner.stepped.connect(lambda step: seen.append(step.total))
     (second,) = press(qtbot, panel, panel.trust.buttons["invention"])
     assert max(seen) == 1  # one step for the plane, no tile of the fidelity model
     expected = invention(made.data[1], fidelity.data[1], BICUBIC, 255)
@@ -236,3 +236,19 @@ def test_the_report_of_a_result_is_written_by_the_panels_worker(viewer, panel, q
     assert panel.message.text() == f"Wrote {tmp_path / 'page.html'}."
     assert panel.run.isEnabled() and not panel.report.running
     assert "srgan-tiny" in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_invention_is_offered_only_where_it_can_be_made(viewer, panel, qtbot):
+    layer = viewer.add_image(image(20, 24), name="eye")
+    button = panel.trust.buttons["invention"]
+    for model, offered in (
+        ("srgan-tiny", True),  # there is srresnet-tiny, of its channels, scale and degradation
+        ("restore-tiny", False),  # what its measurement cannot see is not known
+    ):
+        made = restore(qtbot, panel, layer, model)
+        assert panel.result.value() is made
+        assert button.isVisibleTo(panel) == offered
+    record = dict(made.metadata["napari_srgan"]) | {"model": "gone"}
+    viewer.add_image(made.data, name="other", metadata={"napari_srgan": record})
+    panel.result.choose(viewer.layers["other"])
+    assert not button.isVisibleTo(panel)

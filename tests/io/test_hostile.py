@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.formats import tiff_claims
+from napari_srgan.io.formats import tiff, tiff_claims
 from napari_srgan.io.open import open_stack
 from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.restore import restore_file
@@ -210,7 +210,8 @@ def test_no_file_of_another_folder_is_opened(tmp_path, where):
     refused(path, "only files beside it are opened")
 
 
-def test_a_series_in_several_files_of_one_folder_is_read(tmp_path):
+def write_ome_set(folder):
+    """Write each plane of PIXELS into a file of its own."""
     uuids = [f"urn:uuid:{str(i) * 8}-1111-1111-1111-111111111111" for i in range(3)]
     listed = "".join(
         f'<TiffData FirstZ="{i}" IFD="0" PlaneCount="1"><UUID FileName="{i}.ome.tif">{u}</UUID>'
@@ -224,7 +225,11 @@ def test_a_series_in_several_files_of_one_folder_is_read(tmp_path):
             ' SizeX="20" SizeY="24" SizeC="1" SizeZ="3" SizeT="1">'
             f"{listed}</Pixels></Image></OME>"
         )
-        tifffile.imwrite(tmp_path / f"{i}.ome.tif", plane, description=text, metadata=None)
+        tifffile.imwrite(folder / f"{i}.ome.tif", plane, description=text, metadata=None)
+
+
+def test_a_series_in_several_files_of_one_folder_is_read(tmp_path):
+    write_ome_set(tmp_path)
     stack = open_stack(tmp_path / "1.ome.tif")
     np.testing.assert_array_equal(stack.data[...], PIXELS)
     assert [s.name for s in stack.data.sources] == ["1.ome.tif", "0.ome.tif", "2.ome.tif"]
@@ -244,6 +249,52 @@ def test_a_set_of_micromanager_is_read_however_many_files_it_has(tmp_path, monke
     paths[-1].write_bytes(paths[-1].read_bytes() + b" ")
     with pytest.raises(InputError, match=f"{paths[-1].name} has changed since it was opened"):
         stack.read((6,))
+
+
+def test_a_file_of_a_set_that_is_replaced_while_the_set_is_opened_is_refused(tmp_path, monkeypatch):
+    planes = np.random.default_rng(9).integers(0, 60000, (4, 24, 20)).astype(np.uint16)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "set").mkdir()
+    paths = micromanager_files.write_stack(tmp_path / "set", planes, 2)
+    other, _ = micromanager_files.write_stack(tmp_path / "new", planes[::-1], 2)[::-1]
+    located = tiff._located
+
+    def late(*what):  # tifffile has read where the pixels lie
+        other.replace(paths[1])
+        return located(*what)
+
+    monkeypatch.setattr(tiff, "_located", late)
+    stack = open_stack(paths[0])
+    np.testing.assert_array_equal(stack.read((1,)), planes[1])
+    with pytest.raises(InputError, match="has changed since it was opened"):
+        stack.read((3,))
+
+
+def test_a_path_through_a_link_and_back_is_followed_as_the_system_does(tmp_path):
+    for name, planes in (("a", PIXELS[:2]), ("b", PIXELS[::-1])):
+        (tmp_path / name / "in").mkdir(parents=True)
+        tifffile.imwrite(tmp_path / name / "x.tif", planes, photometric="minisblack")
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "b" / "in")
+    stack = open_stack(tmp_path / "a" / "link" / ".." / "x.tif")
+    np.testing.assert_array_equal(stack.data[...], PIXELS[::-1])
+    assert len(stack.data.sources) == 1
+
+
+def test_a_set_of_links_is_read_beside_the_links(tmp_path):
+    """As git-annex keeps it: the files lie in folders of their own, under other names."""
+    planes = np.random.default_rng(10).integers(0, 60000, (5, 24, 20)).astype(np.uint16)
+    for i, path in enumerate(micromanager_files.write_stack(tmp_path, planes, 2)):
+        (tmp_path / f"object {i}").mkdir()
+        path.symlink_to(path.rename(tmp_path / f"object {i}" / "key"))
+    stack = open_stack(path)
+    np.testing.assert_array_equal(stack.data[...], planes)
+    write_ome_set(tmp_path)
+    for i in range(3):
+        path = tmp_path / f"{i}.ome.tif"
+        path.symlink_to(path.rename(tmp_path / f"object {i}" / "other key"))
+    stack = open_stack(path)
+    np.testing.assert_array_equal(stack.data[...], PIXELS)
+    assert len(stack.data.sources) == 3
 
 
 def test_a_picture_that_is_another_kind_of_file_starts_no_program(tmp_path):

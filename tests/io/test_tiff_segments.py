@@ -115,6 +115,41 @@ def test_differences_of_floats_are_undone_as_libtiff_makes_them(tmp_path, narrow
     agree(open_stack(tmp_path / "a.tif"), pixels)
 
 
+@pytest.mark.parametrize("rows", [90, 13])
+@pytest.mark.parametrize("bands", [2000, 2**20])
+def test_packbits_are_unpacked_as_libtiff_packs_them(tmp_path, monkeypatch, rows, bands):
+    monkeypatch.setattr(tiff_segments, "_BAND", bands)
+    monkeypatch.setattr(tiff_segments, "_PACKED", 200)
+    rng = np.random.default_rng(7)
+    pixels = rng.integers(0, 256, (90, 600), np.uint8)
+    pixels[:, 100:450] = rng.integers(0, 2, (90, 1), np.uint8)
+    path = tmp_path / "a.tif"
+    Image.fromarray(pixels).save(path, compression="packbits", tiffinfo={278: rows})
+    with tifffile.TiffFile(path) as tif:
+        page = tif.pages[0]
+        assert (page.compression, page.rowsperstrip) == (32773, rows)
+        offset, count = page.dataoffsets[-1], page.databytecounts[-1]
+    agree(open_stack(path), pixels)
+    content = bytearray(path.read_bytes())
+    content[offset : offset + count] = b"\x80" * (count - 1) + b"\x05"  # no data, and a run of none
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="ends too early"):
+        open_stack(path).read(())
+
+
+def test_packbits_take_no_more_memory_than_their_pixels(tmp_path):
+    Image.fromarray(np.zeros((3000, 3000), np.uint8)).save(
+        tmp_path / "a.tif", compression="packbits", tiffinfo={278: 3000}
+    )
+    stack = open_stack(tmp_path / "a.tif")
+    tracemalloc.start()
+    try:
+        assert not stack.read((), slice(2000, 2010)).any()
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()
+
+
 def in_one_strip(path, pixels):
     tifffile.imwrite(path, pixels, compression="zlib", rowsperstrip=len(pixels), metadata=None)
 

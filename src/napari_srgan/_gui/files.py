@@ -20,11 +20,16 @@ from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.channels import Channel
 from napari_srgan.io.formats.tiff import ImageFile, count_images, open_tiff
 from napari_srgan.io.open import check_file, image_name
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink
 from napari_srgan.synthetic.samples import sample_path
+
+MOST_CHANNELS = 16
+"""Images of more are spectra, and stay one layer."""
+COLOURS = ("cyan", "yellow", "magenta", "red", "green", "blue")
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -43,7 +48,7 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | 
 
 
 def read(path: str | Sequence[str]) -> list[LayerData]:
-    """Read each TIFF file into the data of one image layer for each of its images.
+    """Read each TIFF file into the data of an image layer for each of its images and channels.
 
     Raises
     ------
@@ -57,12 +62,13 @@ def _read_all(path: Path) -> list[LayerData]:
     check_file(path)
     name, count = image_name(path), count_images(path)
     if count == 1:
-        return [layer_data(open_tiff(path), name)]
-    return [layer_data(open_tiff(path, series=i), f"{name} {i}") for i in range(count)]
+        return layers_of(open_tiff(path), name)
+    images = ((i, open_tiff(path, series=i)) for i in range(count))
+    return [layer for i, image in images for layer in layers_of(image, f"{name} {i}")]
 
 
-def layer_data(image: ImageFile | Stack, name: str) -> LayerData:
-    """Give an opened image as the data of one layer: its pixels, its attributes, its kind.
+def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
+    """Give an opened image as the data of a layer, or of one a channel where it names channels.
 
     Raises
     ------
@@ -88,7 +94,31 @@ def layer_data(image: ImageFile | Stack, name: str) -> LayerData:
     for key, sizes in fitting.items():
         if key in extra and np.size(extra[key]) in sizes:
             meta[key] = np.asarray(extra[key])
-    return _in_memory_or_lazy(image), meta, "image"
+    data = _in_memory_or_lazy(image)
+    channels = image.channels if isinstance(image, ImageFile) else ()
+    if 1 < len(channels) <= MOST_CHANNELS and not meta["rgb"]:
+        return _split(data, meta, plain.index("C"), channels)
+    return [(data, meta, "image")]
+
+
+def _split(
+    data: Any, meta: Mapping[str, Any], axis: int, channels: Sequence[Channel]
+) -> list[LayerData]:
+    """Make a layer of each channel, with its name and colour, that blends with the others."""
+    chosen = [c.colour for c in channels]
+    if None in chosen or len(set(chosen)) < len(chosen):
+        usual = ("magenta", "green") if len(channels) == 2 else COLOURS
+        chosen = [usual[i % len(usual)] for i in range(len(channels))]
+    along = ("scale", "translate", "units", "axis_labels")
+    made: list[LayerData] = []
+    for number, channel in enumerate(channels):
+        own = {**meta, "metadata": dict(meta["metadata"])}
+        own |= {key: (*meta[key][:axis], *meta[key][axis + 1 :]) for key in along}
+        own["name"] = f"{meta['name']} {channel.name or f'channel {number}'}"
+        own["colormap"] = chosen[number]
+        own["blending"] = "additive" if number else "translucent_no_depth"
+        made.append((data[(slice(None),) * axis + (number,)], own, "image"))
+    return made
 
 
 def _in_memory_or_lazy(image: ImageFile | Stack) -> Any:

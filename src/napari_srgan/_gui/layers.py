@@ -52,8 +52,8 @@ def layer_axes(layer: Image) -> str:
     axes = axes_from_labels(tuple(layer.axis_labels), layer.ndim, layer.rgb)
     if axes is None:
         raise InputError(
-            f"{layer.name} has {layer.ndim} axes without known labels; set its axis labels to "
-            "letters of TCZYX, or split it."
+            f"{layer.name} has {layer.ndim} axes that nothing names; give their letters under "
+            "Super-resolve > Axes (of T, C, Z, Y and X), or split it."
         )
     return axes
 
@@ -275,7 +275,12 @@ def placement(
 
 
 def in_layer_order(data: Any, axes: str, wanted: str) -> Any:
-    """Return the data with its axes in the layer's order; a view, nothing is read."""
+    """Return the data with its axes in the layer's order; a view, nothing is read.
+
+    The result of RGB that holds gray has no S, and gets none.
+    """
+    if "S" not in axes:
+        wanted = wanted.replace("S", "")
     if axes == wanted:
         return data
     if sorted(axes) != sorted(wanted):
@@ -348,14 +353,19 @@ def add_layer(
 
 
 def add_result(
-    viewer: napari.Viewer, layer: Image, data: Any, arguments: Mapping[str, Any]
+    viewer: napari.Viewer,
+    layer: Image,
+    data: Any,
+    arguments: Mapping[str, Any],
+    among: Iterable[Image] = (),
 ) -> Image:
     """Add a result above its input and all that was made from that before, and select it.
 
-    Linked to its input, and never covered by an older result. An input that was deleted while the
-    work went on leaves its result on top, with no link.
+    Of layers that are restored together, channels, it goes above all: so the results blend with
+    each other as the layers do. It is linked to its input, and never covered by an older result.
+    An input that was deleted while the work went on leaves its result on top, with no link.
     """
-    made = add_layer(viewer, data, arguments, above=topmost_of(viewer, layer), select=True)
+    made = add_layer(viewer, data, arguments, above=topmost_of(viewer, layer, *among), select=True)
     if layer in viewer.layers:
         link_looks(viewer, [layer, made])
     elif not layer.rgb:
@@ -363,9 +373,9 @@ def add_result(
     return made
 
 
-def topmost_of(viewer: napari.Viewer, layer: Image) -> Any:
-    """The topmost of a layer and all that was made from it: what is new belongs above it."""
-    family = [la for la in viewer.layers if la is layer or is_made_from(la, layer)]
+def topmost_of(viewer: napari.Viewer, *sources: Image) -> Any:
+    """The topmost of layers and all that was made from them: what is new belongs above it."""
+    family = [la for la in viewer.layers if any(la is s or is_made_from(la, s) for s in sources)]
     return family[-1] if family else None
 
 

@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from napari_srgan.tasks.steps import Progress, sentence_for
 
 _log = logging.getLogger(__name__)
 _POLL = 10  # ms
+_FINE = 100  # steps of the bar for a tile, which tells of parts of itself
 _NO_MEMORY = (
     "There is not enough memory; restore fewer slices or a smaller area, set Advanced > Output to "
     "a file, or close other layers."
@@ -253,6 +254,8 @@ class RunnerBar(QWidget):
         super().__init__()
         self._runner = Runner(self)
         self._told: tuple[Callable[[Any], None], Say, str]
+        self._focus: tuple[QWidget | None, QWidget | None] = (None, None)
+        self._numbers = numbers
         self.bar = QProgressBar()
         self.text = QLabel()
         self.text.setWordWrap(True)
@@ -304,6 +307,7 @@ class RunnerBar(QWidget):
         # a second, and without a graphics card that takes the CPU from the network.
         self._runner.start(work)
         self._told = show, say, cancelled
+        self._focus = self.window().focusWidget(), None
         self.bar.setRange(0, 1)
         self.bar.setValue(0)
         self.text.setText("Starting")
@@ -324,6 +328,8 @@ class RunnerBar(QWidget):
     def _on_step(self, step: Any) -> None:
         if self._runner.cancelling:
             return
+        if self._focus[1] is None:
+            self._focus = self._focus[0], self.window().focusWidget()
         if isinstance(step, Progress):
             self._tell(step)
         self.stepped.emit(step)
@@ -331,14 +337,16 @@ class RunnerBar(QWidget):
     def _tell(self, step: Progress) -> None:
         parts = [step.stage] if step.stage else []
         if step.total:
-            self.bar.setRange(0, step.total)
-            self.bar.setValue(step.done)
+            fine = 1 if self._numbers else _FINE
+            self.bar.setRange(0, fine * step.total)
+            self.bar.setValue(int(fine * (step.done + step.part)))
             parts.append(progress_text(step.done, step.total, step.eta))
         note = f" ({step.note})" if step.note else ""
         self.text.setText(": ".join(parts) + note)
 
     def _on_end(self, end: End) -> None:
         show, say, cancelled = self._told
+        now = self.window().focusWidget()
         self.setVisible(False)
         if end.error:
             say(end.error, error=True)
@@ -348,3 +356,9 @@ class RunnerBar(QWidget):
             with errors_said(say):
                 show(end.result)
         self.ended.emit(end)
+        # A button that cannot be pressed while it works loses the focus; nobody has moved it.
+        former, taken = self._focus
+        self._focus = (None, None)
+        if former is not None and now in (taken, self.cancel_button):
+            with suppress(RuntimeError):  # it may be gone
+                former.setFocus()

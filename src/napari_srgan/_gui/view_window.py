@@ -28,7 +28,7 @@ def show(images: Sequence[LayerData], title: str, screenshot: Path | None = None
     Parameters
     ----------
     images : sequence of layer data
-        As `files.layer_data` gives them.
+        As `files.layers_of` gives them.
     title : str
         Of the window.
     screenshot : Path, optional

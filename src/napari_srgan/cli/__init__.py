@@ -23,7 +23,9 @@ from napari_srgan.cli import (
     demo,
     doctor,
     evaluate,
+    figure,
     models,
+    movie,
     report,
     sample_data,
     trust,
@@ -47,6 +49,8 @@ _COMMANDS: dict[str, Any] = {
     "trust": trust,
     "compare": compare,
     "report": report,
+    "figure": figure,
+    "movie": movie,
     "models": models,
     "sample-data": sample_data,
     "demo": demo,
@@ -62,6 +66,7 @@ examples:
   napari-srgan evaluate references --model srresnet-gray
   napari-srgan compare truth.tif scan_4x.tif --low scan.tif
   napari-srgan report scan.tif --reference truth.tif -o report.html
+  napari-srgan figure scan_4x.tif --low scan.tif -o figure.svg
 
 Fine detail in the results is estimated by a neural network, not measured. For research use.
 """

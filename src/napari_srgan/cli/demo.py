@@ -70,13 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def demo_images(demo: Demo) -> list[Any]:
     """Give input, result and truth as layer data, all with the contrast of the truth."""
-    from napari_srgan._gui.files import layer_data
+    from napari_srgan._gui.files import layers_of
 
     limits = [float(v) for v in np.percentile(demo.truth.data[:], (0.5, 99.8))]
     made, low = demo.result, demo.low
     result = Stack(made.data, made.axes, "result", made.scale, made.translate, low.units)
     names = {"input": low, f"result [{demo.model} 4x]": result, "truth": demo.truth}
-    images = [layer_data(stack, name) for name, stack in names.items()]
+    images = [layer for name, stack in names.items() for layer in layers_of(stack, name)]
     for _pixels, about, _kind in images:
         about["contrast_limits"] = limits
     return images

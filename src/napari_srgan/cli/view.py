@@ -53,7 +53,8 @@ def view(files: Sequence[Path], axes: str | None = None) -> None:
     from napari_srgan.io.open import image_name, open_stack
 
     stacks = [(image_name(file), open_stack(file, axes)) for file in files]
-    from napari_srgan._gui.files import layer_data
+    from napari_srgan._gui.files import layers_of
     from napari_srgan._gui.view_window import show
 
-    show([layer_data(stack, name) for name, stack in stacks], "napari-srgan")
+    images = [layer for name, stack in stacks for layer in layers_of(stack, name)]
+    show(images, "napari-srgan")

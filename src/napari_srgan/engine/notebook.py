@@ -50,7 +50,7 @@ def html(result: Result) -> str:
     made_by = f"{record.model} {scale_text(record.scale)}".lstrip()
     shape = " x ".join(map(str, result.data.shape))
     facts = f"{result.axes} {shape} {result.data.dtype}{_pixel_size(result)}"
-    warnings = result.plan.warnings if result.plan is not None else ()
+    warnings = result.plan.notes if result.plan is not None else ()
     notes = "".join(f"<br>{escape(text)}" for text in (*warnings, record.notice))
     return (
         f'<table><tr>{cells}</tr></table><div style="max-width:{2 * _SIDE}px">'

@@ -146,6 +146,11 @@ class Plan(PlanePlan):
     warnings: tuple[str, ...]
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person is told before the work: what `auto` became and why, and the warnings."""
+        return tuple(filter(None, (self.choice.why, *self.warnings)))
+
+    @property
     def n_tiles(self) -> int:
         """Tiles of all planes: the steps of the work."""
         return len(self.planes) * len(self.tiles)

@@ -5,9 +5,11 @@ Long work is a generator: it yields `Progress`, returns its result, and is cance
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -32,6 +34,8 @@ class Progress:
         A sentence for the user when something out of the ordinary happened, else empty.
     stage : str
         What is being done, for people; empty where there is but one stage.
+    part : float
+        What is done beyond the steps that are, in steps, where that is known.
     """
 
     done: int
@@ -39,6 +43,27 @@ class Progress:
     eta: float | None = None
     note: str = ""
     stage: str = ""
+    part: float = 0.0
+
+
+_here = threading.local()
+
+
+@contextmanager
+def counting(count: Callable[[float], object]) -> Iterator[None]:
+    """Have the layers that this thread computes tell of their multiplications."""
+    _here.count = count
+    try:
+        yield
+    finally:
+        del _here.count
+
+
+def count_work(multiplications: float) -> None:
+    """Tell of work to who is `counting` in this thread, if anybody is."""
+    count = getattr(_here, "count", None)
+    if count is not None:
+        count(multiplications)
 
 
 class Clock:
@@ -63,10 +88,13 @@ class Clock:
         """Go on after `pause`."""
         self._started += time.perf_counter() - self._paused
 
-    def left(self, steps: int) -> float | None:
-        """Estimate the seconds that so many steps will take; None before the first."""
+    def left(self, steps: float, part: float = 0.0) -> float | None:
+        """Estimate the seconds that so many steps will take.
+
+        Before the first is done, by the part of it that is; None where that is nothing.
+        """
         if not self._seconds:
-            return None
+            return steps * (time.perf_counter() - self._started) / part if part else None
         return steps * sum(self._seconds) / len(self._seconds)
 
 

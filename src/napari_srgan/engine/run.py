@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +20,7 @@ from napari_srgan.engine import record
 from napari_srgan.engine.backends import resolve_backend
 from napari_srgan.engine.devices import check_precision, is_out_of_memory, resolve_device
 from napari_srgan.engine.plan import Plan
-from napari_srgan.engine.progress import Clock, Progress
+from napari_srgan.engine.progress import Clock, Progress, counting
 from napari_srgan.engine.restore import (
     EnlargedTile,
     PlanePixels,
@@ -42,6 +42,8 @@ from napari_srgan.trust.shrinking import shrinking
 
 if TYPE_CHECKING:
     from xarray import DataArray
+
+_PATIENCE = 0.25  # s between two words about one tile
 
 _KEPT_MEMORY = 2**29
 """Bytes of windows that a backend may keep after a run: to take them again costs a small run a
@@ -213,6 +215,8 @@ class _Run:
         self.backend, self.precision = upscaler.backend, upscaler.precision
         self.limit = plan.tile
         self.done = 0
+        self._computed = 0  # tiles, some of which are still being finished
+        self._counted, self._expected = 0.0, 0.0  # multiplications of the window that is computed
         self.notes: list[str] = []
         self._clock = Clock()
         (y0, y1), (x0, x1) = plan.region["Y"], plan.region["X"]
@@ -233,21 +237,28 @@ class _Run:
         """Restore plane by plane into the sink.
 
         Three things go on at once: the next plane is read, the network computes a tile, and the one
-        before it is finished, measured and written, in order.
+        before it is finished, measured and written, in order. Here they are waited for.
         """
         plan = self.plan
         self.backend, self.precision = self._upscaler.ready()
-        with _Worker("read") as reader, _Worker("finish") as finisher:
+        with (
+            _Worker("read") as reader,
+            _Worker("finish") as finisher,
+            _Worker("compute") as computer,
+        ):
             jobs: deque[Future[bool | None]] = deque()
             for plane in self._opened(reader):
                 jobs.append(finisher.submit(self._begin, plane))
                 for planned in plan.tiles:
                     parts = [planned]
                     while parts:
-                        tile, enlarged = self._next(parts, plane)
+                        computing = computer.submit(self._next, parts, plane)
+                        yield from self._watch(computing)
+                        tile, enlarged = computing.result()
                         # A plane that is to be projected is done when that is.
                         projects = plane.kept is not None and planned is plan.tiles[-1]
                         last = not parts and not projects
+                        self._computed += last
                         jobs.append(
                             finisher.submit(self._finish, plane, tile, enlarged, sink, last)
                         )
@@ -331,10 +342,21 @@ class _Run:
     def _handed_over(self) -> Iterator[Progress]:
         """Tell how far the run is; the caller's time until it goes on is not ours."""
         self._clock.pause()
-        left = self._clock.left(self.plan.n_tiles - self.done)
         note, self.notes = " ".join(self.notes), []
-        yield Progress(self.done, self.plan.n_tiles, left, note)
+        yield self._progress(self._computed - self.done, note)
         self._clock.go_on()
+
+    def _watch(self, computing: Future[Any]) -> Iterator[Progress]:
+        """Tell how far the tile is that is being computed, if that takes long."""
+        while not wait([computing], _PATIENCE).done:
+            part = min(self._counted / self._expected, 0.99) if self._expected else 0.0
+            if part:
+                yield self._progress(self._computed - self.done + part)
+
+    def _progress(self, part: float, note: str = "") -> Progress:
+        total = self.plan.n_tiles
+        left = self._clock.left(total - self.done - part, part)
+        return Progress(self.done, total, left, note, part=part)
 
     def record(self) -> record.Record:
         """Make the provenance of the finished result."""
@@ -381,6 +403,7 @@ class _Run:
             put_back(kept.high, *invalid, self.plan.scale)
         sink.write(plane.place, 0, 0, kept.high)
         self.done += 1
+        self._computed += 1
         self._clock.step()
         yield from self._handed_over()
 
@@ -449,7 +472,13 @@ class _Run:
         from napari_srgan.engine.window import window_network
 
         model = self._upscaler.model
-        return window_network(model, self.device, self.precision, self.backend)(unit)
+        network = window_network(model, self.device, self.precision, self.backend)
+        self._counted, self._expected = 0.0, network.work_per_pixel * unit.shape[0] * unit.shape[1]
+        with counting(self._count):
+            return network(unit)
+
+    def _count(self, multiplications: float) -> None:
+        self._counted += multiplications
 
 
 class _Worker(ThreadPoolExecutor):

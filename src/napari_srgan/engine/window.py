@@ -102,6 +102,16 @@ class WindowNetwork:
         return bytes_per_pixel(for_inference(self._network))
 
     @cached_property
+    def work_per_pixel(self) -> float:
+        """Multiplications of its convolutions per LR pixel of a window."""
+        finer_by, work = 1, 0.0
+        for module in for_inference(self._network).modules():
+            if isinstance(module, nn.Conv2d):
+                work += module.weight.numel() * finer_by
+            finer_by *= math.prod(finer(module))
+        return work
+
+    @cached_property
     def _float32(self) -> Backend:
         return build(self.backend, self._network, self.device, "float32")
 

@@ -93,6 +93,13 @@ def canonical(axes: str) -> str:
     return "".join(sorted(axes, key=AXIS_LETTERS.index))
 
 
+def stated_axes(labels: tuple[str, ...]) -> str | None:
+    """Letters of axes by their labels; None if these do not name different axes, Y and X among."""
+    letters = "".join(_LABELS.get(label.lower(), label.upper()) for label in labels)
+    sensible = set(letters) <= set("TCZYX") and len(set(letters)) == len(letters)
+    return letters if sensible and {"Y", "X"} <= set(letters) else None
+
+
 def axes_from_labels(labels: tuple[str, ...], ndim: int, rgb: bool = False) -> str | None:
     """Translate napari's axis labels to axis letters.
 
@@ -110,8 +117,7 @@ def axes_from_labels(labels: tuple[str, ...], ndim: int, rgb: bool = False) -> s
     str or None
         YX, ZYX or TZYX for default labels; None if the labels do not say and cannot be guessed.
     """
-    letters = "".join(_LABELS.get(label.lower(), label.upper()) for label in labels)
-    sensible = set(letters) <= set("TCZYX") and len(set(letters)) == len(letters) == ndim
-    if not (sensible and {"Y", "X"} <= set(letters)):
+    letters = stated_axes(labels)
+    if letters is None or len(letters) != ndim:
         letters = {2: "YX", 3: "ZYX", 4: "TZYX"}.get(ndim, "")
     return letters + "S" * rgb if letters else None

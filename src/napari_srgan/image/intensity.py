@@ -211,6 +211,7 @@ def check_modes(mode: str, transform: str) -> None:
     ------
     InputError
     """
+    mode, transform = str(mode).strip(), str(transform).strip()
     if mode not in ("auto", "minmax", "dtype") and _percentiles(mode) is None:
         _limits(mode)
     if transform not in ("none", "log"):

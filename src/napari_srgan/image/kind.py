@@ -2,9 +2,9 @@
 
 A few planes are looked at, in blocks of 8 x 8 pixels. Fully developed speckle is grain that is as
 strong everywhere, no longer than a pixel or two, and dark-tailed or lying on layers; averaged OCT
-has layers across the depth without it; fluorescence a flat dark ground, brightfield a light one or
-the colours of a stain. What is none of these is taken for a photograph. How the limits were found
-stands in docs/kinds.md.
+has layers across the depth without it; fluorescence a flat dark ground, brightfield a light one or,
+in RGB, the colours of a stain. What is none of these is taken for a photograph. How the limits were
+found stands in docs/kinds.md.
 """
 
 from __future__ import annotations
@@ -339,7 +339,7 @@ def _length(first: float, second: float) -> float:
 def _kind(f: Figures, coloured: bool) -> Kind:
     """Name the kind by the figures of a plane; the limits are explained in docs/kinds.md."""
     if coloured:
-        if f.stain >= 0.5 or f.white >= 0.4:
+        if f.stain >= 0.4 and f.stain + f.white / 2 >= 0.85 and f.typical >= 0.4:
             return "brightfield"
         return "fluorescence" if f.dark >= 0.55 and f.typical <= 0.05 else "photograph"
     if _is_speckle(f):
@@ -388,9 +388,9 @@ def _reason(kind: Kind, f: Figures, coloured: bool) -> str:
     if kind == "fluorescence":
         return f"{f.dark:.0%} of it is a flat dark ground"
     if kind == "brightfield":
-        if f.stain >= 0.5:
+        if coloured:
             return f"its colours are those of a stain ({f.stain:.0%} of them absorb green most)"
-        return f"{max(f.light, f.white):.0%} of it is a light ground"
+        return f"{f.light:.0%} of it is a light ground"
     if coloured:
         return "it is in colour, and not in that of a stain"
     return "it shows no speckle, no layers and no flat ground (EM looks the same)"

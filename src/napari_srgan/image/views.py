@@ -215,8 +215,8 @@ class GrayArray(_Lazy):
 def is_gray(block: NDArray[Any], alike: float) -> bool:
     """Whether no pixel of (..., S) has colours further apart than that, or is transparent."""
     first, second, third = (block[..., k] for k in range(3))
-    high = np.maximum(np.maximum(first, second), third).astype(np.float64)
-    if (high - np.minimum(np.minimum(first, second), third) > alike).any():
+    high = np.maximum(np.maximum(first, second), third)
+    if (high > np.minimum(np.minimum(first, second), third).astype(np.float64) + alike).any():
         return False
     opaque = 1 if block.dtype.kind == "f" else np.iinfo(block.dtype).max
     return block.shape[-1] == 3 or bool((block[..., 3] == opaque).all())

@@ -102,7 +102,7 @@ def input_files(path: Path) -> set[Path]:
     found = {path}
     # Opening says what is wrong with it; a pipe would be waited for.
     if path.name.lower().endswith(TIFF_SUFFIXES) and path.is_file():
-        with suppress(Exception), listening(), tifffile.TiffFile(path) as tif:
+        with suppress(Exception), listening(), path.open("rb") as f, tifffile.TiffFile(f) as tif:
             names = _OME_FILE.findall(tif.ome_metadata or "")
             # By their bare names: a set lies in one folder.
             found |= {path.with_name(re.split(r"[\\/]", html.unescape(n))[-1]) for n in names if n}

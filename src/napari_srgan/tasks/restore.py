@@ -92,7 +92,7 @@ def restore(
             recognise(stack)
             sink.reserve(preflight(stack, options).output)
         planned = plan(stack, options)
-        for note in filter(None, (planned.choice.why, *planned.warnings)):
+        for note in planned.notes:
             yield Progress(0, planned.n_tiles, note=note)
         upscaler = Upscaler.of(planned)
         started = time.perf_counter()

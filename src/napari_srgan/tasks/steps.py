@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from napari_srgan.engine.progress import Progress, Work, drain
 from napari_srgan.errors import InputError
 
-__all__ = ["Progress", "Work", "counted", "drain", "sentence_for", "stage"]
+__all__ = ["Progress", "Work", "counted", "drain", "sentence_for", "stage", "whole_steps"]
 
 Result = TypeVar("Result")
 
@@ -26,6 +26,23 @@ def counted(steps: Generator[Any, None, Result], total: int, name: str = "") -> 
     """Do work that yields something else after each of `total` steps, as a stage of this name."""
     done = count(1)
     return _told(steps, lambda _: Progress(next(done), total, stage=name))
+
+
+def whole_steps(steps: Work[Result]) -> Work[Result]:
+    """Do work, telling of each step when it is done and of no part of it."""
+    told = 0
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            if step.done > told:
+                told = step.done
+                yield step
+    finally:
+        steps.close()
 
 
 def _told(steps: Generator[Any, None, Result], tell: Callable[[Any], Progress]) -> Work[Result]:

@@ -30,7 +30,7 @@ from napari_srgan.models.card import Card
 from napari_srgan.models.catalogue import model_for
 from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
 from napari_srgan.tasks.restore import part_text, region_of
-from napari_srgan.tasks.steps import Progress
+from napari_srgan.tasks.steps import Progress, whole_steps
 from napari_srgan.trust import spread as mirrored
 from napari_srgan.trust.consistency import LEGEND, REMOVED_LEGEND, comparable, consistency
 from napari_srgan.trust.invention import (
@@ -180,9 +180,9 @@ class TrustMaps:
         return len(self._plan.planes) * (passes * len(self._plan.tiles) + 1)
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """Sentences for the user about input and model."""
-        return self._plan.warnings
+    def remarks(self) -> tuple[str, ...]:
+        """What a person is told before the work; see `Plan.notes`."""
+        return self._plan.notes
 
     def record(self) -> dict[str, Any]:
         """Name what the maps were made with, for files: JSON can hold it."""
@@ -344,7 +344,7 @@ class TrustMaps:
 
 
 def _restored(planned: Plan) -> Generator[Progress, None, NDArray[Any]]:
-    result = yield from Upscaler.of(planned).run(planned)
+    result = yield from whole_steps(Upscaler.of(planned).run(planned))  # they are counted
     return result.data
 
 
@@ -410,7 +410,7 @@ def write_trust_maps(
     Yields
     ------
     Progress
-        First warnings as notes. Closing the generator leaves nothing half-made.
+        First remarks as notes. Closing the generator leaves nothing half-made.
 
     Returns
     -------
@@ -450,8 +450,8 @@ def write_trust_maps(
             undo.callback(sinks[kind].abort)  # harmless after commit
             sinks[kind].reserve(specs[kind])
         maps = TrustMaps(MapRequest(stack=stack, restore=restore, options=options))
-        for warning in maps.warnings:
-            yield Progress(0, maps.steps, note=warning)
+        for remark in maps.remarks:
+            yield Progress(0, maps.steps, note=remark)
         written = {k: WrittenMap(path, maps.notes(k)) for k, path in targets.items()}
         for kind, sink in sinks.items():
             early = {"trust_map": _noted(maps, kind, label)}

@@ -233,6 +233,7 @@ def consistency_maps(seen: SliceInView) -> Work[list[CandidateMap]]:
         second, _ = comparable(question.candidates[name].read(), intensity, channel)
         one = consistency(first, second, operator, span, cuts)
         sizes = np.abs(one.map[np.isfinite(one.map)])
+        level = float(np.sqrt(np.mean(sizes**2))) if sizes.size else 0.0
         rmse = "unknown" if one.rmse_percent is None else percent(one.rmse_percent)
         legend = REMOVED_LEGEND if one.kind == REMOVED else LEGEND
         found.append(
@@ -241,7 +242,7 @@ def consistency_maps(seen: SliceInView) -> Work[list[CandidateMap]]:
                 layer=low,
                 index=at,
                 plane=one.map,
-                text=f"{name}: {one.kind}, RMSE {rmse} of the intensity range.",
+                text=f"{name}: {one.kind}, RMSE {level:.3g} ({rmse} of the intensity range).",
                 part={"Y": rows, "X": cols},
                 limit=max(float(np.percentile(sizes, 99.9)) if sizes.size else 0.0, LEAST * span),
                 kind=one.kind,

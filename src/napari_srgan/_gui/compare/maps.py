@@ -17,6 +17,7 @@ from napari_srgan._gui.compare.findings import CandidateMap, RingCurve, SliceInV
 from napari_srgan._gui.compare.plot import Curve, CurvePlot
 from napari_srgan._gui.compare.views import symmetric_limit
 from napari_srgan._gui.layers import add_plane, diverging
+from napari_srgan._gui.parts.grid import show_map, view_kept
 from napari_srgan._gui.parts.widgets import (
     Connections,
     DropDown,
@@ -114,27 +115,32 @@ class SliceMaps(Part):
     def _show_errors(self, found: list[CandidateMap]) -> None:
         # One scale for all, or the maps could not be told apart by eye; the first one on top.
         limits = (0.0, max(symmetric_limit(one.plane) for one in found))
-        for one in reversed(found):
-            if one.layer in self._viewer.layers:
-                name = f"error map of {one.name}"
-                self._add(one, name, colormap="inferno", contrast_limits=limits)
-        self._say(*(one.text for one in found), f"Shown from 0 to {limits[1]:.4g}.")
+        names = {one.name: f"error map of {one.name}" for one in found}
+        self._add(found, names, colormap="inferno", contrast_limits=limits)
+        ends = f"Colours from 0 to {limits[1]:.4g} in stored values."
+        self._say(*(one.text for one in found), ends)
 
     def _show_consistency(self, found: list[CandidateMap]) -> None:
         limit = max(one.limit for one in found)
-        for one in reversed(found):
-            if one.layer in self._viewer.layers:
-                name = f"{one.kind} of {one.name}"
-                self._add(one, name, colormap=diverging(), contrast_limits=(-limit, limit))
+        names = {one.name: f"{one.kind} of {one.name}" for one in found}
+        self._add(found, names, colormap=diverging(), contrast_limits=(-limit, limit))
         legends = dict.fromkeys(one.legend for one in found)
-        self._say(
-            *(one.text for one in found), f"Shown from {-limit:.3g} to {limit:.3g}.", *legends
-        )
+        ends = f"Colours from {-limit:.3g} to {limit:.3g} in stored values."
+        self._say(*(one.text for one in found), ends, *legends)
 
-    def _add(self, one: CandidateMap, name: str, **shown: Any) -> None:
-        metadata = {"legend": one.text, **role_tag("map")}
-        shown |= {"name": name, "metadata": metadata}
-        add_plane(self._viewer, one.layer, one.index, one.plane, one.part, **shown)
+    def _add(self, found: list[CandidateMap], names: dict[str, str], **shown: Any) -> None:
+        """Add the maps; the first one on top."""
+        viewer, made = self._viewer, []
+        with view_kept(viewer, found[0].layer):
+            for one in reversed(found):
+                if one.layer in viewer.layers:
+                    about = {"legend": one.text, **role_tag("map")}
+                    look = {"name": names[one.name], "metadata": about, **shown}
+                    made.append(
+                        add_plane(viewer, one.layer, one.index, one.plane, one.part, **look)
+                    )
+        for layer in made:
+            show_map(viewer, layer)
 
     def _show_rings(self, found: list[RingCurve]) -> None:
         lines = [Curve(r.name, r.frequency, r.correlation, r.dashed) for r in found]

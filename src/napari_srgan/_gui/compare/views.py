@@ -25,7 +25,7 @@ from napari_srgan._gui.layers import (
     view_of,
 )
 from napari_srgan._gui.parts.curtain import Curtain
-from napari_srgan._gui.parts.grid import name_cells, turn_grid
+from napari_srgan._gui.parts.grid import name_cells, show_map, turn_grid, view_kept
 from napari_srgan._gui.parts.widgets import DropDown, Form, Part, button, column, row
 from napari_srgan._gui.runner import RunnerBar, errors_said
 from napari_srgan._gui.tags import role_tag, view_key, view_tag
@@ -123,7 +123,7 @@ class Views(Part):
                     made = add_difference(self._viewer, left, right, array, limit)
                     self.say(
                         f"{made.name}: zero is in the middle of the colours, which end at "
-                        f"±{limit:.4g}."
+                        f"±{limit:.4g} in stored values."
                     )
 
             self.runner.start(work, show, self.say)
@@ -316,8 +316,10 @@ def add_difference(
         "contrast_limits": (-limit, limit),
         "metadata": role_tag("map"),
     }
-    made = add_layer(viewer, array, arguments, select=True)
+    with view_kept(viewer, reference):
+        made = add_layer(viewer, array, arguments, select=True)
     made.contrast_limits_range = (-widest, widest)
+    show_map(viewer, made)
     return made
 
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 BICUBIC, NEAREST = "catrom", "nearest"
 _STEP = 0.02  # of the canvas's width, by key
 _HANDLE, _MARGIN = 22, 8  # canvas pixels
-_LOOKED_AT = 2**22  # pixels; a larger view is thinned out before its detail is weighed
+_MOST = 2048  # pixels a side of what is read and looked at; of a larger view it is the middle
+_PADDING = 20  # of a caption, both sides together and a little
 _LINE = QColor("#ffd84d")
 _STYLE = (
     "QPushButton { background: rgba(20, 20, 20, 190); color: white; border: none;"
@@ -232,9 +233,13 @@ class Curtain(QObject):
             widget.adjustSize()
         used = self.shut.width() + 5 * _MARGIN
         used += self.pixels.width() if self._smoothed else 0
-        room = max((canvas.width() - used) // 2, 40)
-        for caption, name in zip(self.captions, self._names, strict=True):
-            caption.show_name(name, room)
+        room = canvas.width() - used
+        wanted = [
+            caption.width_of(name) for caption, name in zip(self.captions, self._names, strict=True)
+        ]
+        # Each may have what the other leaves, and half of it in any case.
+        for caption, name, other in zip(self.captions, self._names, wanted[::-1], strict=True):
+            caption.show_name(name, max(room // 2, room - other, 40))
         left.move(_MARGIN, _MARGIN)
         self.pixels.move(left.geometry().right() + 4, _MARGIN)
         self.shut.move(canvas.width() - self.shut.width() - _MARGIN, _MARGIN)
@@ -381,9 +386,13 @@ class _Caption(_Button):
         self.pressed.connect(lambda: curtain.hold(side))
         self.released.connect(lambda: curtain.hold(""))
 
+    def width_of(self, name: str) -> int:
+        """How wide the button is with the whole name."""
+        return self.fontMetrics().horizontalAdvance(name) + _PADDING
+
     def show_name(self, name: str, room: int) -> None:
         """Show the name in at most so many pixels; its end, where models stand, is kept."""
-        text = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, room - 20)
+        text = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, room - _PADDING)
         self.setText(text.replace("&", "&&"))
         self.setAccessibleName(f"Hold to see all of {name}")
         self.adjustSize()
@@ -417,23 +426,29 @@ def show_detail(viewer: napari.Viewer, seen: Image, result: Image) -> None:
     canvas = dict(zip(view.shown, viewer.canvas.viewbox_size(viewer.layers), strict=True))
     fits = min(canvas[a] / (lengths[a] * sides[a]) for a in "YX") * min(sides.values())
     zoom = max(int(fits), 1) / min(sides.values())
-    thin = max(1, round((lengths["Y"] * lengths["X"] / _LOOKED_AT) ** 0.5))
+    part = {a: _middle(*part[a]) for a in "YX"}
     key = tuple(slice(*part[a]) if a in part else view.index[a] for a in axes)
     pixels = np.asarray(finest_data(result)[key])
     if axes.index("Y") > axes.index("X"):
         pixels = np.swapaxes(pixels, 0, 1)
-    seen_at_once = [max(round(canvas[a] / (zoom * sides[a] * thin)), 1) for a in "YX"]
-    middle = busiest(as_channels(pixels[::thin, ::thin], 1), (seen_at_once[0], seen_at_once[1]))
+    seen_at_once = [max(round(canvas[a] / (zoom * sides[a])), 1) for a in "YX"]
+    middle = busiest(as_channels(pixels, 1), (seen_at_once[0], seen_at_once[1]))
     at = dict(view.index)
     for a, m in zip("YX", middle, strict=True):
         across = zoom * sides[a]  # canvas pixels a pixel; on edges of both, sampling is exact
         odd = canvas[a] % 2 / 2
-        at[a] = (round((part[a][0] + m * thin + 0.5) * across - odd) + odd) / across - 0.5
+        at[a] = (round((part[a][0] + m + 0.5) * across - odd) + odd) / across - 0.5
     world = _world(result, viewer, [at[a] for a in axes])
     camera = viewer.scene.camera
     camera.zoom = zoom
     last = [float(world[d - viewer.dims.ndim]) for d in viewer.dims.displayed]
     camera.center = (*tuple(camera.center)[:-2], *last)
+
+
+def _middle(first: int, last: int) -> tuple[int, int]:
+    """The middle of a range, no longer than is looked at."""
+    spare = max(last - first - _MOST, 0) // 2
+    return first + spare, last - spare
 
 
 def _part_in_view(viewer: napari.Viewer, seen: Image, result: Image) -> dict[str, tuple[int, int]]:

@@ -5,6 +5,7 @@ It is turned on and off without losing what was in view.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,15 +24,16 @@ if TYPE_CHECKING:
 
 _LARGEST, _SMALLEST = 10.0, 6.0  # points; the first is napari's own size of names
 _AUTO, _COLUMN = (-1, -1), (-1, 1)  # shapes of the grid
+_MARGIN = 16.0  # canvas pixels that a name keeps from the sides of its cell
 _LETTER = 0.9  # canvas pixels that a letter takes a point, on average (measured)
 
 
 def turn_grid(viewer: napari.Viewer, on: bool, layer: Any = None) -> None:
     """Turn the grid on or off; what was in view of a layer stays in view."""
     with view_kept(viewer, layer):
-        viewer.canvas.grid.enabled = on
         if on and layer in viewer.layers:
             arrange(viewer, layer)
+        viewer.canvas.grid.enabled = on
 
 
 def arrange(viewer: napari.Viewer, layer: Image) -> None:
@@ -42,11 +44,14 @@ def arrange(viewer: napari.Viewer, layer: Image) -> None:
         return  # the user's own
     extent = layer.extent.world
     size = (extent[1] - extent[0])[np.asarray(viewer.dims.displayed) - viewer.dims.ndim]
-    fits = {}
-    for shape in (_COLUMN, _AUTO):
-        grid.shape = shape
-        fits[shape] = float((_cell(viewer) / size).min())
-    grid.shape = _COLUMN if fits[_COLUMN] > 1.01 * fits[_AUTO] else _AUTO
+    count = max(sum(bool(la.visible) for la in viewer.layers), 1)
+    across = math.ceil(math.sqrt(count))
+    cells = {_COLUMN: (count, 1), _AUTO: (math.ceil(count / across), across)}
+    canvas = _cell(viewer) * (grid.actual_shape(viewer.layers) if grid.enabled else 1)
+    fits = {shape: float((canvas / cells[shape] / size).min()) for shape in cells}
+    best = _COLUMN if fits[_COLUMN] > 1.01 * fits[_AUTO] else _AUTO
+    if best != former:  # napari keeps something of each change
+        grid.shape = best
 
 
 @contextmanager
@@ -156,6 +161,16 @@ def name_cells(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> No
     show_names(viewer, [*made, *([layer] if there else [])])
 
 
+def show_map(viewer: napari.Viewer, layer: Image) -> None:
+    """Give a map its title and a colour bar, without which its colours say nothing."""
+    show_names(viewer, [layer])
+    bar = layer.colorbar
+    bar.size = (10, float(np.clip(0.3 * _cell(viewer)[0], 40, 150)))
+    bar.font_size = 8
+    bar.position = "bottom_right"
+    bar.visible = True
+
+
 def show_names(viewer: napari.Viewer, layers: Iterable[Any]) -> None:
     """Write the names of layers on the canvas, so small that the longest fits its cell.
 
@@ -165,7 +180,7 @@ def show_names(viewer: napari.Viewer, layers: Iterable[Any]) -> None:
         layer.name_overlay.visible = True
     named = [layer for layer in viewer.layers if layer.name_overlay.visible]
     letters = max((len(layer.name) for layer in named), default=0)
-    width = float(_cell(viewer)[1])
+    width = float(_cell(viewer)[1]) - _MARGIN
     size = float(np.clip(width / (_LETTER * max(letters, 1)), _SMALLEST, _LARGEST))
     for layer in named:
         layer.name_overlay.font_size = size

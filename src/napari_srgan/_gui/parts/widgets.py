@@ -14,15 +14,20 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QComboBox,
+    QDockWidget,
     QFileDialog,
     QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
     QLayout,
+    QMainWindow,
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -91,6 +96,7 @@ class Panel(QWidget):
         super().__init__()
         self.viewer = viewer_itself(viewer)
         self._connections = Connections()
+        self._placed = False
         # Many events come at once (a layer brings its dims, its name, its selection): one refresh
         # after the burst is enough, and the slider stays smooth.
         self._pending = timer(self, _BURST, self.refresh)
@@ -102,11 +108,13 @@ class Panel(QWidget):
         """Refresh after a burst of events."""
         self._pending.start()
 
-    def fill(self, *content: QWidget | QLayout) -> None:
-        """Lay the content out from top to bottom, in a scroll area."""
-        inner = QWidget()
+    def fill(self, *content: QWidget | QLayout, foot: Sequence[QWidget | QLayout] = ()) -> None:
+        """Lay the content out from top to bottom, in a scroll area; the foot stays in view."""
+        inner, below = QWidget(), QWidget()
         column(inner, *content, spacing=6, margin=6).addStretch(1)
-        column(self, Scrolling(inner))
+        column(below, *foot, spacing=6, margin=6)
+        scrolled = Scrolling(inner, least=100 if foot else 230)
+        column(self, scrolled, *([below] if foot else []), spacing=0)
 
     def let_go(self) -> None:
         """Give up all work and hear of the viewer no more."""
@@ -122,10 +130,34 @@ class Panel(QWidget):
         if event.type() == QEvent.Type.ParentChange and self.parentWidget() is None:
             self.let_go()
 
+    def showEvent(self, event: Any) -> None:
+        """Stand behind the other panels at first, as a tab: half a panel each is too little."""
+        super().showEvent(event)
+        dock = _dock_of(self)
+        if dock is None or self._placed:
+            return
+        self._placed = True
+        window = dock.parentWidget()
+        panels = [p for p in window.findChildren(Panel) if p is not self and p.isVisible()]
+        for other in filter(None, map(_dock_of, panels)):
+            if window.dockWidgetArea(other) == window.dockWidgetArea(dock):
+                window.tabifyDockWidget(other, dock)
+                dock.raise_()
+                return
+
     def closeEvent(self, event: Any) -> None:
         """Let go when the window is closed."""
         self.let_go()
         super().closeEvent(event)
+
+
+def _dock_of(panel: Panel) -> QDockWidget | None:
+    """The dock of a panel, if it is in one that is part of a window."""
+    dock: Any = panel.parentWidget()
+    while dock is not None and not isinstance(dock, QDockWidget):
+        dock = dock.parentWidget()
+    inside = dock is not None and isinstance(dock.parentWidget(), QMainWindow)
+    return dock if inside and not dock.isFloating() else None
 
 
 def viewer_itself(viewer: napari.Viewer) -> napari.Viewer:
@@ -215,6 +247,19 @@ class DropDown(QComboBox):
             self.addItem(text, data)
         self.setToolTip(tip)
 
+    def paintEvent(self, event: Any) -> None:
+        """Cut a long entry in its middle: what tells results apart stands at the end."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        field = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideMiddle, field.width() - 2
+        )
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
     def value(self) -> Any:
         """The data of the chosen entry."""
         return self.currentData()
@@ -241,6 +286,8 @@ class LayerPicker(DropDown):
         Of the panel.
     none : str, optional
         Text of a first entry that stands for no layer.
+    also : str, optional
+        Text of an entry after it that stands for something else; it is its own value.
     fits : callable, optional
         Tells of a layer whether to list it.
     """
@@ -253,10 +300,13 @@ class LayerPicker(DropDown):
         kind: type[Layer],
         connections: Connections,
         none: str | None = None,
+        also: str | None = None,
         fits: Callable[[Any], bool] | None = None,
     ) -> None:
         super().__init__()
-        self._viewer, self._kind, self._none, self._fits = viewer, kind, none, fits
+        self._viewer, self._kind, self._fits = viewer, kind, fits
+        self._first = [(none, None)] if none is not None else []
+        self._first += [(also, also)] if also is not None else []
         for name in ("inserted", "removed", "reordered", "renamed"):
             connections.connect(getattr(viewer.layers.events, name), self.refresh)
         self.refresh()
@@ -272,8 +322,8 @@ class LayerPicker(DropDown):
         chosen = self.value()
         with signals_blocked(self):
             self.clear()
-            if self._none is not None:
-                self.addItem(self._none, None)
+            for text, value in self._first:
+                self.addItem(text, value)
             for layer in self.layers():
                 self.addItem(layer.name, layer)
             kept = self.choose(chosen)
@@ -282,10 +332,11 @@ class LayerPicker(DropDown):
             self.changed.emit()
 
     def choose(self, value: Any) -> bool:
-        """Choose a layer; False if it is not on offer."""
-        # By identity: == on layers or their data would compare pixels.
+        """Choose a layer, or an entry by its value; False if it is not on offer."""
+        # Layers by identity: == on them or their data would compare pixels; Qt copies texts.
         for i in range(self.count()):
-            if self.itemData(i) is value:
+            known = self.itemData(i)
+            if known is value or (isinstance(value, str) and isinstance(known, str)):
                 self.setCurrentIndex(i)
                 return True
         return False
@@ -384,10 +435,18 @@ class Form(QFormLayout):
 
 
 class Scrolling(QScrollArea):
-    """A panel in a scroll area: no window is too low for it, and it is never cut at the side."""
+    """A panel in a scroll area: no window is too low for it, and it is never cut at the side.
 
-    def __init__(self, content: QWidget) -> None:
+    Parameters
+    ----------
+    content : QWidget
+    least : int
+        Height that it is never smaller than, if the content is as high.
+    """
+
+    def __init__(self, content: QWidget, least: int) -> None:
         super().__init__()
+        self._least = least
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -398,7 +457,7 @@ class Scrolling(QScrollArea):
         """As wide as the content and its scroll bar, and so high that some of it is seen."""
         width = self.widget().minimumSizeHint().width()
         width += self.verticalScrollBar().sizeHint().width() + 4  # themes draw it a little wider
-        return QSize(max(width, 300), min(self.widget().sizeHint().height(), 230))
+        return QSize(max(width, 300), min(self.widget().sizeHint().height(), self._least))
 
     def sizeHint(self) -> QSize:
         """As high as the content if there is room."""

@@ -163,7 +163,9 @@ class Live(Part):
         self._speed[found.record.model] = plan.pixels / max(found.seconds, 1e-3)
         data = in_layer_order(result.data, result.axes, layer_axes(layer))
         name = result_name(found.record.input, f"{_NAME} {found.record.model}", plan.scale)
-        arguments = layer_arguments(layer, plan.region, plan.scale, name, result.metadata)
+        arguments = layer_arguments(
+            layer, plan.region, plan.scale, name, result.metadata, rgb="S" in result.axes
+        )
         arguments["metadata"] |= role_tag("view")
         if self._layer is None:
             selected = self._viewer.layers.selection.active

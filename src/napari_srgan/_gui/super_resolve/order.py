@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from napari_srgan.models.card import Card
 
-PREVIEW_SECONDS = 1.5
+PREVIEW_SECONDS = 2.0
 UNTIMED_PREVIEW = 128
 """Side of a preview while the speed of a model is not known, LR px."""
 
@@ -124,6 +124,14 @@ class Order:
         return stop - start == 1 < self.ahead.stack.sizes[axis]
 
 
+def orders_text(orders: Sequence[Order], speeds: Speeds, devices: Sequence[str]) -> str:
+    """Say what will come out of all orders; of several the first stands for the others."""
+    text = orders[0].text(speeds, devices)
+    if len(orders) == 1:
+        return text
+    return f"{len(orders)} selected layers. {orders[0].layer.name}: {text}"
+
+
 def _pixels(ahead: Preflight, device: str) -> int:
     from napari_srgan.engine.devices import resolve_device
 
@@ -145,8 +153,9 @@ def full_order(
     place: str = "auto",
     path: Path | None = None,
     overwrite: bool = False,
+    among: int = 1,
 ) -> Order:
-    """Order the chosen part of a layer, whose pixels are `stack`.
+    """Order the chosen part of a layer, whose pixels are `stack`, one of `among` ordered together.
 
     Raises
     ------
@@ -154,7 +163,13 @@ def full_order(
         If the layer cannot be restored, the region does not fit it, or the file cannot be written.
     """
     ahead = preflight(stack, options)
-    nbytes, available = ahead.output.nbytes, int(psutil.virtual_memory().available)
+    if path is not None and place == "file" and among > 1:
+        raise InputError(
+            f"{among} layers are selected and would all be written to {path.name}; leave the file "
+            "under Advanced empty, or select one layer."
+        )
+    nbytes = among * ahead.output.nbytes
+    available = int(psutil.virtual_memory().available)
     where = place_for(nbytes, available, place)
     file = None
     if where == "file":
@@ -226,8 +241,8 @@ def free_path(layer: Image, card: Card) -> Path:
     folder = source.parent if source else Path.home()
     if not os.access(folder, os.W_OK):
         folder = Path(tempfile.gettempdir())
-    stem = (source.name.split(".")[0] if source else layer.name) or "image"
-    stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in stem)
+    # Not after the file: layers of one file, its channels, are restored together.
+    stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in layer.name) or "image"
     name = f"{stem}_{card.name}_{scale_text(card.scale)}"
     path, n = folder / f"{name}.tif", 2
     while path.exists():

@@ -29,10 +29,11 @@ from napari_srgan._gui.parts.widgets import (
     Panel,
     button,
     row,
-    viewer_itself,
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.advanced import Advanced
+from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
+from napari_srgan._gui.super_resolve.figures import FigureButtons
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
@@ -41,6 +42,7 @@ from napari_srgan._gui.super_resolve.order import (
     SpeedKey,
     Speeds,
     full_order,
+    orders_text,
     preview_orders,
     restore_all,
 )
@@ -63,8 +65,6 @@ if TYPE_CHECKING:
 
     from napari_srgan.tasks.restore import Restored
 
-DOCK = "Super-resolve (SRGAN upscale)"
-"""Name that napari gives the dock when it is opened from the Plugins menu: one dock, not two."""
 NO_IMAGE = "Open an image first: File > Open, or File > Open Sample."
 ONLY_RESULTS = (
     "Only results are open; open an image, or tick Advanced > Results to restore one again."
@@ -99,6 +99,7 @@ class SuperResolve(Panel):
         self.kind = KindPicker()
         self.model = ModelPicker()
         self.region = RegionPicker(viewer, self._connections)
+        self.axes = AxesField()
         self.pixel_size = PixelSize()
         self.fold = Fold("Advanced", self.advanced)
         self.grid = QCheckBox("Show side by side in the grid")
@@ -120,6 +121,7 @@ class SuperResolve(Panel):
         settings = self.advanced.values
         self.trust = TrustMapButtons(viewer, self.runner, settings)
         self.report = ReportButton(viewer, self._connections, settings, self.runner)
+        self.figures = FigureButtons(viewer, self.runner, self.report.reference.value)
         # torch is loaded once the panel is on the screen: it takes seconds.
         self._loading = Runner(self)
         self._loading_soon = QTimer(self)
@@ -139,21 +141,20 @@ class SuperResolve(Panel):
         buttons.setStretch(0, 0)
         buttons.setStretch(1, 0)
         Form(self._result, {"Result": self.result})
+        self._about_layer = Form(fields={"Axes": self.axes, "Pixel size": self.pixel_size})
         self.fill(
             top,
             self.region,
-            Form(fields={"Pixel size": self.pixel_size}),
+            self._about_layer,
             self.fold,
             self.before_after,
             self.grid,
-            self.summary,
-            buttons,
-            self.runner,
-            self.message,
             self._result,
             self.trust,
             self.exports,
             self.report,
+            self.figures,
+            foot=(self.summary, buttons, self.runner, self.message),
         )
 
     def choose_layer(self, layer: Image) -> bool:
@@ -174,6 +175,18 @@ class SuperResolve(Panel):
         self.model.box.choose("auto")
         self.region.set_defaults()
         self.advanced.set_defaults()
+
+    def restore_whole(self, layer: Image) -> None:
+        """Super-resolve a layer, whole and with the default settings, or say why not."""
+        if self.runner.running:
+            self.say("One job is running already; wait for it or cancel it.", error=True)
+            return
+        self.set_defaults()
+        if self.choose_layer(layer):
+            self.start()
+        else:
+            text = f"{layer.name} shows what was found about others; select an image."
+            self.say(text, error=True)
 
     def start(self) -> None:
         """Super-resolve what is chosen, or say why not."""
@@ -221,10 +234,12 @@ class SuperResolve(Panel):
         ):
             signal.connect(self.live.follow_soon)
         self.live.said.connect(self.say)
+        self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
         self._connections.connect(layers.selection.events.active, self._on_active)
+        self._connections.connect(layers.selection.events.changed, self.refresh_soon)
         self._connections.connect(layers.events.inserted, self.refresh_soon)
         self.advanced.results.toggled.connect(self.layer.refresh)
         self.result.changed.connect(self._on_result)
@@ -233,8 +248,9 @@ class SuperResolve(Panel):
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
         self.exports.said.connect(self.say)
-        for part in (self.trust, self.report):
+        for part in (self.trust, self.report, self.figures, self.region):
             part.said.connect(self._on_finding)
+        self.axes.given.connect(self._on_axes)
         self.pixel_size.given.connect(self._on_pixel_size)
         self.grid.toggled.connect(partial(remember, "side_by_side"))
         self.before_after.toggled.connect(self._on_before_after)
@@ -254,13 +270,14 @@ class SuperResolve(Panel):
         layer = self.layer.value()
         if self.runner.running:
             self._timing.cancel()  # each would slow the other
+        self._about_layer.setRowVisible(self.axes, self.axes.show_layer(layer))
         self.region.show_layer(layer)
         self._pending.stop()  # showing the layer's choices is no change of them
         ready = layer is not None and not self.runner.running
         self.run.setEnabled(ready)
         self.preview.setEnabled(ready)
         self.live.setEnabled(ready)
-        for part in (self.trust, self.report):
+        for part in (self.trust, self.report, self.figures):
             part.enable(not self.runner.running)
         self.kind.show_layer(layer)
         if layer is None:
@@ -269,17 +286,17 @@ class SuperResolve(Panel):
             self._drop_old_message()
             return
         self.model.show_kind(layer.rgb)
-        self.model.show_choice(None)
-        self.preview.show_kind(layer.rgb)
+        choice = None
         try:
             self.pixel_size.show_layer(layer)
-            order = self._full_order(layer)
-            self.model.show_choice(order.ahead.choice)
-            self.preview.show_kind(order.ahead.choice.stack.is_rgb)
-            self.summary.say(order.text(self._speeds, self._devices))
-            self._time(order)
+            orders = self._full_orders(layer)
+            choice = next(o.ahead.choice for o in orders if o.layer is layer)
+            self.summary.say(orders_text(orders, self._speeds, self._devices))
+            self._time(orders[0])
         except InputError as error:
             self.summary.say(str(error), error=True)
+        self.model.show_choice(choice)
+        self.preview.show_kind(layer.rgb if choice is None else choice.stack.is_rgb)
         self._drop_old_message()
 
     def _drop_old_message(self) -> None:
@@ -293,7 +310,10 @@ class SuperResolve(Panel):
         # The same sentence above and below the button would be once too many.
         self.summary.setVisible(bool(about) and about != self.message.text())
 
-    def _full_order(self, layer: Image) -> Order:
+    def _is_image(self, layer: Any) -> bool:
+        return any(layer is la for la in self.layer.layers())
+
+    def _full_order(self, layer: Image, among: int) -> Order:
         view = view_of(layer, self.viewer.dims)
         return full_order(
             layer,
@@ -308,6 +328,7 @@ class SuperResolve(Panel):
             place=self.advanced.place.value(),
             path=self.advanced.file(),
             overwrite=self.advanced.overwrite.isChecked(),
+            among=among,
         )
 
     def _looked_at(self) -> tuple[Image, Preflight]:
@@ -351,12 +372,13 @@ class SuperResolve(Panel):
         with errors_said(self.say):
             if layer is None:
                 raise InputError("There is no image layer to restore; open an image first.")
-            if not self.kind.wait(layer, _LOOK):
+            layers = [layer] if preview else self._asked(layer)
+            if not all(self.kind.wait(la, _LOOK) for la in layers):
                 # Its kind decides the model: what is slow to read is gone on with once it is known.
                 self._wanted = preview
                 self.message.say("Looking at the image first ...")
                 return
-            orders = self._preview_orders(layer) if preview else (self._full_order(layer),)
+            orders = self._preview_orders(layer) if preview else self._full_orders(layer)
             started = time.perf_counter()
             self.live.stop()  # each would slow the other
             self.runner.start(
@@ -370,6 +392,16 @@ class SuperResolve(Panel):
         wanted, self._wanted = self._wanted, None
         if wanted is not None:
             self._start(wanted)
+
+    def _asked(self, layer: Image) -> list[Image]:
+        """Return the chosen layer, and with it all that are selected beside it."""
+        selected = self.viewer.layers.selection
+        layers = [la for la in self.viewer.layers if la in selected and self._is_image(la)]
+        return layers if any(la is layer for la in layers) else [layer]
+
+    def _full_orders(self, layer: Image) -> tuple[Order, ...]:
+        layers = self._asked(layer)
+        return tuple(self._full_order(la, len(layers)) for la in layers)
 
     def _preview_orders(self, layer: Image) -> tuple[Order, ...]:
         view, names = view_of(layer, self.viewer.dims), self.preview.ticked()
@@ -386,7 +418,7 @@ class SuperResolve(Panel):
             restored,
             seconds=time.perf_counter() - started,
             grid=self.grid.isChecked(),
-            drawn=self.region.area.value(),
+            drawn=self.region.drawn(),
         )
         self.result.choose(layers[-1])
         self.say(f"{text} {self._draw_curtain(orders, layers)}".rstrip())
@@ -416,13 +448,20 @@ class SuperResolve(Panel):
         """Offer what can be done with the result that is named."""
         layer = self.result.value()
         self._result.setVisible(layer is not None)
-        for part in (self.exports, self.trust, self.report):
+        for part in (self.exports, self.trust, self.report, self.figures):
             part.show_layer(layer)
         self.refresh_soon()
 
     def _on_finding(self, text: str, error: bool) -> None:
         self.say(text, error=error)
         self.refresh()
+
+    def _on_axes(self, letters: str) -> None:
+        layer = self.layer.value()
+        with errors_said(self.say):
+            if layer is not None:
+                set_axes(layer, letters)
+        self.refresh_soon()
 
     def _on_pixel_size(self, size: dict[str, float]) -> None:
         layer = self.layer.value()
@@ -496,40 +535,3 @@ def remember(name: str, on: bool) -> None:
         setattr(_viewing(), name, bool(on))
     except Exception:
         _log.warning("the choice %s could not be kept", name, exc_info=True)
-
-
-# --- Layers > Filter > Super-resolve 4x --------------------------------------------------------
-
-
-def open_panel(viewer: napari.Viewer) -> SuperResolve:
-    """Return the panel Super-resolve of this window, opened and in front."""
-    window = viewer.window
-    panel = window.dock_widgets.get(DOCK)
-    if panel is None:
-        panel = SuperResolve(viewer)
-        window.add_dock_widget(panel, name=DOCK)
-    dock = panel.parentWidget()
-    dock.show()
-    dock.raise_()
-    return panel
-
-
-def super_resolve_active_layer(viewer: napari.Viewer) -> None:
-    """Super-resolve the active image layer, whole, with the default settings."""
-    from napari.layers import Image
-    from napari.utils.notifications import show_error
-
-    viewer = viewer_itself(viewer)
-    active = viewer.layers.selection.active
-    if not isinstance(active, Image):
-        show_error("Select an image layer first; super-resolution works on image layers.")
-        return
-    panel = open_panel(viewer)
-    if panel.runner.running:
-        panel.say("One job is running already; wait for it or cancel it.", error=True)
-        return
-    panel.set_defaults()
-    if not panel.choose_layer(active):
-        panel.say(f"{active.name} shows what was found about others; select an image.", error=True)
-        return
-    panel.start()

@@ -6,7 +6,7 @@ The controls, and their values as the region that the engine takes: half-open ra
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
@@ -14,7 +14,19 @@ from qtpy.QtWidgets import QLabel, QSpinBox, QWidget
 from superqt.utils import signals_blocked
 
 from napari_srgan._gui.layers import View, drawn_in_pixels, layer_axes, layer_sizes, slice_axis
-from napari_srgan._gui.parts.widgets import Connections, DropDown, Form, LayerPicker, column, row
+from napari_srgan._gui.parts.grid import turn_grid
+from napari_srgan._gui.parts.widgets import (
+    Connections,
+    DropDown,
+    Form,
+    LayerPicker,
+    Part,
+    button,
+    column,
+    row,
+    timer,
+)
+from napari_srgan._gui.runner import errors_said
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import MIN_SIDE
 
@@ -24,10 +36,11 @@ if TYPE_CHECKING:
 
 Slices = Literal["view", "range", "all"]
 Range = tuple[int, int]
+SEEN = "What I see"
 
 
-class RegionPicker(QWidget):
-    """Slices and area; each is shown only where there is something to choose."""
+class RegionPicker(Part):
+    """Slices and area: the whole frame, what the canvas shows, or a drawn rectangle."""
 
     changed = Signal()
 
@@ -35,8 +48,10 @@ class RegionPicker(QWidget):
         from napari.layers import Shapes
 
         super().__init__()
+        self._viewer, self._connections = viewer, connections
+        self._image: Image | None = None
         self._axis: str | None = None
-        self._connections = connections
+        self._drawing: Shapes | None = None
         self._watched: list[object] = []
         self.slices = DropDown(
             ("Whole stack", "all"), ("Slice in view", "view"), ("Slice range", "range")
@@ -48,17 +63,54 @@ class RegionPicker(QWidget):
         ends.setStretch(0, 0)
         ends.setStretch(2, 0)
         column(self._span, ends)
-        self.area = LayerPicker(viewer, Shapes, connections, none="Whole frame")
-        fields = {"Restore": self.slices, "Slices": self._span, "Area": self.area}
+        self.area = LayerPicker(viewer, Shapes, connections, none="Whole frame", also=SEEN)
+        self.draw = button("Draw", "Draw the area as a rectangle on the image")
+        area, choice = QWidget(), row(self.area, self.draw)
+        choice.setStretch(1, 0)
+        area.setLayout(choice)
+        fields = {"Restore": self.slices, "Slices": self._span, "Area": area}
         self._layout = Form(self, fields)
         self.slices.currentIndexChanged.connect(lambda _i: self._on_change())
         self.first.valueChanged.connect(lambda _v: self.changed.emit())
         self.last.valueChanged.connect(lambda _v: self.changed.emit())
         self.area.changed.connect(self._on_change)
+        self.draw.clicked.connect(self.start_drawing)
+        # napari ends a drawing after it has told of it.
+        self._drawn = timer(self, 0, self._end_drawing)
+        camera = viewer.scene.camera.events
+        for emitter in (camera.zoom, camera.center):
+            connections.connect(emitter, self._on_camera)
         self._on_change()
 
+    def drawn(self) -> Shapes | None:
+        """The layer with the drawn area, if that is the choice."""
+        chosen = self.area.value()
+        return None if isinstance(chosen, str) else chosen
+
+    def start_drawing(self) -> None:
+        """Let the area be drawn: a hollow rectangle that lies on the image, not beside it."""
+        viewer, image = self._viewer, self._image
+        with errors_said(self.say):
+            if image is None:
+                raise InputError("There is no image to draw on; open an image first.")
+            if viewer.dims.ndisplay != 2:
+                raise InputError("An area is drawn in the 2D view; leave the 3D view first.")
+            turn_grid(viewer, False, image)
+            if self._drawing not in viewer.layers:
+                self._drawing = viewer.add_shapes(**frame_arguments(image))
+            self._drawing.visible = True
+            viewer.layers.selection.active = self._drawing
+            self._drawing.mode = "add_rectangle"
+            self.area.choose(self._drawing)
+
+    def _end_drawing(self) -> None:
+        if self._drawing in self._viewer.layers and len(self._drawing.data):
+            self._drawing.mode = "pan_zoom"
+
     def show_layer(self, layer: Image | None) -> None:
-        """Offer what this layer has: no slices for a single plane, no area without Shapes."""
+        """Offer what this layer has: no slices for a single plane."""
+        self._image = layer
+        self.draw.setEnabled(layer is not None)
         sizes = {} if layer is None else _sizes(layer)
         axis = slice_axis(sizes)
         self._layout.setRowVisible(self.slices, axis is not None)
@@ -86,11 +138,14 @@ class RegionPicker(QWidget):
         Raises
         ------
         InputError
-            If the range is empty or the drawn area too small.
+            If the range is empty, or the area too small.
         """
         sizes = _sizes(layer)
-        drawn = self.area.value()
-        area = None if drawn is None else rectangle(drawn, layer)
+        area, chosen = None, self.area.value()
+        if isinstance(chosen, str):
+            area = seen_area(layer, view)
+        elif chosen is not None:
+            area = rectangle(chosen, layer)
         # A layer without slices has no row to choose them in: it is always whole.
         slices = self.slices.value() if slice_axis(sizes) else "all"
         return region_for(sizes, view, slices, (self.first.value(), self.last.value()), area)
@@ -98,8 +153,7 @@ class RegionPicker(QWidget):
     def _on_change(self) -> None:
         ranged = self._axis is not None and self.slices.value() == "range"
         self._layout.setRowVisible(self._span, ranged)
-        self._layout.setRowVisible(self.area, bool(self.area.layers()))
-        self._watch(self.area.value())
+        self._watch(self.drawn())
         self.changed.emit()
 
     def _watch(self, shapes: object) -> None:
@@ -113,8 +167,14 @@ class RegionPicker(QWidget):
             self._connections.connect(emitter, self._on_drawing)
         self._watched = wanted
 
-    def _on_drawing(self, event: object = None) -> None:
+    def _on_drawing(self, event: Any = None) -> None:
+        if getattr(event, "action", None) == "added":
+            self._drawn.start()
         self.changed.emit()
+
+    def _on_camera(self, event: Any = None) -> None:
+        if isinstance(self.area.value(), str):
+            self.changed.emit()
 
 
 def _spin() -> QSpinBox:
@@ -179,6 +239,45 @@ def region_for(
     if area is not None:
         region["Y"], region["X"] = area
     return region
+
+
+def frame_arguments(image: Image) -> dict[str, Any]:
+    """Arguments of the Shapes layer that an area of an image is drawn in.
+
+    A frame of the image's planes holds at every slice; where these are not the last two axes, it
+    has the axes of the image.
+    """
+    axes = layer_axes(image).replace("S", "")
+    ndim = 2 if set(axes[-2:]) == {"Y", "X"} else image.ndim
+    ends = np.asarray(image.extent.world, dtype=float)[:, -ndim:]
+    return {
+        "ndim": ndim,
+        "name": f"area of {image.name}",
+        "units": image.units[-ndim:],
+        "axis_labels": image.axis_labels[-ndim:],
+        "face_color": "transparent",
+        "edge_color": "#ffd84d",
+        "edge_width": 0.004 * float((ends[1] - ends[0]).max()),
+    }
+
+
+def seen_area(image: Image, view: View) -> tuple[Range, Range]:
+    """Rows and columns of the image that the canvas shows.
+
+    Raises
+    ------
+    InputError
+        If it shows no Y x X planes, or less than 8 x 8 px of one.
+    """
+    if not view.plain:
+        raise InputError("The canvas shows no Y x X planes; turn it back, or take the whole frame.")
+    height, width = (stop - start for start, stop in (view.rows, view.cols))
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"The canvas shows {height} x {width} px (Y x X) of {image.name}, but at least "
+            f"{MIN_SIDE} px are needed on each side; zoom out."
+        )
+    return view.rows, view.cols
 
 
 def rectangle(shapes: Shapes, image: Image) -> tuple[Range, Range]:

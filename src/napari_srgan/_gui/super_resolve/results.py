@@ -1,4 +1,4 @@
-"""A result in the viewer, and what is done with it: save it, save a figure, copy the methods text.
+"""A result in the viewer, and what is done with it: save it or the canvas, copy the methods text.
 
 The record behind the text is the engine's, the file formats are those of files.py.
 """
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_srgan._gui.super_resolve.order import Order
     from napari_srgan.tasks.restore import Restored
 
-FIGURES = {".png": "PNG", ".jpg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
+CANVAS = {".png": "PNG", ".jpg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
 def show_results(
@@ -73,15 +73,19 @@ def show_results(
             # They are looks, not results.
             for layer in [la for la in viewer.layers if role_of(la) == "preview"]:
                 viewer.layers.remove(layer)
-        made = [_add(viewer, order, one) for order, one in pairs]  # the last on top, and selected
+        sources = [order.layer for order in orders]
+        made = [
+            _add(viewer, order, one, sources) for order, one in pairs
+        ]  # the last on top, and selected
         if grid:
             if drawn is not None and drawn.visible:
                 drawn.visible = False
                 note = f"{drawn.name} is hidden, to leave its room in the grid."
-            viewer.canvas.grid.enabled = True
             arrange(viewer, source)
+            viewer.canvas.grid.enabled = True
     if grid:
-        name_cells(viewer, source, made)
+        for order, layer in zip(orders, made, strict=True):
+            name_cells(viewer, order.layer, [layer])
     last, sizes = orders[-1], orders[-1].ahead.stack.sizes
     if last.preview:
         (y0, y1), (x0, x1) = last.ahead.region["Y"], last.ahead.region["X"]
@@ -90,7 +94,7 @@ def show_results(
         plane = plane_text(last.view.index, sizes)
         text = f"Preview of {part}, {y1 - y0} x {x1 - x0} px of {plane}, in {time_text(seconds)}."
     else:
-        text = f"Done in {time_text(seconds)}: {made[-1].name}."
+        text = f"Done in {time_text(seconds)}: {', '.join(layer.name for layer in made)}."
         if last.path is not None:
             text += f" Written to {last.path}."
     text = f"{text} {restored[-1].record.sentence}".rstrip()
@@ -98,7 +102,7 @@ def show_results(
     return made, " ".join([text, *warnings, note]).rstrip()
 
 
-def _add(viewer: napari.Viewer, order: Order, one: Restored) -> Image:
+def _add(viewer: napari.Viewer, order: Order, one: Restored, among: Sequence[Image]) -> Image:
     layer, scale = order.layer, order.ahead.scale
     role = role_tag("preview" if order.preview else "result")
     arguments = layer_arguments(
@@ -110,11 +114,8 @@ def _add(viewer: napari.Viewer, order: Order, one: Restored) -> Image:
         dict(one.result.metadata) | role,
         rgb="S" in one.result.axes,
     )
-    wanted = layer_axes(layer)
-    if "S" not in one.result.axes:  # of RGB that holds gray too
-        wanted = wanted.replace("S", "")
-    data = in_layer_order(one.result.data, one.result.axes, wanted)
-    return add_result(viewer, layer, data, arguments)
+    data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
+    return add_result(viewer, layer, data, arguments, among)
 
 
 def calibrated(viewer: napari.Viewer) -> bool:
@@ -130,7 +131,7 @@ def calibrated(viewer: napari.Viewer) -> bool:
     return known and viewer.layers.units is not None
 
 
-def save_figure(viewer: napari.Viewer, path: str | Path) -> bool:
+def save_canvas(viewer: napari.Viewer, path: str | Path) -> bool:
     """Write the canvas as it is to an image file, with a scale bar if that is true.
 
     Returns
@@ -143,7 +144,7 @@ def save_figure(viewer: napari.Viewer, path: str | Path) -> bool:
     try:
         bar.visible = drawn
         pixels = viewer.screenshot(canvas_only=True, flash=False, scale=2)
-        kind = FIGURES[Path(path).suffix.lower()]
+        kind = CANVAS[Path(path).suffix.lower()]
         with whole_file(Path(path)) as partial:
             PIL.Image.fromarray(pixels).convert("RGB").save(partial, kind)
     finally:
@@ -161,7 +162,7 @@ def save_layer(path: Path, data: Any, attributes: dict[str, Any]) -> Work[str]:
 
 
 class Exports(Part):
-    """Save result, save figure, copy methods text; enabled when there is a result."""
+    """Save result, save canvas, copy methods text; enabled when there is a result."""
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
@@ -172,15 +173,15 @@ class Exports(Part):
         self.save = button(
             "Save result", "Write the result with its pixel size and where it comes from"
         )
-        self.figure = button(
-            "Save figure", "Write the canvas as an image; with a scale bar only if calibrated"
+        self.canvas = button(
+            "Save canvas", "Write the canvas as an image; with a scale bar only if calibrated"
         )
         self.methods = button(
             "Copy methods", "Copy the methods text, a paragraph for a paper, to the clipboard"
         )
-        self.setLayout(row(self.save, self.figure, self.methods))
+        self.setLayout(row(self.save, self.canvas, self.methods))
         self.save.clicked.connect(self._on_save)
-        self.figure.clicked.connect(self._on_figure)
+        self.canvas.clicked.connect(self._on_canvas)
         self.methods.clicked.connect(self._on_methods)
         self.show_layer(None)
 
@@ -214,19 +215,21 @@ class Exports(Part):
         self.save.setEnabled(self._layer is not None)
         self.say(end.error or f"Saved {end.result}.", error=bool(end.error))
 
-    def _on_figure(self) -> None:
+    def _on_canvas(self) -> None:
         with errors_said(self.say):
-            path = asked_path(self, "Save the figure", "figure.png", "PNG (*.png)", ".png")
+            path = asked_path(self, "Save the canvas", "canvas.png", "PNG (*.png)", ".png")
             if path is not None:
-                self.figure_to(path)
+                self.canvas_to(path)
 
-    def figure_to(self, path: str | Path) -> None:
+    def canvas_to(self, path: str | Path) -> None:
         """Write the canvas."""
-        if Path(path).suffix.lower() not in FIGURES:
-            self.say(f"{Path(path).name}: figures are written as {', '.join(FIGURES)}.", error=True)
+        if Path(path).suffix.lower() not in CANVAS:
+            self.say(
+                f"{Path(path).name}: the canvas is written as {', '.join(CANVAS)}.", error=True
+            )
             return
         try:
-            drawn = save_figure(self._viewer, path)
+            drawn = save_canvas(self._viewer, path)
         except OSError as error:
             self.say(f"{Path(path).name} could not be written: {error.strerror}.", error=True)
             return

@@ -25,7 +25,7 @@ from napari_srgan._gui.layers import (
     topmost_of,
     view_of,
 )
-from napari_srgan._gui.parts.grid import show_names, view_kept
+from napari_srgan._gui.parts.grid import show_map, view_kept
 from napari_srgan._gui.parts.widgets import DropDown, Part, button, column, row
 from napari_srgan._gui.runner import RunnerBar, errors_said
 from napari_srgan._gui.sentences import size_text
@@ -40,7 +40,7 @@ from napari_srgan.options import MapOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
 from napari_srgan.tasks.trust_maps import MapNotes, MapPlane, MapRequest, TrustMaps
 from napari_srgan.trust.consistency import percent
-from napari_srgan.trust.invention import fidelity_model, require_definite
+from napari_srgan.trust.invention import fidelity_model, has_invention, require_definite
 from napari_srgan.trust.operators import REMOVED, operator_of
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class TrustMapButtons(Part):
         found = None if record is None else record.consistency
         removed = found is not None and found.kind == REMOVED
         self.buttons["consistency"].setText("Removed signal" if removed else "Consistency")
+        self.buttons["invention"].setVisible(record is not None and _can_invent(record))
 
     def enable(self, on: bool) -> None:
         """Let the buttons be pressed, or not while something runs."""
@@ -116,6 +117,14 @@ class TrustMapButtons(Part):
                 self.say,
             )
             self.say()
+
+
+def _can_invent(record: Record) -> bool:
+    """Whether the model of a result is here, and there is a fidelity model to compare it with."""
+    try:
+        return has_invention(find_model(record.model).card)
+    except InputError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -369,14 +378,25 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> str:
         layer = add_layer(viewer, values, arguments, above=above, select=True)
     if order.result in viewer.layers:
         viewer.layers.selection.active = order.result
-    if viewer.canvas.grid.enabled:
-        show_names(viewer, [layer])
+    show_map(viewer, layer)
     head = f"{notes.title.capitalize()} of {order.result.name}"
-    figure = "nothing to measure" if made.percent is None else f"RMS {percent(made.percent)}"
-    unit = "" if notes.unit == "stored values" else " %"
-    ends = f"{-limit if signed else 0:.3g} to {limit:.3g}{unit}"
-    of = " of the range" if made.percent is not None else ""
-    return f"{head}: {figure}{of}, shown from {ends}. {_legend(notes)}"
+    return f"{head}: {_figure(made)}{_ends(made, limit, signed)}. {_legend(notes)}"
+
+
+def _figure(made: TrustMap) -> str:
+    """The mean of a map, in the unit that its colours have."""
+    if made.percent is None:
+        return "nothing to measure"
+    share = f"{percent(made.percent)} of the range"
+    if made.notes.unit.startswith("%"):
+        return f"RMS {share}"
+    known = made.values[np.isfinite(made.values)]
+    return f"RMS {np.sqrt(np.mean(known**2)):.3g} ({share})"
+
+
+def _ends(made: TrustMap, limit: float, signed: bool) -> str:
+    unit = " %" if made.notes.unit.startswith("%") else f" in {made.notes.unit}"
+    return f", colours from {-limit if signed else 0:.3g} to {limit:.3g}{unit}"
 
 
 def _legend(notes: Any) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_srgan.engine.backends.lowering import between_first_and_last, rounded_kernels
+from napari_srgan.engine.progress import count_work
 from napari_srgan.models.architectures.rewrite import for_inference
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class TorchNetwork:
         for module in self._network.modules():
             if isinstance(module, nn.Conv2d):
                 module.register_forward_pre_hook(self._clear_frame)
+                module.register_forward_hook(_count)
 
     def __call__(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
         """Enlarge a window, (y, x[, 3]) to (sy * y, sx * x[, 3])."""
@@ -92,6 +94,12 @@ class TorchNetwork:
         # A window of the frame's height or more needs no rows, and may come in strips of rows.
         if height < frame_height:
             features[..., features.shape[-2] // frame_height * height :, :] = 0
+
+
+def _count(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+    """Tell of a convolution that is done."""
+    assert isinstance(layer, nn.Conv2d)
+    count_work(layer.weight.numel() * output.shape[-2] * output.shape[-1])
 
 
 def _lower(network: nn.Module, dtype: torch.dtype) -> None:

@@ -35,7 +35,7 @@ class Source:
     Attributes
     ----------
     path : Path
-        Absolute.
+        Absolute, without "..".
     size : int
         In bytes.
     modified : int
@@ -56,7 +56,10 @@ class Source:
             found = path.stat()
         except OSError as e:
             raise InputError(f"{path.name} cannot be read: {e.strerror}.") from e
-        return cls(path.absolute(), found.st_size, found.st_mtime_ns, found.st_ino)
+        whole = path.absolute()
+        if ".." in whole.parts:  # which leads elsewhere behind a link, and tifffile leaves it out
+            whole = whole.parent.resolve() / whole.name
+        return cls(whole, found.st_size, found.st_mtime_ns, found.st_ino)
 
     @property
     def name(self) -> str:

@@ -7,13 +7,14 @@ bytes are read by `tiff_array`.
 from __future__ import annotations
 
 import math
+import os
 import traceback
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import tifffile
@@ -25,6 +26,7 @@ from napari_srgan.image.units import PIXEL
 from napari_srgan.io.appearance import KEY as APPEARANCE
 from napari_srgan.io.appearance import read_appearance
 from napari_srgan.io.calibration import Calibration, read_calibration
+from napari_srgan.io.channels import Channel, read_channels
 from napari_srgan.io.formats.source import Source, check_series
 from napari_srgan.io.formats.tiff_array import Pages, TiffArray
 from napari_srgan.io.formats.tiff_claims import (
@@ -50,7 +52,11 @@ _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "fai
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An opened image; like a Stack, but of any size and dtype."""
+    """An opened image; like a Stack, but of any size and dtype.
+
+    `channels` says what the file states of its channels, if it has several and another program has
+    written it; what napari-srgan writes of a layer is a layer again.
+    """
 
     data: LazyArray
     axes: str
@@ -59,6 +65,7 @@ class ImageFile:
     units: tuple[str, ...]
     spacing_source: SpacingSource = "unknown"
     metadata: dict[str, Any] = field(default_factory=dict)
+    channels: tuple[Channel, ...] = ()
 
 
 def read_tiff(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
@@ -92,16 +99,16 @@ def open_tiff(path: Path, axes: str | None = None, series: int | None = None) ->
     """
     source = Source.of(path)
     pages = count_pages(source)
-    with listening() as complaints:
+    with listening() as complaints, source.open() as file:
         try:
-            return _opened(source, pages, axes, series)
+            return _opened(source, file, pages, axes, series)
         except InputError:
             raise
         except Exception as e:  # tifffile meets damage with errors of every type
             if _is_defect(e):
                 raise
             try:
-                found = _opened(source, pages, axes, series, as_pages=True)
+                found = _opened(source, file, pages, axes, series, as_pages=True)
             except Exception:
                 raise InputError(f"{path.name} is damaged or cut short: {_why(e)}.") from e
             warnings.warn(
@@ -116,19 +123,27 @@ def open_tiff(path: Path, axes: str | None = None, series: int | None = None) ->
 
 
 def _opened(
-    source: Source, pages: int, axes: str | None, number: int | None, *, as_pages: bool = False
+    source: Source,
+    file: BinaryIO,
+    pages: int,
+    axes: str | None,
+    number: int | None,
+    *,
+    as_pages: bool = False,
 ) -> ImageFile:
     """Open a file, perhaps as mere pages, without what programs say about them."""
     without = dict.fromkeys(_DESCRIBED, False) if as_pages else {}
+    file.seek(0)
     try:
-        tif = tifffile.TiffFile(source.path, **without)
+        # Not by its path: of a link, tifffile would look for the set beside what it leads to.
+        tif = tifffile.TiffFile(file, **without)
     except Exception as e:
         raise InputError(f"{source.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
     with tif:
         sources = [source]
         if tif.is_ome and tif.ome_metadata:
             sources += check_ome(tif.ome_metadata, source, pages, tif.pages.first.size)
-        check_micromanager(tif, source)
+        sources += check_micromanager(tif, source)
         return _from_series(tif, sources, axes, number)
 
 
@@ -181,12 +196,21 @@ def _from_series(
     metadata = dict((notes or {}).get("metadata") or {})
     if shown := read_appearance(tif, series, position or 0):
         metadata[APPEARANCE] = shown
-    return _with_geometry(array, order, stated, noted, metadata)
+    found = _with_geometry(array, order, stated, noted, metadata)
+    channels = shape[letters.index("C")] if "C" in letters else 1
+    if noted is not None or channels == 1:
+        return found
+    return replace(found, channels=read_channels(tif, series, channels))
 
 
 def count_images(path: Path) -> int:
     """Count the images of a TIFF file that `open_tiff` can choose of; 1 where it tells why not."""
-    with suppress(Exception), listening(), tifffile.TiffFile(path) as tif:
+    with (
+        suppress(Exception),
+        listening(),
+        Source.of(path).open() as file,
+        tifffile.TiffFile(file) as tif,
+    ):
         return max(1, len(_images(tif)))
     return 1
 
@@ -319,7 +343,7 @@ def _located(
             f"{name}: {missing} of {n_pages} planes are not in the file and read as 0.",
             stacklevel=2,
         )
-    known = {str(s.path): i for i, s in enumerate(sources)}
+    known = {os.path.realpath(s.path): i for i, s in enumerate(sources)}
     there = [(i, page) for i, page in enumerate(stored) if page is not None]
     places = [_place(page, layout, name) for _, page in there]
     in_one_piece = np.zeros(n_pages, bool)
@@ -327,11 +351,8 @@ def _located(
     width = max(len(at) for at, _, _ in places)
     where = np.zeros((2, n_pages, width), np.int64)
     for (i, page), (at, lengths, one) in zip(there, places, strict=True):
-        path = Path(page.parent.filehandle.path).absolute()
-        if str(path) not in known:  # the other files of a Micro-Manager series
-            known[str(path)] = len(known)
-            sources = [*sources, Source.of(path)]
-        in_file[i], in_one_piece[i] = known[str(path)], one
+        in_file[i] = known[os.path.realpath(page.parent.filehandle.path)]
+        in_one_piece[i] = one
         where[:, i, : len(at)] = at, lengths
     where[1, where[0] <= 0] = 0  # what has no place is not there
     for i, source in enumerate(sources):

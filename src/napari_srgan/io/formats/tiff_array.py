@@ -21,13 +21,13 @@ from napari_srgan.errors import InputError
 from napari_srgan.io.formats.source import FileArray, Source, check_memory, read_block
 from napari_srgan.io.formats.tiff_claims import check_at_once
 from napari_srgan.io.formats.tiff_colours import Meaning
-from napari_srgan.io.formats.tiff_segments import Inflation, PageLayout
+from napari_srgan.io.formats.tiff_segments import PageLayout, Unpacking
 
 _KEPT = 2**26
 """Bytes of decoded strips and tiles that are kept for the next reads; the last one always is."""
 
 _MARKS = 256
-"""Places in large deflated strips and tiles that are kept, for reads to go on from."""
+"""Places in large packed strips and tiles that are kept, for reads to go on from."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class TiffArray(FileArray):
         self._page_shape = stored_shape[len(stored_shape) - page_ndim :]
         self._meaning = meaning
         self._kept: dict[tuple[int, ...], npt.NDArray[Any]] = {}
-        self._marks: dict[tuple[int, ...], Inflation] = {}
+        self._marks: dict[tuple[int, ...], Unpacking] = {}
 
     def _read(self, ranges: list[range]) -> npt.NDArray[Any]:
         stored = [range(0)] * self.ndim
@@ -229,7 +229,8 @@ class TiffArray(FileArray):
         if start:
             stream = marks[(*strip, start)].copy()
         else:
-            stream = Inflation(int(self._pages.offsets[number, index]), count)
+            offset = int(self._pages.offsets[number, index])
+            stream = Unpacking.of(layout.key.compression, offset, count)
         for at in range(start, top, step):
             stream.read(file, step * row)
             self._mark((*strip, at + step), stream)
@@ -237,7 +238,7 @@ class TiffArray(FileArray):
         self._mark((*strip, top + step), stream)
         return layout.rows(plain, shape)[np.newaxis]
 
-    def _mark(self, where: tuple[int, ...], stream: Inflation) -> None:
+    def _mark(self, where: tuple[int, ...], stream: Unpacking) -> None:
         """Keep the place that unpacking has come to, in that of the oldest."""
         kept = dict(list(self._marks.items())[1 - _MARKS :])
         self._marks = kept | {where: stream.copy()}

@@ -113,7 +113,7 @@ def check_ome(xml: str, source: Source, pages: int, pixels: int) -> list[Source]
     siblings = [
         Source.of(path)
         for name in sorted(_file_names(root, source))
-        if (path := _beside(source, name)).is_file()
+        if (path := _beside(source.path, name)).is_file()
     ]
     there = pages + sum(count_pages(s) for s in siblings)
     listed = 0
@@ -134,16 +134,21 @@ def check_ome(xml: str, source: Source, pages: int, pixels: int) -> list[Source]
     return siblings
 
 
-def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
+def check_micromanager(tif: tifffile.TiffFile, source: Source) -> list[Source]:
     """Hold the indices of a Micro-Manager file, in it or beside it, against what they index.
+
+    Returns
+    -------
+    list of Source
+        The other files of the series.
 
     Raises
     ------
     InputError
         If they name a file in another folder, or far more planes than they list.
     """
+    siblings = [Source.of(p) for p in sorted(micromanager_files(tif, source.path) - {source.path})]
     if tif.is_mmstack:
-        siblings = micromanager_files(tif, source.path) - {source.path}
         settings = tif.micromanager_metadata or {}
         index, summary = settings["IndexMap"], settings["Summary"]
         lengths = [
@@ -152,13 +157,12 @@ def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
                 index[:, :4].max(axis=0), ("Channels", "Slices", "Frames", "Positions"), strict=True
             )
         ]
-        there = len(index) + sum(map(_count_indexed, siblings))
+        there = len(index) + sum(_count_indexed(s.path) for s in siblings)
         _check_planes(source, math.prod(lengths), there)
     elif tif.is_ndtiff:
         listed: dict[str, set[Any]] = {}
         n = 0
-        for axes, name, *_ in tifffile.read_ndtiff_index(source.path.parent / "NDTiff.index"):
-            _beside(source, name)
+        for axes, _, *_ in tifffile.read_ndtiff_index(source.path.parent / "NDTiff.index"):
             n += 1
             for axis, place in axes.items():
                 listed.setdefault(axis, set()).add(place)
@@ -169,13 +173,20 @@ def check_micromanager(tif: tifffile.TiffFile, source: Source) -> None:
             for places in listed.values()
         ]
         _check_planes(source, math.prod(spans), n)
+    return siblings
 
 
 def micromanager_files(tif: tifffile.TiffFile, path: Path) -> set[Path]:
-    """List the files of Micro-Manager that tifffile takes for parts of one series, if it is any."""
+    """List the files that tifffile takes for parts of one series of Micro-Manager, if it is any.
+
+    Raises
+    ------
+    InputError
+        If an index names a file in another folder.
+    """
     if tif.is_ndtiff:
         index = tifffile.read_ndtiff_index(path.parent / "NDTiff.index")
-        return {path.with_name(name) for _, name, *_ in index}
+        return {_beside(path, name) for _, name, *_ in index}
     before, mark, _ = path.name.partition("_MMStack")
     if not (tif.is_mmstack and mark):
         return set()
@@ -245,13 +256,13 @@ def _file_names(root: ElementTree.Element, source: Source) -> set[str]:
     }
 
 
-def _beside(source: Source, name: str) -> Path:
+def _beside(source: Path, name: str) -> Path:
     if re.search(r"[/\\:\0]", name) or name in (".", ".."):
         raise InputError(
             f"{source.name} names planes in {name!r}, but only files beside it are opened; put all"
             " files of the series into one folder and save it there anew."
         )
-    path = source.path.parent / name
+    path = source.with_name(name)
     if path.exists() and not path.is_file():
         raise InputError(f"{source.name} names planes in {name!r}, which is no file.")
     return path

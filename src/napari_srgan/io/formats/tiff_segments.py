@@ -1,21 +1,24 @@
 """Strips and tiles of TIFF files: how the pixels of a page are stored in them, and unpacking these.
 
-A deflated strip or tile is unpacked row by row and no further than it has place for; a large one in
-bands, so that neither its size nor what its bytes swell to has to fit into memory.
+What is packed by deflate or PackBits is unpacked no further than it has place for; a large strip or
+tile in bands, so that neither its size nor what its bytes swell to has to fit into memory.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 import lzma
 import math
 import struct
 import threading
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +29,7 @@ from napari_srgan.errors import InputError
 JPEG = (6, 7, 33007, 34892)
 """Compressions by JPEG, whose YCbCr is decoded to RGB."""
 
-_DEFLATE, _LZMA = (8, 32946), 34925
+_DEFLATE, _LZMA, _PACKBITS = (8, 32946), 34925, 32773
 _JPEG2000, _JPEG2000_SIZE = (33003, 33004, 33005, 34712), b"\xff\x4f\xff\x51"
 _MORE_PIXELS = 2**16
 """Pixels that a packed image may have beyond its strip or tile: it comes in whole blocks."""
@@ -34,9 +37,9 @@ _LZMA_MEMORY = 2**28
 """What a dictionary may take; a file can ask for any."""
 
 _BAND = 2**23
-"""Bytes of pixels of a deflated strip or tile that are unpacked at once."""
+"""Bytes of pixels that are unpacked at once of a strip or tile that can be unpacked in parts."""
 _PACKED = 2**14
-"""Bytes of a deflated strip or tile that are read at once."""
+"""Bytes of such a strip or tile that are read at once."""
 
 _SHORT = "a strip or tile ends too early"
 
@@ -102,7 +105,8 @@ class PageLayout:
     def rows_at_once(self) -> int:
         """Rows of a strip or tile that are decoded at once: all, or those of a band."""
         _, depth, rows, width, samples = self.segment_shape
-        if depth > 1 or self.key.compression not in _DEFLATE or not self._has_plain_rows:
+        in_parts = self.key.compression in (*_DEFLATE, _PACKBITS) and self._has_plain_rows
+        if depth > 1 or not in_parts:
             return rows
         return min(rows, max(1, _BAND // (width * samples * self.dtype.itemsize)))
 
@@ -133,7 +137,7 @@ class PageLayout:
             In native byte order.
         """
         key = self.key
-        if key.compression in (*_DEFLATE, _LZMA) and self._has_plain_rows:
+        if key.compression in (*_DEFLATE, _LZMA, _PACKBITS) and self._has_plain_rows:
             # tifffile would decompress whatever the data hold, also a thousandfold of the strip
             return self.rows(
                 _decompressed(key.compression, data, math.prod(shape) * self.dtype.itemsize), shape
@@ -175,8 +179,8 @@ class PageLayout:
         return block
 
 
-class Inflation:
-    """A deflated strip or tile that is unpacked from its beginning on, as far as is asked for.
+class Unpacking(ABC):
+    """A strip or tile that is unpacked from its beginning on, as far as is asked for.
 
     Parameters
     ----------
@@ -186,30 +190,81 @@ class Inflation:
 
     def __init__(self, offset: int, count: int) -> None:
         self._at, self._left = offset, count
+
+    @staticmethod
+    def of(compression: int, offset: int, count: int) -> Unpacking:
+        """Begin with one that is packed by deflate or PackBits."""
+        return (PackBits if compression == _PACKBITS else Inflation)(offset, count)
+
+    def copy(self) -> Self:
+        """Give another that goes on from the same place; it takes about 60 kB at most."""
+        return copy(self)
+
+    @abstractmethod
+    def read(self, file: BinaryIO, n: int) -> bytes:
+        """Unpack the next `n` bytes; EOFError if there are fewer."""
+
+    def _next(self, file: BinaryIO) -> bytes:
+        """Read on in the file; nothing at the end of the strip or tile."""
+        file.seek(self._at)
+        packed = file.read(min(_PACKED, self._left))
+        self._at += len(packed)
+        self._left -= len(packed)
+        return packed
+
+
+class Inflation(Unpacking):
+    """One that is deflated; see `Unpacking`."""
+
+    def __init__(self, offset: int, count: int) -> None:
+        super().__init__(offset, count)
         self._machine = zlib.decompressobj()
 
-    def copy(self) -> Inflation:
-        """Give another that goes on from the same place; it takes about 60 kB."""
-        other = Inflation(self._at, self._left)
+    def copy(self) -> Self:
+        """See `Unpacking.copy`."""
+        other = super().copy()
         other._machine = self._machine.copy()
         return other
 
     def read(self, file: BinaryIO, n: int) -> bytes:
-        """Unpack the next `n` bytes; EOFError if there are fewer."""
+        """See `Unpacking.read`."""
         parts = []
         while n:
-            packed = self._machine.unconsumed_tail
-            if not packed:
-                file.seek(self._at)
-                packed = file.read(min(_PACKED, self._left))
-                self._at += len(packed)
-                self._left -= len(packed)
+            packed = self._machine.unconsumed_tail or self._next(file)
             part = self._machine.decompress(packed, n)
             if (self._machine.eof and len(part) < n) or not (part or packed):
                 raise EOFError(_SHORT)
             parts.append(part)
             n -= len(part)
         return b"".join(parts)
+
+
+class PackBits(Unpacking):
+    """One that is packed in runs; see `Unpacking`."""
+
+    def __init__(self, offset: int, count: int) -> None:
+        super().__init__(offset, count)
+        self._packed = self._plain = b""
+
+    def read(self, file: BinaryIO, n: int) -> bytes:
+        """See `Unpacking.read`."""
+        plain, packed, i = bytearray(self._plain), self._packed, 0
+        while len(plain) < n:
+            if len(packed) - i < 129 and self._left:  # the longest run and its header
+                packed, i = packed[i:] + self._next(file), 0
+            if i + 1 >= len(packed):
+                raise EOFError(_SHORT)
+            head = packed[i]
+            if head < 128:
+                plain += packed[i + 1 : i + 2 + head]
+                i += 2 + head
+            elif head > 128:
+                plain += packed[i + 1 : i + 2] * (257 - head)
+                i += 2
+            else:
+                i += 1
+        self._packed, self._plain = packed[i:], bytes(plain[n:])
+        return bytes(plain[:n])
 
 
 def _from_byte_planes(plain: bytes, shape: Sequence[int], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -230,6 +285,8 @@ def _decompressed(compression: int, data: bytes, most: int) -> bytes:
     """Decompress, and stop when `most` bytes are there."""
     if compression in _DEFLATE:
         return zlib.decompressobj().decompress(data, most)
+    if compression == _PACKBITS:  # tifffile makes a number of eight bytes of every byte
+        return PackBits(0, len(data)).read(io.BytesIO(data), most)
     unpacker = lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)
     parts = [unpacker.decompress(data, most)]
     while parts[-1] and not unpacker.eof and (left := most - sum(map(len, parts))) > 0:

@@ -97,7 +97,7 @@ def gather(request: ReportRequest) -> Work[Content]:
             check_room(request.page, nbytes)
     prepared = prepare(request)
     planned = prepared.plan
-    for note in filter(None, (planned.choice.why, *planned.warnings)):
+    for note in planned.notes:
         yield Progress(0, 1, note=note, stage="starting")
     with ExitStack() as undo:
         if request.result is None:
