@@ -132,7 +132,7 @@ def _opened(
     as_pages: bool = False,
 ) -> ImageFile:
     """Open a file, perhaps as mere pages, without what programs say about them."""
-    without = dict.fromkeys(_DESCRIBED, False) if as_pages else {}
+    without: dict[str, Any] = dict.fromkeys(_DESCRIBED, False) if as_pages else {}
     file.seek(0)
     try:
         # Not by its path: of a link, tifffile would look for the set beside what it leads to.
