@@ -41,7 +41,7 @@ COMMANDS = {
         "a.tif b.tif",
         (CompareOptions, PartOptions),
         {"reference", "candidates", "low", "error_map", "csv", "overwrite", "json"},
-        {"roi"},
+        {"roi", "series"},
     ),
     "figure": (
         "a.tif -o a.png",

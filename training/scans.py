@@ -16,6 +16,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
 from napari_srgan.image.intensity import Intensity, measure
 from napari_srgan.image.stack import Stack
+from napari_srgan.image.valid import is_value
 from napari_srgan.io.open import open_stack
 
 _MEMORY_SHARE = 0.8  # of what is free; the network and the system need some too
@@ -117,7 +118,7 @@ def decode(path: Path) -> Decoded:
     planes = {index: np.asarray(stack.read(index)) for index in stack.plane_indices()}
     if all(plane.min() == plane.max() for plane in planes.values()):
         raise InputError(f"{path} is constant, so nothing can be learned from it.")
-    if not all(np.isfinite(plane).all() for plane in planes.values()):
+    if not all(is_value(plane).all() for plane in planes.values()):
         raise InputError(
             f"{path} holds NaN or infinite values, from which nothing can be learned; "
             "fill them first or leave the file out."

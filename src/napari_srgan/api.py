@@ -32,6 +32,7 @@ def upscale(
     *,
     nan: str = "refuse",
     region: Region | None = None,
+    series: int | None = None,
     anonymise: bool = False,
     backend: str = "auto",
     kind: str = "auto",
@@ -70,6 +71,8 @@ def upscale(
         "fill": restore around NaN and infinities and put them back.
     region : mapping of axis letter to (start, stop), optional
         The part to restore, half-open, in pixels of the image; axes left out are whole.
+    series : int, optional
+        Which of several images in a file, counted from 0; by default the largest.
     anonymise : bool
         Record no name of the image.
     backend : str
@@ -111,7 +114,7 @@ def upscale(
         kind=kind,
     )
 
-    steps = restore(_as_stack(image, axes), options)
+    steps = restore(_as_stack(image, axes, series), options)
     if progress is True:
         return _under_a_bar(steps).result
 
@@ -138,7 +141,9 @@ def _under_a_bar(steps: Work[Restored]) -> Restored:
         return drain(steps, tell)
 
 
-def _as_stack(image: Any, axes: str | None) -> Stack:
+def _as_stack(image: Any, axes: str | None, series: int | None) -> Stack:
+    if series is not None and not isinstance(image, (str, Path)):
+        raise InputError("series chooses an image of a file; an array holds only one.")
     if isinstance(image, Stack):
         if axes is not None and axes.upper() != image.axes:
             raise InputError(
@@ -150,7 +155,7 @@ def _as_stack(image: Any, axes: str | None) -> Stack:
     if isinstance(image, (str, Path)):
         from napari_srgan.io.open import open_stack
 
-        return open_stack(image, axes)
+        return open_stack(image, axes, series)
     if not hasattr(image, "dtype"):
         try:
             image = np.asarray(image)  # nested lists

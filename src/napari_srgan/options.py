@@ -226,6 +226,8 @@ class PartOptions:
     ----------
     axes : str or None
         Letters of T C Z Y X S in the order of the file; None: from the file.
+    series : int or None
+        Number of one of several images in the file, from 0; None: the largest.
     slices : (start, stop) or None
         Range along Z, or along T where there is no Z; an end that is None is the image's.
     roi : mapping of Y and X to (start, stop), or None
@@ -237,6 +239,12 @@ class PartOptions:
         "axes of the pixels in order, of TCZYXS (default: from each file)",
         read=str.upper,
         metavar="LETTERS",
+    )
+    series: int | None = option(
+        None,
+        "which of several images in a file, counted from 0 (default: the largest)",
+        read=int,
+        metavar="N",
     )
     slices: OpenRange | None = option(
         None,

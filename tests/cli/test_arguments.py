@@ -1,29 +1,29 @@
-"""What is mistyped is answered with what was probably meant."""
-
-from __future__ import annotations
-
 import pytest
 
-from napari_srgan.cli import main
+from napari_srgan.cli.arguments import expanded
+from napari_srgan.errors import InputError
 
 
-@pytest.mark.parametrize(
-    ("typed", "said"),
-    [
-        (["upscal", "a.tif", "b.tif"], "There is no command 'upscal' (did you mean upscale?)"),
-        (["zzz"], "There is no command 'zzz'; see"),
-        (
-            ["upscale", "a.tif", "b.tif", "--modle", "x"],
-            "no option --modle (did you mean --model?)",
-        ),
-        (["upscale", "a", "b", "--modle=x"], "no option --modle (did you mean --model?)"),
-        (["models", "--xyz"], "There is no option --xyz; see"),
-    ],
-)
-def test_a_typo_is_answered_with_the_word_that_is_like_it(typed, said, capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(typed)
-    assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert said in told
-    assert told.count("\n") == 1
+def test_a_pattern_stands_for_its_files_in_natural_order(tmp_path):
+    names = ["s10.tif", "s2.tif", "s1.tif", "t.png"]
+    for name in names:
+        (tmp_path / name).touch()
+    found = expanded([tmp_path / "t.png", tmp_path / "s*.tif"])
+    assert found == [str(tmp_path / n) for n in ("t.png", "s1.tif", "s2.tif", "s10.tif")]
+    assert expanded([tmp_path / "s[12].tif"]) == [str(tmp_path / n) for n in ("s1.tif", "s2.tif")]
+
+
+def test_a_name_that_is_there_is_no_pattern(tmp_path):
+    odd = tmp_path / "scan[1].tif"
+    odd.touch()
+    (tmp_path / "scan1.tif").touch()
+    assert expanded([odd]) == [str(odd)]
+
+
+def test_a_pattern_without_files_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="No file matches"):
+        expanded([tmp_path / "*.tif"])
+
+
+def test_a_name_that_is_missing_is_left_to_who_opens_it(tmp_path):
+    assert expanded([tmp_path / "a.tif"]) == [str(tmp_path / "a.tif")]

@@ -217,3 +217,15 @@ def test_imagej_colours_are_taken_and_spectra_stay_one_layer(tmp_path):
     tifffile.imwrite(path, many, imagej=True, metadata={"axes": "CYX"})
     ((pixels, _, _),) = get_reader(path)(path)
     assert pixels.shape == many.shape
+
+
+def test_each_of_several_images_in_a_file_is_a_layer(tmp_path):
+    planes = np.random.default_rng(9).integers(0, 255, (3, 20, 30)).astype(np.uint8)
+    path = tmp_path / "scan.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        for i, plane in enumerate(planes):
+            tif.write(plane, metadata={"axes": "YX", "Name": f"Pos{i}"})
+    layers = get_reader(str(path))(str(path))
+    assert [meta["name"] for _, meta, _ in layers] == ["scan 0", "scan 1", "scan 2"]
+    for (data, _, _), plane in zip(layers, planes, strict=True):
+        np.testing.assert_array_equal(np.asarray(data), plane)

@@ -21,7 +21,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.channels import Channel
-from napari_srgan.io.formats.tiff import ImageFile, open_tiff
+from napari_srgan.io.formats.tiff import ImageFile, count_images, open_tiff
 from napari_srgan.io.open import check_file, image_name
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink
@@ -48,19 +48,23 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | 
 
 
 def read(path: str | Sequence[str]) -> list[LayerData]:
-    """Read each TIFF file into the data of an image layer, or of one for each of its channels.
+    """Read each TIFF file into the data of an image layer for each of its images and channels.
 
     Raises
     ------
     InputError
         If a file cannot be read; napari shows the sentence.
     """
-    return [layer for p in _paths(path) for layer in _read_one(p)]
+    return [layer for p in _paths(path) for layer in _read_all(p)]
 
 
-def _read_one(path: Path) -> list[LayerData]:
+def _read_all(path: Path) -> list[LayerData]:
     check_file(path)
-    return layers_of(open_tiff(path), image_name(path))
+    name, count = image_name(path), count_images(path)
+    if count == 1:
+        return layers_of(open_tiff(path), name)
+    images = ((i, open_tiff(path, series=i)) for i in range(count))
+    return [layer for i, image in images for layer in layers_of(image, f"{name} {i}")]
 
 
 def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+from napari_srgan.errors import InputError
 from napari_srgan.options import declared
 
 EXIT_OK, EXIT_INPUT = 0, 2
 _MAY_BEGIN_NEGATIVE = ("--intensity", "--slices", "--roi")
+
+_DIGITS = re.compile(r"(\d+)")
 
 Options = TypeVar("Options")
 
@@ -69,6 +74,39 @@ def chosen(arguments: argparse.Namespace, cls: type[Options]) -> Options:
     """Make the options that were typed; fields without an option of the command stay at default."""
     names = [f.name for f in declared(cls) if hasattr(arguments, f.name)]
     return cls(**{name: getattr(arguments, name) for name in names})
+
+
+def expanded(paths: Iterable[str | Path]) -> list[str]:
+    """Put the files that a pattern stands for in its place, as Windows' shell does not.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        A name that is there stands for itself, whatever is in it.
+
+    Returns
+    -------
+    list of str
+        The files of a pattern in natural order: 2 before 10.
+
+    Raises
+    ------
+    InputError
+        If no file matches a pattern.
+    """
+    found: list[str] = []
+    for path in map(str, paths):
+        if not glob.has_magic(path) or Path(path).exists():
+            found.append(path)
+        elif matches := sorted(glob.glob(path), key=_natural):  # noqa: PTH207 - as it is typed
+            found += matches
+        else:
+            raise InputError(f"No file matches {path}; check the folder and the pattern.")
+    return found
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part or 0), "") if part.isdigit() else (0, part) for part in _DIGITS.split(name)]
 
 
 def with_negative_ranges(argv: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
+from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen, expanded
 from napari_srgan.cli.terminal import follow, say, tell
 from napari_srgan.options import CompareOptions, PartOptions
 
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
         help="the low-resolution image; adds the row bicubic, its enlargement",
     )
     add_options(parser, CompareOptions)
-    add_options(parser, PartOptions, leave_out=("roi",))
+    add_options(parser, PartOptions, leave_out=("roi", "series"))
     more(
         "--error-map",
         type=Path,
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     request = CompareRequest(
         reference=arguments.reference,
-        candidates=arguments.candidates,
+        candidates=[Path(p) for p in expanded(arguments.candidates)],
         low=arguments.low,
         options=options,
         part=part,

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen
+from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen, expanded
 from napari_srgan.cli.terminal import Bar, say, sentence, tell
 from napari_srgan.options import EvaluateOptions
 
@@ -44,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_srgan.tasks.evaluate import FileEvaluated, FileScore, evaluate_files
     from napari_srgan.tasks.steps import Progress, drain
 
-    steps = evaluate_files(arguments.paths, options, arguments.csv, overwrite=arguments.overwrite)
+    paths = [Path(p) for p in expanded(arguments.paths)]
+    steps = evaluate_files(paths, options, arguments.csv, overwrite=arguments.overwrite)
     scores: list[FileScore] = []
     rows: list[dict[str, Any]] = []
     bar = Bar("plane", quiet=arguments.json)

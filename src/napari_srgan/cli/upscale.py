@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen
+from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen, expanded
 from napari_srgan.cli.terminal import (
     Bar,
     follow,
@@ -99,7 +99,7 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
     from napari_srgan.tasks.restore import FileOutcome, restore_files
     from napari_srgan.tasks.steps import Progress, drain
 
-    folder, sources = arguments.out_dir, arguments.paths
+    folder, sources = arguments.out_dir, expanded(arguments.paths)
     names = names_of(sources, options.anonymise)
     if options.anonymise:
         hide(names)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.arguments import EXIT_OK
+from napari_srgan.cli.arguments import EXIT_OK, expanded
 from napari_srgan.errors import InputError
 from napari_srgan.tasks.doctor import has_screen
 
@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Open the window and wait until it is closed."""
     check_window("view")
-    view(arguments.files, arguments.axes)
+    view([Path(p) for p in expanded(arguments.files)], arguments.axes)
     return EXIT_OK
 
 

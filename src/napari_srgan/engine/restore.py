@@ -22,9 +22,14 @@ from napari_srgan.image.invalid import fill, invalid_error, put_back
 from napari_srgan.image.resampling import bicubic_enlarge
 from napari_srgan.image.sampling import colours
 from napari_srgan.image.stack import Stack
+from napari_srgan.image.valid import is_value
 
 AT_ONCE = 2**25
 """Values that are read of a plane at once; a larger plane is read window by window."""
+
+REACH = (-1.0, 2.0)
+"""What a network is shown of the unit range and beyond it. It has met nothing farther off: of a hot
+pixel it makes rings. What lies beyond is enlarged by bicubic interpolation and added."""
 
 Network = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], bool]]
 """What `window.WindowNetwork` is: a window in [0, 1] -> its enlargement, and whether 16 bits
@@ -147,7 +152,7 @@ class PlanePixels:
 
     def _check(self, block: NDArray[Any]) -> None:
         if block.dtype.kind == "f":
-            bad = block.size - int(np.isfinite(block).sum())
+            bad = block.size - int(is_value(block).sum())
             if bad:
                 raise invalid_error(self.stack, {self._index: bad})
 
@@ -232,10 +237,14 @@ def enlarge_tile(
     if pixels.constant is not None:
         return EnlargedTile(window)
     unit = plan.intensity.to_unit(colours(window, pixels.stack), channel)
+    seen = np.clip(unit, *REACH)
     margins = tile.margins(plan.height, plan.width)
-    continued = np.pad(unit, [*margins, *[(0, 0)] * (unit.ndim - 2)], mode="edge")
+    continued = np.pad(seen, [*margins, *[(0, 0)] * (unit.ndim - 2)], mode="edge")
     enlarged, overflowed = network(continued)
     inside = enlarged[tile.crop(plan.scale, margins)]
+    beyond = unit - seen
+    if beyond.any():
+        inside = inside + bicubic_enlarge(beyond, plan.scale)[tile.crop(plan.scale)]
     if not np.isfinite(inside).all():
         raise InputError(
             f"{pixels.stack.name} holds values so far beyond the intensity range that the"

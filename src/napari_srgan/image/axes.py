@@ -71,9 +71,11 @@ def checked_axes(given: str, shape: tuple[int, ...], name: str) -> str:
     if empty:
         raise InputError(f"{name} is empty: its axis {empty[0]} has no pixels (shape {shape}).")
     if min(sizes["Y"], sizes["X"]) < MIN_SIDE:
+        colours = f"{axes[1:]}S" if axes[-2:] == "YX" and len(axes) > 2 else ""
+        advice = f" Give axes={colours!r} if the last axis holds colours."
         raise InputError(
             f"{name} is {sizes['Y']} x {sizes['X']} px (Y x X), but at least {MIN_SIDE} px"
-            " are needed on each side."
+            f" are needed on each side.{advice if colours and sizes['X'] in (3, 4) else ''}"
         )
     if sizes.get("S", 3) not in (3, 4):
         raise InputError(

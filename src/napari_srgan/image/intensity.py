@@ -16,6 +16,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.memory import remembered
 from napari_srgan.image.sampling import sample, windows
 from napari_srgan.image.stack import EXACT_INTEGER, Stack
+from napari_srgan.image.valid import is_value
 
 MODES = "auto, minmax, dtype, percentile:A,B or LO:HI"
 TRANSFORMS = "none, log or power:P"
@@ -241,7 +242,7 @@ def _range(stack: Stack, mode: str, channel: int) -> tuple[float, float]:
 def _extremes(stack: Stack, channel: int) -> tuple[float, float]:
     lo, hi = np.inf, -np.inf
     for _, _, block in windows(stack, channel):
-        finite = block[np.isfinite(block)] if block.dtype.kind == "f" else block
+        finite = block[is_value(block)] if block.dtype.kind == "f" else block
         if finite.size:
             lo, hi = min(lo, float(finite.min())), max(hi, float(finite.max()))
     if lo > hi:

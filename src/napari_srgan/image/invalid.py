@@ -1,4 +1,4 @@
-"""NaN and infinities: finding them, filling them before the network, putting them back after it."""
+"""Numbers that are no values: finding them, filling them before the network, putting them back."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from napari_srgan.image.geometry import Scale
 from napari_srgan.image.memory import remembered
 from napari_srgan.image.sampling import windows
 from napari_srgan.image.stack import Region, Stack, check_region
+from napari_srgan.image.valid import FARTHEST, is_value
 
 SCANNED = 2**27
 """Values of a stack that are looked through before work starts; larger ones while it goes on."""
@@ -38,7 +39,7 @@ def refuse_invalid(stack: Stack, region: Region | None = None) -> None:
 def _look_through(stack: Stack, region: Region | None) -> None:
     counts: dict[tuple[int, ...], int] = {}
     for index, _, block in windows(stack, region=region):
-        bad = block.size - int(np.isfinite(block).sum())
+        bad = block.size - int(is_value(block).sum())
         if bad:
             counts[index] = counts.get(index, 0) + bad
     if counts:
@@ -53,7 +54,8 @@ def invalid_error(stack: Stack, counts: dict[tuple[int, ...], int]) -> InputErro
     more = f" and {others} more slice{'s' * (others > 1)}" if others else ""
     return InputError(
         f"{stack.name} holds {count} NaN or infinite values{f' in slice {at}' if at else ''}{more};"
-        " remove them, or fill them from their neighbourhood with --nan fill."
+        " remove them, or fill them from their neighbourhood with --nan fill, in Python nan='fill'"
+        f" (numbers from {FARTHEST:g} on count as such)."
     )
 
 
@@ -72,7 +74,7 @@ def fill(plane: NDArray[Any], empty: float = 0.0) -> tuple[NDArray[Any], NDArray
     mask : ndarray of bool, same shape
         True where a value was filled.
     """
-    mask: NDArray[np.bool_] = ~np.isfinite(plane)
+    mask: NDArray[np.bool_] = ~is_value(plane)
     if not mask.any():
         return plane, mask
     from scipy.ndimage import distance_transform_edt

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from napari_srgan.image.intensity import values_look_linear
 from napari_srgan.image.memory import recall, remembered
 from napari_srgan.image.stack import Stack
+from napari_srgan.image.valid import is_value
 from napari_srgan.image.views import as_gray, is_gray
 
 Kind = Literal["raw-oct", "oct", "fluorescence", "brightfield", "em", "photograph"]
@@ -213,7 +214,7 @@ def _middle(stack: Stack, index: tuple[int, ...]) -> NDArray[Any]:
 
 def _range_of_green(plane: NDArray[Any]) -> tuple[float, float]:
     green = plane[..., 1]
-    return _range(green[np.isfinite(green)])
+    return _range(green[is_value(green)])
 
 
 def _range(known: NDArray[Any]) -> tuple[float, float]:
@@ -233,7 +234,7 @@ def _measured(plane: NDArray[Any]) -> Figures | None:
     if plane.ndim == 3:
         stain, white = _colour(plane[::2, ::2].astype(np.float64))
         gray = (gray[..., 0] + gray[..., 1] + gray[..., 2]) / 3
-    finite = np.isfinite(gray)
+    finite = is_value(gray)
     known = gray[finite]
     low, high = _range(known)
     if not 0 < high - low < math.inf:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.image.stack import Region, Stack, check_region
+from napari_srgan.image.valid import is_value
 
 SAMPLE = 2**22
 """Values that percentiles are taken over; 0.1 % of them is still 4000 values."""
@@ -112,4 +113,4 @@ def _bands(
 
 def _finite(block: NDArray[Any]) -> NDArray[Any]:
     flat = block.reshape(-1)
-    return flat[np.isfinite(flat)] if flat.dtype.kind == "f" else flat
+    return flat[is_value(flat)] if flat.dtype.kind == "f" else flat

@@ -23,6 +23,7 @@ from napari_srgan.image.geometry import Scale, upscaled_placement
 from napari_srgan.image.intensity import to_dtype
 from napari_srgan.image.mapped import arrived, by_path
 from napari_srgan.image.stack import Stack
+from napari_srgan.image.valid import is_value
 
 Key = int | slice
 
@@ -316,7 +317,7 @@ def _enlarged_plane(
 
 def values_range(plane: NDArray[Any], percentiles: tuple[float, float]) -> tuple[float, float]:
     """Give two percentiles of the finite values of a plane; a range of 1 where they are equal."""
-    known = plane[np.isfinite(plane)] if plane.dtype.kind == "f" else plane
+    known = plane[is_value(plane)] if plane.dtype.kind == "f" else plane
     if not known.size:
         return 0.0, 1.0
     low, high = (float(v) for v in np.percentile(known, percentiles))

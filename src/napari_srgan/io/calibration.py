@@ -1,12 +1,13 @@
 """Calibration: the spacing, origin and units that a TIFF file states in its own format.
 
-That is OME-XML, ImageJ's description and the resolution tags. What napari-srgan itself notes in a
-file, beyond these, is in `notes`.
+That is OME-XML, ImageJ's description, Micro-Manager's summary and the resolution tags. What
+napari-srgan itself notes in a file, beyond these, is in `notes`.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +17,18 @@ import tifffile
 
 from napari_srgan.image.units import PIXEL, convert, is_length, normalise_unit
 
-PRINTING_DPI = (72.0, 96.0, 300.0)
+PRINTING_DPI = (72.0, 96.0, 150.0, 300.0, 600.0, 1200.0)
 """Resolutions that programs fill in when they know none; they say nothing about the sample."""
+_FEWEST_DPI, _MOST_DPI = 50, 1200
+"""Between these any whole number of dots an inch is one of paper."""
+_MICROSCOPY = re.compile(
+    r"\b(imagej|fiji|bio-?formats|ome|micro-?manager|zen|las ?x|leica|olympus|cellsens"
+    r"|nis-elements|metamorph|slidebook|imaris|napari)\b",
+    re.IGNORECASE,
+)
+"""Programs that mean what they state as the resolution."""
 
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _SOFTWARE = 282, 283, 296, 305
 _INCH, _CENTIMETRE = 2, 3
 
 
@@ -55,14 +64,22 @@ class Calibration:
             if here is not None:
                 self.origin[axis] = here
 
+    def update(self, other: Calibration) -> None:
+        """Take over what another states."""
+        self.scale |= other.scale
+        self.unit |= other.unit
+        self.origin = {a: v for a, v in self.origin.items() if a not in other.scale} | other.origin
+
     @property
     def is_physical(self) -> bool:
         """Whether the file gives Y or X in a unit of length."""
         return any(is_length(self.unit.get(a, PIXEL)) for a in "YX")
 
 
-def read_calibration(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Calibration:
-    """Read what a TIFF file states about one of its series."""
+def read_calibration(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, position: int = 0
+) -> Calibration:
+    """Read what a TIFF file states about one of its series, or about a position of one."""
     if series.kind == "ome" and tif.ome_metadata:
         return _from_ome(tif.ome_metadata, tif.series.index(series))
     notes: Mapping[str, Any] = {}
@@ -70,7 +87,22 @@ def read_calibration(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) ->
         notes = tif.imagej_metadata or {}
     elif series.kind == "shaped" and tif.shaped_metadata:
         notes = tif.shaped_metadata[0]
-    return _from_tags(series.keyframe, notes)
+    found = _from_tags(series.keyframe, notes)
+    if tif.is_mmstack or tif.is_ndtiff:  # whose series tifffile calls by their own names
+        found.update(_from_summary((tif.micromanager_metadata or {}).get("Summary") or {}))
+        if tif.ome_metadata:
+            found.update(_from_ome(tif.ome_metadata, position))
+    return found
+
+
+def _from_summary(summary: Mapping[str, Any]) -> Calibration:
+    found = Calibration()
+    for axis in "XY":
+        found.set(axis, summary.get("PixelSize_um"), "micrometer")
+    step = _number(summary.get("z-step_um"))
+    found.set("Z", None if step is None else abs(step), "micrometer")
+    found.set("T", summary.get("Interval_ms"), "millisecond")
+    return found
 
 
 def _from_ome(xml: str, image: int) -> Calibration:
@@ -98,20 +130,25 @@ def _from_tags(page: tifffile.TiffPage, notes: Mapping[str, Any]) -> Calibration
     found = Calibration()
     per_unit = {"X": _ratio(page, _X_RESOLUTION), "Y": _ratio(page, _Y_RESOLUTION)}
     tag_unit = page.tags.valueof(_RESOLUTION_UNIT)
-    noted = normalise_unit(notes.get("unit"))
     in_micrometres = {_INCH: 25400.0, _CENTIMETRE: 10000.0}.get(int(tag_unit or 1))
-    if in_micrometres:
-        if not _is_printing(per_unit, in_micrometres):
+    # ImageJ's unit is that of X, and of the other axes that have none of their own; it outrules
+    # the tag, as in ImageJ.
+    noted = {
+        axis: normalise_unit(notes.get(f"{axis.lower()}unit") or notes.get("unit"))
+        for axis in "XYZ"
+    }
+    if "unit" in notes:
+        for axis, n in per_unit.items():
+            found.set(axis, 1 / n if n else None, noted[axis])
+    elif in_micrometres:
+        if not _is_printing(page, per_unit, in_micrometres):
             for axis, n in per_unit.items():
                 found.set(axis, in_micrometres / n if n else None, "micrometer")
-    elif "unit" in notes:
-        for axis, n in per_unit.items():
-            found.set(axis, 1 / n if n else None, noted)
     elif "ImageJ" in notes and any(n not in (None, 1.0) for n in per_unit.values()):
         for axis, n in per_unit.items():  # relative numbers: they keep the aspect ratio
             found.set(axis, 1 / n if n else None, PIXEL)
     depth = _number(notes.get("spacing"))
-    found.set("Z", None if depth is None else abs(depth), noted)
+    found.set("Z", None if depth is None else abs(depth), noted["Z"])
     interval, rate = _number(notes.get("finterval")), _number(notes.get("fps"))
     if not interval and rate:
         interval = 1 / rate
@@ -124,9 +161,23 @@ def _from_tags(page: tifffile.TiffPage, notes: Mapping[str, Any]) -> Calibration
     return found
 
 
-def _is_printing(per_unit: Mapping[str, float | None], in_micrometres: float) -> bool:
-    dots = [n * 25400.0 / in_micrometres for n in per_unit.values() if n]
-    return all(any(abs(d / p - 1) < 0.005 for p in PRINTING_DPI) for d in dots)
+def _is_printing(
+    page: tifffile.TiffPage, per_unit: Mapping[str, float | None], in_micrometres: float
+) -> bool:
+    """Whether a resolution is one of paper or screens, which says nothing about the sample."""
+    given = [n for n in per_unit.values() if n]
+    dots = [n * 25400.0 / in_micrometres for n in given]
+    if all(any(abs(d / p - 1) < 0.005 for p in PRINTING_DPI[:2]) for d in dots):
+        return True
+    if _MICROSCOPY.search(str(page.tags.valueof(_SOFTWARE) or "")):
+        return False
+    if in_micrometres != 25400.0 and all(n == round(n) for n in given):
+        return all(any(abs(d / p - 1) < 0.005 for p in PRINTING_DPI) for d in dots)
+    return all(
+        any(abs(d / p - 1) < 0.005 for p in PRINTING_DPI)
+        or (_FEWEST_DPI <= d <= _MOST_DPI and abs(d - round(d)) < 0.01)
+        for d in dots
+    )
 
 
 def _ratio(page: tifffile.TiffPage, code: int) -> float | None:

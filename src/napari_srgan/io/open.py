@@ -19,7 +19,7 @@ from napari_srgan.io.formats.tiff import TIFF_SUFFIXES, read_tiff
 from napari_srgan.io.formats.tiff_claims import micromanager_files
 from napari_srgan.io.formats.tiff_segments import listening
 
-_FORMATS: dict[str, Callable[[Path, str | None], Stack]] = {
+_FORMATS: dict[str, Callable[[Path, str | None, int | None], Stack]] = {
     **dict.fromkeys(TIFF_SUFFIXES, read_tiff),
     ".npy": read_npy,
     **dict.fromkeys(PICTURE_SUFFIXES, read_picture),
@@ -27,12 +27,14 @@ _FORMATS: dict[str, Callable[[Path, str | None], Stack]] = {
 READABLE_SUFFIXES = tuple(_FORMATS)
 
 
-def open_stack(path: str | os.PathLike[str], axes: str | None = None) -> Stack:
+def open_stack(
+    path: str | os.PathLike[str], axes: str | None = None, series: int | None = None
+) -> Stack:
     """Open an image file without reading more than it needs.
 
     Of TIFF of all flavours and .npy only the parts that are asked for are read, later; PNG and JPEG
-    are one plane and are read at once. Spacing comes from OME-XML, ImageJ's description or the
-    resolution tags; 72, 96 and 300 dpi count as unknown.
+    are one plane and are read at once. Spacing comes from OME-XML, ImageJ's description,
+    Micro-Manager's summary or the resolution tags; those of paper count as unknown.
 
     Parameters
     ----------
@@ -41,6 +43,10 @@ def open_stack(path: str | os.PathLike[str], axes: str | None = None) -> Stack:
     axes : str, optional
         Letters of TCZYXS in the order in which the file stores its axes, if it names them
         wrongly or not at all.
+    series : int, optional
+        Which of several images in the file, from 0: a series or a position of a TIFF, a frame of
+        an animated PNG. By default the one with the most pixels, and the first of equals; a
+        warning says so.
 
     Returns
     -------
@@ -56,7 +62,9 @@ def open_stack(path: str | os.PathLike[str], axes: str | None = None) -> Stack:
     path = Path(path)
     check_file(path)
     name = path.name.lower()
-    return next(read for suffix, read in _FORMATS.items() if name.endswith(suffix))(path, axes)
+    return next(read for suffix, read in _FORMATS.items() if name.endswith(suffix))(
+        path, axes, series
+    )
 
 
 def check_file(path: Path) -> None:

@@ -15,6 +15,7 @@ from napari_srgan.image.geometry import Scale
 from napari_srgan.image.intensity import to_dtype
 from napari_srgan.image.sampling import windows
 from napari_srgan.image.stack import Region, Stack
+from napari_srgan.image.valid import is_value
 
 _BY_HAND = "give the range by hand (--range; in the window under Settings)"
 
@@ -47,7 +48,7 @@ def reference_range(stack: Stack, remedy: str = _BY_HAND) -> float:
     for index, _, block in windows(stack):
         first, last = float(block.min()), float(block.max())
         # NaN wins every minimum, so these two tell of all.
-        if not (np.isfinite(first) and np.isfinite(last)):
+        if not (is_value(first) and is_value(last)):
             refuse_invalid_plane(stack.read(index), stack, index)
         low, high = min(low, first), max(high, last)
     if low == high:
@@ -62,7 +63,7 @@ def refuse_invalid_plane(plane: NDArray[Any], stack: Stack, index: tuple[int, ..
     """Raise InputError, naming the stack and the slice, if a plane holds NaN or infinity."""
     if plane.dtype.kind != "f":
         return
-    bad = plane.size - int(np.count_nonzero(np.isfinite(plane)))
+    bad = plane.size - int(np.count_nonzero(is_value(plane)))
     if bad:
         at = ", ".join(f"{a}={i}" for a, i in zip(stack.plane_axes, index, strict=True))
         raise InputError(

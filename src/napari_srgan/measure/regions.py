@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.valid import is_value
 
 ValueScale = Literal["linear", "log"]
 
@@ -184,7 +185,7 @@ def _inside(image: NDArray[Any], mask: NDArray[Any]) -> NDArray[np.float64]:
             f"A region holds {values.size} px of the image, and it needs {_FEWEST} at least; draw "
             "it larger, and inside of the image."
         )
-    bad = int(np.count_nonzero(~np.isfinite(values)))
+    bad = int(np.count_nonzero(~is_value(values)))
     if bad:
         raise InputError(f"A region holds {bad} NaN or infinite pixels; draw it around them.")
     return values

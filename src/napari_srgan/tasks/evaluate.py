@@ -23,6 +23,7 @@ from napari_srgan.image.degradation import BlurNoise, Degradation, degradation
 from napari_srgan.image.intensity import Intensity, measure
 from napari_srgan.image.sampling import windows
 from napari_srgan.image.stack import Stack
+from napari_srgan.image.valid import is_value
 from napari_srgan.io.atomic import check_place
 from napari_srgan.io.open import READABLE_SUFFIXES, open_stack, spare_inputs
 from napari_srgan.measure.protocols import (
@@ -324,7 +325,7 @@ def _refuse_invalid(stack: Stack, name: str) -> None:
     if stack.dtype.kind != "f":
         return
     for index, _, block in windows(stack):
-        if not np.isfinite(block).all():
+        if not is_value(block).all():
             at = ", ".join(f"{a}={i}" for a, i in zip(stack.plane_axes, index, strict=True))
             raise InputError(
                 f"{name} holds NaN or infinite values{f' in slice {at}' if at else ''}, against "

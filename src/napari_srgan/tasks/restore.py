@@ -195,7 +195,7 @@ def restore_file(
     part = part or PartOptions()
     spare_inputs([target], [source])
     check_output(target, overwrite, THERE_FOR_COMMANDS)
-    stack = open_stack(source, axes=part.axes)
+    stack = open_stack(source, axes=part.axes, series=part.series)
     return (yield from _into(stack, target, options, part, overwrite))
 
 
@@ -254,7 +254,7 @@ def restore_files(
                     f"{source}: its result would be {target.name}, which is the file of another "
                     "result of this batch; rename one or use another --out-dir."
                 )
-            stack = open_stack(Path(source), axes=part.axes)
+            stack = open_stack(Path(source), axes=part.axes, series=part.series)
             summary = yield from _into(stack, target, options, part, overwrite)
             made.add(file_number(target))
         except Exception as error:
@@ -278,7 +278,7 @@ def _targets(
     for source in sources:
         try:
             # Opened again in its turn: a long batch would need too many open files.
-            stack = open_stack(Path(source), axes=part.axes)
+            stack = open_stack(Path(source), axes=part.axes, series=part.series)
             target = folder / target_name(source, stack, options, region_of(stack, part))
             if target in found:
                 raise InputError(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text, times_text
 from napari_srgan.image.intensity import Intensity
+from napari_srgan.image.valid import is_value
 from napari_srgan.io import schema
 from napari_srgan.trust.operators import CONSISTENCY, Operator
 from napari_srgan.trust.shrinking import shrinking
@@ -125,9 +126,9 @@ def consistency(
     model still has a residual of some 0.1 grey levels.
     """
     low, high = _checked(low, high, operator, data_range)
-    excluded = excluded_pixels(~np.isfinite(low), operator)
+    excluded = excluded_pixels(~is_value(low), operator)
     with np.errstate(invalid="ignore"):
-        low, high = (np.where(np.isfinite(p), p, 0.0) for p in (low, high))
+        low, high = (np.where(is_value(p), p, 0.0) for p in (low, high))
     shrink = shrinking(operator, low.shape[0], low.shape[1], cuts)
     residual = np.full(low.shape, np.nan)
     if not shrink.empty:

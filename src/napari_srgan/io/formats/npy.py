@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.formats.source import FileArray, Source, read_block
+from napari_srgan.io.formats.source import FileArray, Source, check_series, read_block
 
 
 class NpyArray(FileArray):
@@ -61,8 +61,9 @@ class NpyArray(FileArray):
         return block.T if self._fortran else block
 
 
-def read_npy(path: Path, axes: str | None = None) -> Stack:
+def read_npy(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
     """Open an .npy file as a stack; InputError if it is none, or cannot be upscaled."""
+    check_series(path.name, series, 1)
     return Stack(NpyArray(path), axes, path.name)
 
 

@@ -11,7 +11,9 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.formats.source import Source, check_memory
+from napari_srgan.io.appearance import KEY as APPEARANCE
+from napari_srgan.io.appearance import Appearance
+from napari_srgan.io.formats.source import Source, check_memory, check_series
 from napari_srgan.io.notes import KEY, from_text, valid_layout
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -25,11 +27,19 @@ _COPIES = 3
 _AS_IT_IS = {"L": "YX", "RGB": "YXS", "RGBA": "YXS"}
 
 
-def decode(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
+def decode(
+    path: Path, series: int | None = None
+) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None, bytes]:
     """Decode a PNG or JPEG file of any size that fits into the free memory.
 
-    Palettes become RGB, or RGBA if they have transparency; gray with alpha becomes RGBA; a JPEG is
+    Palettes become RGB; what has transparency, by alpha or a transparent colour, RGBA. A picture is
     turned as its EXIF orientation says; 16-bit gray keeps its values.
+
+    Parameters
+    ----------
+    path : Path
+    series : int, optional
+        Which frame of an animated PNG, from 0.
 
     Returns
     -------
@@ -38,6 +48,8 @@ def decode(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
         "YX" or "YXS".
     notes : dict or None
         What napari-srgan wrote into the file, if it did.
+    profile : bytes
+        ICC profile of the colours; empty without one.
 
     Raises
     ------
@@ -47,7 +59,7 @@ def decode(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
     source = Source.of(path)
     with source.open() as file:
         try:
-            return _decode(file, source)
+            return _decode(file, source, series)
         except (InputError, MemoryError):
             raise
         except Exception as e:  # Pillow meets damage with errors of every type
@@ -55,7 +67,9 @@ def decode(path: Path) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
             raise InputError(f"{path.name} cannot be read: {why}.") from e
 
 
-def _decode(file: BinaryIO, source: Source) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None]:
+def _decode(
+    file: BinaryIO, source: Source, series: int | None
+) -> tuple[npt.NDArray[Any], str, dict[str, Any] | None, bytes]:
     name = source.name
     head = file.read(25)
     file.seek(0)
@@ -78,7 +92,7 @@ def _decode(file: BinaryIO, source: Source) -> tuple[npt.NDArray[Any], str, dict
         raise InputError(
             f"{name} is a 1-bit image, which cannot be upscaled; save it as 8-bit gray first."
         )
-    see_through = mode != "P" or "transparency" in image.info
+    see_through = mode in ("PA", "LA") or "transparency" in image.info
     if mode not in (*_AS_IT_IS, "P", "PA", "LA") and not mode.startswith("I"):
         raise InputError(f"{name} has {mode} colours; convert it to RGB first.")
     nbytes = image.width * image.height * (2 if deep else len(image.getbands()))
@@ -88,20 +102,24 @@ def _decode(file: BinaryIO, source: Source) -> tuple[npt.NDArray[Any], str, dict
             " hold; it is damaged."
         )
     check_memory(name, _COPIES * nbytes)
+    image.seek(check_series(name, series, getattr(image, "n_frames", 1)))
+    profile = bytes(image.info.get("icc_profile") or b"")
     notes = from_text(getattr(image, "text", {}).get(KEY))
-    if mode.startswith("I"):
-        return np.asarray(image).astype(np.uint16), "YX", notes
     image = ImageOps.exif_transpose(image)
-    if mode not in _AS_IT_IS:
+    if mode.startswith("I"):
+        return np.asarray(image).astype(np.uint16), "YX", notes, profile
+    if mode not in _AS_IT_IS or see_through:
         image = image.convert("RGBA" if see_through else "RGB")
-    return np.array(image), _AS_IT_IS[image.mode], notes
+    return np.array(image), _AS_IT_IS[image.mode], notes, profile
 
 
-def read_picture(path: Path, axes: str | None = None) -> Stack:
+def read_picture(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
     """Read a PNG or JPEG file as a stack, with the axes and spacing of its notes if they fit it."""
-    array, stored_axes, notes = decode(path)
+    array, stored_axes, notes, profile = decode(path, series)
     layout = valid_layout(notes, stored_axes, array.shape, None) if axes is None else None
     metadata = dict((notes or {}).get("metadata") or {})
+    if profile:
+        metadata[APPEARANCE] = Appearance(icc=profile)
     if layout is None:
         return Stack(array, axes or stored_axes, path.name, metadata=metadata)
     letters = str(layout["axes"])

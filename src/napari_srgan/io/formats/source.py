@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -163,6 +164,39 @@ class FileArray:
     def _read(self, ranges: list[range]) -> npt.NDArray[Any]:
         """Read what lies at the crossings of one range an axis."""
         raise NotImplementedError
+
+
+def check_series(name: str, series: int | None, count: int, default: int = 0) -> int:
+    """Choose one of the images of a file; which of several is said where none was asked for.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    series : int or None
+        The number that was asked for, from 0.
+    count : int
+        How many images there are.
+    default : int
+        The one that is taken where none was asked for.
+
+    Raises
+    ------
+    InputError
+        If there is no such image.
+    """
+    if series is None:
+        if count > 1:
+            warnings.warn(
+                f"{name} holds {count} images, of which number {default} is opened (counted from"
+                " 0); --series N opens another.",
+                stacklevel=2,
+            )
+        return default
+    if not 0 <= series < count:
+        there = f"number 0 to {count - 1}" if count > 1 else "one image, number 0"
+        raise InputError(f"{name} has no image number {series}; it holds {there}.")
+    return series
 
 
 def _arrived(

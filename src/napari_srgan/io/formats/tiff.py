@@ -10,39 +10,44 @@ import math
 import os
 import traceback
 import warnings
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import canonical
 from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
+from napari_srgan.io.appearance import KEY as APPEARANCE
+from napari_srgan.io.appearance import read_appearance
 from napari_srgan.io.calibration import Calibration, read_calibration
 from napari_srgan.io.channels import Channel, read_channels
-from napari_srgan.io.formats.source import Source
-from napari_srgan.io.formats.tiff_array import Pages, TiffArray, Transform
+from napari_srgan.io.formats.source import Source, check_series
+from napari_srgan.io.formats.tiff_array import Pages, TiffArray
 from napari_srgan.io.formats.tiff_claims import (
     check_micromanager,
     check_ome,
     check_size,
     count_pages,
 )
-from napari_srgan.io.formats.tiff_segments import PageLayout, can_decode, listening
+from napari_srgan.io.formats.tiff_colours import COLOURS, PALETTE, Meaning, photometric
+from napari_srgan.io.formats.tiff_segments import PageLayout, check_decodable, listening
 from napari_srgan.io.notes import read_notes, valid_layout
 
 TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 
-_WHITE_IS_ZERO, _PALETTE, _CMYK = 0, 3, 5
+_DESCRIBED = ("is_ome", "is_imagej", "is_shaped", "is_mmstack", "is_ndtiff", "is_micromanager")
+"""Kinds of files that tifffile makes series of by a text in them."""
+
+_OF_MICROMANAGER = ("mmstack", "ndtiff", "micromanager")
+
 _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")
 """What tifffile logs, in one version or another, where the chain of pages ends too early."""
-
-_COLOUR = (2, 6)  # RGB, YCbCr (which is decoded to RGB)
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,9 @@ class ImageFile:
     channels: tuple[Channel, ...] = ()
 
 
-def read_tiff(path: Path, axes: str | None = None) -> Stack:
+def read_tiff(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
     """Open a TIFF file as a stack, see `open_tiff`; InputError if it cannot be upscaled."""
-    found = open_tiff(path, axes)
+    found = open_tiff(path, axes, series)
     return Stack(
         found.data,
         found.axes,
@@ -78,12 +83,14 @@ def read_tiff(path: Path, axes: str | None = None) -> Stack:
     )
 
 
-def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
+def open_tiff(path: Path, axes: str | None = None, series: int | None = None) -> ImageFile:
     """Open a TIFF file without reading its pixels.
 
-    Of several image series the one with the most pixels is taken, and the first of equals. Axes
-    are presented in the order TCZYXS, or as they were when napari-srgan wrote the file. `axes`
-    names them anew, in the order in which they are stored.
+    `series` is the number of one of several images, from 0: series, of which the positions of
+    Micro-Manager are images of their own. By default the one with the most pixels is taken, and
+    the first of equals, and a warning says so. Axes are presented in the order TCZYXS, or as they
+    were when napari-srgan wrote the file. `axes` names them anew, in the order in which they are
+    stored.
 
     Raises
     ------
@@ -94,49 +101,80 @@ def open_tiff(path: Path, axes: str | None = None) -> ImageFile:
     pages = count_pages(source)
     with listening() as complaints, source.open() as file:
         try:
-            # Not by its path: of a link, tifffile would look for the set beside what it leads to.
-            tif = tifffile.TiffFile(file)
-        except Exception as e:  # tifffile meets damage with errors of every type
-            raise InputError(f"{path.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
-        try:
-            sources = [source]
-            if tif.is_ome and tif.ome_metadata:
-                sources += check_ome(tif.ome_metadata, source, pages, tif.pages.first.size)
-            sources += check_micromanager(tif, source)
-            return _from_series(tif, sources, axes)
+            return _opened(source, file, pages, axes, series)
         except InputError:
             raise
-        except Exception as e:
+        except Exception as e:  # tifffile meets damage with errors of every type
             if _is_defect(e):
                 raise
-            raise InputError(f"{path.name} is damaged or cut short: {_why(e)}.") from e
+            try:
+                found = _opened(source, file, pages, axes, series, as_pages=True)
+            except Exception:
+                raise InputError(f"{path.name} is damaged or cut short: {_why(e)}.") from e
+            warnings.warn(
+                f"{path.name}: what it says about its image cannot be read ({_why(e)}), so its"
+                " pages are opened without it.",
+                stacklevel=2,
+            )
+            return found
         finally:
-            tif.close()
             if any(sign in c for c in complaints for sign in _CUT_SHORT):
                 raise InputError(f"{path.name} is cut short: pages that it lists are not there.")
 
 
-def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None) -> ImageFile:
+def _opened(
+    source: Source,
+    file: BinaryIO,
+    pages: int,
+    axes: str | None,
+    number: int | None,
+    *,
+    as_pages: bool = False,
+) -> ImageFile:
+    """Open a file, perhaps as mere pages, without what programs say about them."""
+    without: dict[str, Any] = dict.fromkeys(_DESCRIBED, False) if as_pages else {}
+    file.seek(0)
+    try:
+        # Not by its path: of a link, tifffile would look for the set beside what it leads to.
+        tif = tifffile.TiffFile(file, **without)
+    except Exception as e:
+        raise InputError(f"{source.name} is not a TIFF file, or it is damaged: {_why(e)}.") from e
+    with tif:
+        sources = [source]
+        if tif.is_ome and tif.ome_metadata:
+            sources += check_ome(tif.ome_metadata, source, pages, tif.pages.first.size)
+        sources += check_micromanager(tif, source)
+        return _from_series(tif, sources, axes, number)
+
+
+def _from_series(
+    tif: tifffile.TiffFile, sources: list[Source], axes: str | None, number: int | None
+) -> ImageFile:
     name = sources[0].name
     if not tif.series:
         raise InputError(f"{name} holds no image.")
-    series = max(tif.series, key=lambda s: s.size)  # the first of equals
+    images = _images(tif)
+    largest = max(range(len(images)), key=lambda i: images[i][0].size)  # the first of equals
+    number = check_series(name, number, len(images), largest)
+    series, position = images[number]
     key = series.keyframe
-    if key.dtype is None or key.photometric == _CMYK:
-        what = "CMYK colours" if key.dtype is not None else "a pixel type that is not supported"
-        raise InputError(f"{name} has {what}; convert it to RGB or to gray first.")
+    if key.dtype is None:
+        raise InputError(f"{name} has a pixel type that is not supported; convert it first.")
+    check_decodable(key, name)
     letters, shape, page_ndim = _stored_axes(series, name)
     layout = PageLayout.of(key)
     sources, pages = _located(series, layout, math.prod(shape[: len(shape) - page_ndim]), sources)
-    transform, dtype, samples = _transform(key, series.kind)
-    if samples:
-        letters, shape, page_ndim = letters + "S", (*shape, samples), page_ndim + 1
+    if position is not None:
+        letters, shape, pages = _at_position(position, letters, shape, page_ndim, pages)
+    meaning = Meaning.of(layout, series.kind, name)
+    if meaning.samples:
+        letters, shape, page_ndim = letters + "S", (*shape, meaning.samples), page_ndim + 1
     notes = read_notes(tif)
     if axes is not None:
         letters, shape, page_ndim = _renamed(axes.upper(), letters, shape, page_ndim, name)
     else:
         letters = _known_letters(letters, key, name)
-    stated = read_calibration(tif, series)
+    stated = read_calibration(tif, series, position or 0)
     # tifffile's own JSON description has no place for a calibration: the notes are all there is
     checked = stated if series.kind in ("ome", "imagej") else None
     noted = valid_layout(notes, letters, shape, checked) if axes is None else None
@@ -152,13 +190,12 @@ def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None
         transposed,
         shape,
         page_ndim,
-        dtype,
-        transform,
-        partial(_tiff_array, axes=axes),
+        meaning,
+        partial(_tiff_array, axes=axes, series=number),
     )
-    if not can_decode(key):
-        array[(0,) * (len(shape) - page_ndim)]  # find out now whether there is another way
     metadata = dict((notes or {}).get("metadata") or {})
+    if shown := read_appearance(tif, series, position or 0):
+        metadata[APPEARANCE] = shown
     found = _with_geometry(array, order, stated, noted, metadata)
     channels = shape[letters.index("C")] if "C" in letters else 1
     if noted is not None or channels == 1:
@@ -166,8 +203,47 @@ def _from_series(tif: tifffile.TiffFile, sources: list[Source], axes: str | None
     return replace(found, channels=read_channels(tif, series, channels))
 
 
-def _tiff_array(path: Path, axes: str | None) -> TiffArray:
-    return cast("TiffArray", open_tiff(path, axes).data)
+def count_images(path: Path) -> int:
+    """Count the images of a TIFF file that `open_tiff` can choose of; 1 where it tells why not."""
+    with (
+        suppress(Exception),
+        listening(),
+        Source.of(path).open() as file,
+        tifffile.TiffFile(file) as tif,
+    ):
+        return max(1, len(_images(tif)))
+    return 1
+
+
+def _images(tif: tifffile.TiffFile) -> list[tuple[tifffile.TiffPageSeries, int | None]]:
+    """List the images of a file: each series, and each position of a series that has several."""
+    images: list[tuple[tifffile.TiffPageSeries, int | None]] = []
+    for series in tif.series:
+        axis = _position_axis(series.axes) if series.kind in _OF_MICROMANAGER else ""
+        if axis:
+            images += [(series, i) for i in range(series.shape[series.axes.index(axis)])]
+        else:
+            images.append((series, None))
+    return images
+
+
+def _position_axis(axes: str) -> str:
+    """Give the letter by which tifffile, in one version or another, calls positions."""
+    return next((a for a in "RP" if a in axes), "")
+
+
+def _at_position(
+    position: int, letters: str, shape: tuple[int, ...], page_ndim: int, pages: Pages
+) -> tuple[str, tuple[int, ...], Pages]:
+    """Leave the pages of one position, and the axes without it."""
+    frames, at = shape[: len(shape) - page_ndim], letters.index(_position_axis(letters))
+    chosen = np.arange(math.prod(frames)).reshape(frames).take(position, axis=at).ravel()
+    kept = Pages(*(getattr(pages, f.name)[chosen] for f in fields(pages)))
+    return letters[:at] + letters[at + 1 :], shape[:at] + shape[at + 1 :], kept
+
+
+def _tiff_array(path: Path, axes: str | None, series: int) -> TiffArray:
+    return cast("TiffArray", open_tiff(path, axes, series).data)
 
 
 def _with_geometry(
@@ -228,7 +304,7 @@ def _renamed(
 def _known_letters(letters: str, key: tifffile.TiffPage, name: str) -> str:
     """Give axes that have no known letter (a plain page sequence, say) a free one of Z, T, C."""
     found = list(letters)
-    if "S" in found and key.photometric not in (*_COLOUR, _PALETTE):
+    if "S" in found and photometric(key) not in (*COLOURS, PALETTE):
         found[found.index("S")] = "?"  # samples that are no colours
         free = [a for a in "CZT" if a not in found]
     else:
@@ -244,19 +320,6 @@ def _known_letters(letters: str, key: tifffile.TiffPage, name: str) -> str:
     return "".join(found)
 
 
-def _transform(key: tifffile.TiffPage, kind: str) -> tuple[Transform | None, np.dtype[Any], int]:
-    """What to do to the stored values, the dtype that it gives, and the samples that it adds."""
-    dtype = cast("np.dtype[Any]", np.dtype(key.dtype).newbyteorder("="))
-    if key.photometric == _PALETTE and key.colormap is not None and kind != "imagej":
-        # ImageJ stores a lookup table for display beside gray values: those stay gray
-        colours = (key.colormap >> 8).astype(np.uint8).T
-        return (lambda page: cast("npt.NDArray[Any]", colours[page])), np.dtype(np.uint8), 3
-    if key.photometric == _WHITE_IS_ZERO and dtype.kind == "u":
-        top = dtype.type(2 ** int(key.bitspersample) - 1)
-        return (lambda page: top - page), dtype, 0
-    return None, dtype, 0
-
-
 def _located(
     series: tifffile.TiffPageSeries, layout: PageLayout, n_pages: int, sources: list[Source]
 ) -> tuple[list[Source], Pages]:
@@ -270,7 +333,7 @@ def _located(
         zeros = np.broadcast_to(np.intp(0), n_pages)
         counts = np.broadcast_to(np.int64(key.nbytes), (n_pages, 1))
         whole = np.broadcast_to(np.True_, n_pages)
-        return sources, Pages(zeros, zeros, offsets[:, np.newaxis], counts, whole)
+        return sources, Pages(zeros, offsets[:, np.newaxis], counts, whole)
     stored = list(series)
     if len(stored) != n_pages:
         raise InputError(f"{name} has {len(stored)} pages, but {n_pages} are needed.")
@@ -284,12 +347,12 @@ def _located(
     there = [(i, page) for i, page in enumerate(stored) if page is not None]
     places = [_place(page, layout, name) for _, page in there]
     in_one_piece = np.zeros(n_pages, bool)
-    in_file, number = np.full(n_pages, -1, np.intp), np.zeros(n_pages, np.intp)
+    in_file = np.full(n_pages, -1, np.intp)
     width = max(len(at) for at, _, _ in places)
     where = np.zeros((2, n_pages, width), np.int64)
     for (i, page), (at, lengths, one) in zip(there, places, strict=True):
         in_file[i] = known[os.path.realpath(page.parent.filehandle.path)]
-        number[i], in_one_piece[i] = page.index, one
+        in_one_piece[i] = one
         where[:, i, : len(at)] = at, lengths
     where[1, where[0] <= 0] = 0  # what has no place is not there
     for i, source in enumerate(sources):
@@ -298,7 +361,7 @@ def _located(
             raise _cut_short(source, int((offsets.astype(np.float64) + counts).max()))
     bytes_there = min(int(where[1].sum()), sum(s.size for s in sources))
     check_size(sources[0], key.compression, len(places) * key.nbytes, bytes_there)
-    return sources, Pages(in_file, number, where[0], where[1], in_one_piece)
+    return sources, Pages(in_file, where[0], where[1], in_one_piece)
 
 
 def _place(
@@ -310,8 +373,6 @@ def _place(
     follows = all(a + n == b for a, n, b in zip(offsets, counts, offsets[1:], strict=False))
     if offsets and offsets[0] > 0 and key.is_final and follows:
         return offsets[:1], (key.nbytes,), True
-    if not can_decode(key):
-        return offsets, counts, False  # Pillow finds them itself
     needed = math.prod(layout.grid)
     if min(len(offsets), len(counts)) < needed:
         raise InputError(

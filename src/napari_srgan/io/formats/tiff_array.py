@@ -16,15 +16,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
-from PIL import Image, TiffImagePlugin
 
 from napari_srgan.errors import InputError
 from napari_srgan.io.formats.source import FileArray, Source, check_memory, read_block
 from napari_srgan.io.formats.tiff_claims import check_at_once
-from napari_srgan.io.formats.tiff_segments import PageLayout, Unpacking, can_decode
-
-Transform = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+from napari_srgan.io.formats.tiff_colours import Meaning
+from napari_srgan.io.formats.tiff_segments import PageLayout, Unpacking
 
 _KEPT = 2**26
 """Bytes of decoded strips and tiles that are kept for the next reads; the last one always is."""
@@ -41,8 +38,6 @@ class Pages:
     ----------
     source : ndarray of int, shape (pages,)
         Which file each is in; -1 if it is in none, and reads as 0.
-    number : ndarray of int, shape (pages,)
-        Which page of that file it is.
     offsets, counts : ndarray of int, shape (pages, segments)
         The bytes of each strip or tile; a count of 0 if it is not there.
     in_one_piece : ndarray of bool, shape (pages,)
@@ -50,7 +45,6 @@ class Pages:
     """
 
     source: npt.NDArray[np.intp]
-    number: npt.NDArray[np.intp]
     offsets: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
     in_one_piece: npt.NDArray[np.bool_]
@@ -71,11 +65,9 @@ class TiffArray(FileArray):
         Lengths of the axes as stored: those over pages first, then those within a page.
     page_ndim : int
         How many of the stored axes lie within a page.
-    dtype : numpy.dtype
-        Of what is read.
-    transform : callable or None
-        Applied to what is read of a page (a palette, an inversion); it may add a last axis, which
-        is counted in `stored_shape` and `page_ndim`.
+    meaning : Meaning
+        What its samples stand for; an axis that it adds is counted in `stored_shape` and
+        `page_ndim`.
     reopen : callable
         From a path to the same array anew, for another process.
 
@@ -93,20 +85,20 @@ class TiffArray(FileArray):
         order: tuple[int, ...],
         stored_shape: tuple[int, ...],
         page_ndim: int,
-        dtype: np.dtype[Any],
-        transform: Transform | None,
+        meaning: Meaning,
         reopen: Callable[[Path], TiffArray],
     ) -> None:
         first = int(pages.offsets[0, 0]) if pages.offsets.size else None
         shape = [stored_shape[i] for i in order]
-        super().__init__(sources, shape, dtype, reopen, variant=(order, stored_shape, first))
+        super().__init__(
+            sources, shape, meaning.dtype, reopen, variant=(order, stored_shape, first)
+        )
         self._pages = pages
         self._layout = layout
         self._order = order
         self._frames = stored_shape[: len(stored_shape) - page_ndim]
         self._page_shape = stored_shape[len(stored_shape) - page_ndim :]
-        self._transform = transform
-        self._decodable = can_decode(layout.key)
+        self._meaning = meaning
         self._kept: dict[tuple[int, ...], npt.NDArray[Any]] = {}
         self._marks: dict[tuple[int, ...], Unpacking] = {}
 
@@ -126,7 +118,9 @@ class TiffArray(FileArray):
     def _read_page(self, number: int, inner: list[range]) -> npt.NDArray[Any]:
         if self._pages.source[number] < 0:  # OME-TIFF may name planes that are not there
             return np.zeros([len(r) for r in inner], self.dtype)
-        stored = inner[: len(self._layout.shape)]
+        meaning, stored = self._meaning, inner[: len(self._layout.shape)]
+        if meaning.mixed is not None:
+            stored[meaning.mixed] = range(self._layout.shape[meaning.mixed])
         source = self.sources[self._pages.source[number]]
         with source.open() as file:
             try:
@@ -134,8 +128,10 @@ class TiffArray(FileArray):
                     block = self._read_rows(file, number, stored)
                 else:
                     block = self._read_segments(file, number, stored)
-                if self._transform is not None:
-                    block = self._transform(block)
+                if meaning.mixed is not None:
+                    block = np.moveaxis(block, meaning.mixed, -1)
+                if meaning.transform is not None:
+                    block = meaning.transform(block)
             except (InputError, MemoryError):
                 raise
             except Exception as e:  # decoders meet damage with errors of every type
@@ -143,6 +139,8 @@ class TiffArray(FileArray):
                 raise InputError(f"{source.name} cannot be read: {first}.") from e
         if len(inner) > len(stored):  # the colours of a palette
             block = block[..., list(inner[-1])]
+        if meaning.mixed is not None:
+            block = np.moveaxis(block[..., list(inner[meaning.mixed])], -1, meaning.mixed)
         return block.astype(self.dtype, copy=False)
 
     def _read_rows(self, file: BinaryIO, number: int, stored: list[range]) -> npt.NDArray[Any]:
@@ -155,9 +153,6 @@ class TiffArray(FileArray):
         parts = [range(1)] * 5
         for place, part in zip(layout.places, stored, strict=True):
             parts[place] = part
-        if not self._decodable:
-            page = self._keep((number,), lambda: self._decode_with_pillow(file, number))
-            return page[np.ix_(*stored)]
         low = [min(p) for p in parts]
         box = np.empty([max(p) + 1 - a for p, a in zip(parts, low, strict=True)], layout.dtype)
         sides, grid = layout.segment_shape, layout.grid
@@ -261,25 +256,3 @@ class TiffArray(FileArray):
                 size -= kept.pop(next(iter(kept))).nbytes
             self._kept = kept | {which: found}
         return found
-
-    def _decode_with_pillow(self, file: BinaryIO, number: int) -> npt.NDArray[Any]:
-        """Decode one page with Pillow's libtiff, which knows LZW and JPEG."""
-        key = self._layout.key
-        size = math.prod(key.shape) * self._layout.dtype.itemsize
-        check_at_once(self.sources[0], size, int(self._pages.counts[number].sum()))
-        check_memory(self.name, 3 * size)
-        try:
-            with TiffImagePlugin.TiffImageFile(file) as image:
-                image.seek(int(self._pages.number[number]))
-                if image.width * image.height != key.imagewidth * key.imagelength:
-                    raise ValueError("its pages are of several sizes")
-                page = np.asarray(image)
-        except (OSError, ValueError, EOFError, SyntaxError, Image.DecompressionBombError):
-            page = np.empty(0)
-        # Pillow turns what it has no mode for into something else, 16-bit colour into 8 bits
-        if page.dtype.newbyteorder("=") != self._layout.dtype or page.size != math.prod(key.shape):
-            raise NotImplementedError(
-                f"its {tifffile.COMPRESSION(key.compression).name} compression needs the package"
-                " imagecodecs (pip install imagecodecs), or save it uncompressed"
-            )
-        return page.reshape(self._layout.shape)

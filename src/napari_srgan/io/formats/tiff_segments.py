@@ -10,6 +10,7 @@ import io
 import logging
 import lzma
 import math
+import struct
 import threading
 import zlib
 from abc import ABC, abstractmethod
@@ -23,7 +24,15 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from napari_srgan.errors import InputError
+
+JPEG = (6, 7, 33007, 34892)
+"""Compressions by JPEG, whose YCbCr is decoded to RGB."""
+
 _DEFLATE, _LZMA, _PACKBITS = (8, 32946), 34925, 32773
+_JPEG2000, _JPEG2000_SIZE = (33003, 33004, 33005, 34712), b"\xff\x4f\xff\x51"
+_MORE_PIXELS = 2**16
+"""Pixels that a packed image may have beyond its strip or tile: it comes in whole blocks."""
 _LZMA_MEMORY = 2**28
 """What a dictionary may take; a file can ask for any."""
 
@@ -133,9 +142,11 @@ class PageLayout:
             return self.rows(
                 _decompressed(key.compression, data, math.prod(shape) * self.dtype.itemsize), shape
             )
+        if _pixels_claimed(key.compression, data) > 4 * math.prod(shape[:3]) + _MORE_PIXELS:
+            raise ValueError("a strip or tile claims more pixels than it has place for")
         with listening() as complaints:
             tables = {}
-            if key.compression in (6, 7, 33007, 34892):
+            if key.compression in JPEG:
                 tables = {"jpegtables": key.jpegtables, "jpegheader": key.jpegheader}
             decoded = key.decode(data, index, _fullsize=key.is_tiled, **tables)[0]
         if complaints or decoded is None:
@@ -306,12 +317,41 @@ def listening() -> Iterator[list[str]]:
         log.removeFilter(keep)
 
 
-def can_decode(page: tifffile.TiffPage) -> bool:
-    """Whether tifffile can decompress a page here (without imagecodecs it knows only a few)."""
+def _pixels_claimed(compression: int, data: bytes) -> int:
+    """Pixels of a packed image by its own header, since decoders make room for all of them."""
+    if compression in JPEG:
+        at = 2
+        while at + 9 <= len(data) and data[at] == 0xFF:
+            marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+                height, width = struct.unpack_from(">HH", data, at + 5)
+                return int(height * width)
+            at += 2 + length
+    at = data.find(_JPEG2000_SIZE, 0, 2**12) if compression in _JPEG2000 else -1
+    if 0 <= at <= len(data) - 24:
+        x1, y1, x0, y0 = struct.unpack_from(">4I", data, at + 8)
+        return int(max(0, x1 - x0) * max(0, y1 - y0))
+    return 0
+
+
+def check_decodable(page: tifffile.TiffPage, name: str) -> None:
+    """Refuse a compression that nothing here decodes.
+
+    Raises
+    ------
+    InputError
+        Naming it.
+    """
     if page.compression == 1:
-        return True
+        return
     try:
-        tifffile.TIFF.DECOMPRESSORS[page.compression]
+        with listening():
+            tifffile.TIFF.DECOMPRESSORS[page.compression]
+        if page.compression in JPEG:  # the file is open only now, and these look into it
+            _ = page.jpegtables, page.jpegheader, page.decode
     except KeyError:
-        return False
-    return True
+        what = getattr(page.compression, "name", f"unknown ({int(page.compression)})")
+        raise InputError(
+            f"{name} is compressed in a way that is not read, {what}; save it uncompressed or with"
+            " deflate (zlib)."
+        ) from None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
 from napari_srgan.errors import InputError
+from napari_srgan.io.appearance import appearance_of
 from napari_srgan.io.notes import KEY, notice, to_text
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks.memory import plane_view
@@ -56,7 +57,8 @@ class PngContent:
             text.add_text("Comment", notice(notes))
         text.add_text(KEY, to_text(notes), zip=True)
         image = Image.fromarray(np.ascontiguousarray(plane))
-        image.save(self._path, format="PNG", pnginfo=text)
+        profile = appearance_of(self._spec.metadata).icc or None
+        image.save(self._path, format="PNG", pnginfo=text, icc_profile=profile)
 
     def result(self, path: Path) -> npt.NDArray[Any]:
         """Return the plane from memory."""

@@ -12,6 +12,7 @@ import tifffile
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import canonical
 from napari_srgan.image.units import PIXEL, convert, is_length, is_time, ome_symbol
+from napari_srgan.io.appearance import appearance_of
 from napari_srgan.io.notes import KEY, NAMESPACE, notice, to_info, to_text
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks.raw import Layout, RawContent
@@ -29,6 +30,8 @@ _OME_DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32",
 _IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
 _ASCII_UNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "angstrom": "angstrom"}
 _DESCRIPTION = 270
+_BESIDE_INFO = ("Labels", "Ranges", "LUTs")
+"""What ImageJ keeps in the tag of its Info."""
 
 
 class TiffContent(RawContent):
@@ -107,6 +110,7 @@ def lay_out(path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> L
             planarconfig="contig" if colour else None,
             extrasamples=("unassalpha",) if sizes.get("S") == 4 else None,
             software=NAMESPACE,
+            iccprofile=appearance_of(spec.metadata).icc or None,
             returnoffset=True,
             **describe(spec, axes, shape, notes),
         )
@@ -120,7 +124,9 @@ def rewrite_notes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     with tifffile.TiffFile(path, mode="r+") as tif:
         tags = tif.pages.first.tags
         if tif.is_imagej:
-            encoded = tifffile.tifffile.imagej_metadata_tag({"Info": to_info(new)}, tif.byteorder)
+            said = {k: v for k, v in (tif.imagej_metadata or {}).items() if k in _BESIDE_INFO}
+            said["Info"] = to_info(new)
+            encoded = tifffile.tifffile.imagej_metadata_tag(said, tif.byteorder)
             for code, dtype, _, value, _ in encoded:
                 tags[code].overwrite(value, dtype=dtype)
             return
@@ -138,6 +144,7 @@ def _imagej(
     scale, translate, units = _by_letter(spec)
     unit = units["X"]
     said: dict[str, Any] = {"axes": axes, "Info": to_info(notes)}
+    said |= appearance_of(spec.metadata).imagej(spec)
     if dict(zip(axes, shape, strict=True))["C"] > 1:
         said["mode"] = "composite"
     if unit != PIXEL or abs(scale["X"]) != 1 or abs(scale["Y"]) != 1:
@@ -165,6 +172,7 @@ def _ome(
         "Name": spec.name.encode("utf-8", "backslashreplace").decode(),
         "MapAnnotation": {"Namespace": NAMESPACE, "notice": notice(notes), KEY: to_text(notes)},
     }
+    said |= appearance_of(spec.metadata).ome(spec)
     planes = math.prod(n for a, n in zip(axes, shape, strict=True) if a not in "YXS")
     position: dict[str, Any] = {}
     for a in "XYZ":

@@ -1,0 +1,122 @@
+"""What an image file says of how its values are shown, which its result is to say as well.
+
+It lies in the fields of the format and nowhere else, so that other programs may change it: it is no
+part of the notes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from napari_srgan.io.output import OutputSpec
+
+KEY = "appearance"
+"""Where the metadata of a stack and of an output hold it."""
+
+_ICC = 34675
+_CALIBRATION = ("cf", "c0", "c1", "c2", "c3", "c4", "vunit")
+"""ImageJ's function from stored values to those that are meant, its coefficients and its unit."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Appearance:
+    """How an image is shown.
+
+    Attributes
+    ----------
+    icc : bytes
+        Profile of its colours.
+    names : tuple of str
+        Of its channels; "" for one without a name.
+    colours : tuple of int
+        Of its channels, as OME-XML numbers them.
+    labels : tuple of str
+        Of its pages, in the order T Z C.
+    ranges : tuple of float
+        Lower and upper end of what is shown of each channel.
+    tables : tuple of ndarray, shape (3, 256), uint8
+        Lookup table of each channel.
+    calibration : mapping
+        ImageJ's, by its own keys.
+    """
+
+    icc: bytes = b""
+    names: tuple[str, ...] = ()
+    colours: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+    ranges: tuple[float, ...] = ()
+    tables: tuple[npt.NDArray[np.uint8], ...] = ()
+    calibration: Mapping[str, Any] | None = None
+
+    def __bool__(self) -> bool:
+        return any(self.__dict__.values())
+
+    def imagej(self, spec: OutputSpec) -> dict[str, Any]:
+        """Say it as tifffile takes it for ImageJ, as far as it fits an output."""
+        sizes = dict(zip(spec.axes, spec.shape, strict=True))
+        channels = sizes.get("C", 1)
+        pages = math.prod(sizes.get(a, 1) for a in "TZC")
+        said: dict[str, Any] = dict(self.calibration or {})
+        if len(self.labels) == pages:
+            said["Labels"] = list(self.labels)
+        elif self.names and len(self.names) == channels:
+            said["Labels"] = list(self.names) * (pages // channels)
+        if "S" not in sizes:
+            if len(self.ranges) == 2 * channels:
+                said["Ranges"] = self.ranges
+            if len(self.tables) == channels:
+                said["LUTs"] = list(self.tables)
+        return said
+
+    def ome(self, spec: OutputSpec) -> dict[str, Any]:
+        """Say it as tifffile takes it for OME-XML, as far as it fits an output."""
+        channels = dict(zip(spec.axes, spec.shape, strict=True)).get("C", 1)
+        said: dict[str, Any] = {}
+        if self.names and len(self.names) == channels:
+            said["Name"] = list(self.names)
+        if self.colours and len(self.colours) == channels:
+            said["Color"] = list(self.colours)
+        return {"Channel": said} if said else {}
+
+
+def appearance_of(metadata: Mapping[str, Any]) -> Appearance:
+    """Give what metadata say about it; nothing if they do not."""
+    found = metadata.get(KEY)
+    return found if isinstance(found, Appearance) else Appearance()
+
+
+def read_appearance(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, position: int = 0
+) -> Appearance:
+    """Read what a TIFF file says of one of its series."""
+    profile = series.keyframe.tags.valueof(_ICC)
+    found: dict[str, Any] = {"icc": profile if isinstance(profile, bytes) else b""}
+    if series.kind == "imagej":
+        said = tif.imagej_metadata or {}
+        found |= {
+            "labels": tuple(map(str, said.get("Labels") or ())),
+            "ranges": tuple(map(float, said.get("Ranges") or ())),
+            "tables": tuple(t for t in said.get("LUTs") or () if np.shape(t) == (3, 256)),
+            "calibration": {k: said[k] for k in _CALIBRATION if k in said},
+        }
+    elif tif.ome_metadata:
+        number = tif.series.index(series) if series.kind == "ome" else position
+        images = [e for e in ElementTree.fromstring(tif.ome_metadata) if _tag(e) == "Image"]
+        channels = [e for e in images[number].iter() if _tag(e) == "Channel"]
+        names = tuple(e.get("Name", "") for e in channels)
+        found["names"] = names if any(names) else ()
+        if all("Color" in e.attrib for e in channels):
+            found["colours"] = tuple(int(e.attrib["Color"]) for e in channels)
+    return Appearance(**found)
+
+
+def _tag(element: ElementTree.Element) -> str:
+    return element.tag.rpartition("}")[2]
