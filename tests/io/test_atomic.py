@@ -353,7 +353,7 @@ def test_all_that_is_written_goes_through_the_one_writer():
         "io/open.py": "reads",
         "models/file.py": "reads, and writes whole",
         "tasks/steps.py": "a log, in the folder for such",
-        "report/pictures.py": "into memory",
+        "io/inline.py": "into memory",
         "report/curves.py": "into memory",
         "training/pictures.py": "into memory",
         "training/loop.py": "a checkpoint",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.views import enlarged, values_range
+from napari_srgan.io.inline import png_uri
 
 if TYPE_CHECKING:
     from napari_srgan.engine.run import Result
@@ -89,9 +88,7 @@ def _uri(pixels: NDArray[Any], limits: tuple[float, float]) -> str:
     lo, hi = limits
     shown = np.nan_to_num(pixels[..., :3] if pixels.ndim == 3 else pixels, nan=lo)
     levels = np.rint(255 * np.clip((shown - lo) / (hi - lo), 0, 1)).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(levels).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return png_uri(Image.fromarray(levels))
 
 
 def _pixel_size(result: Result) -> str:

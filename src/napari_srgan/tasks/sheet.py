@@ -6,8 +6,6 @@ figure is about, and has nothing to lay out here.
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +18,8 @@ import numpy as np
 from matplotlib import get_data_path
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from napari_srgan.io.inline import png_uri
 
 DPI = 300
 _MM = 25.4
@@ -171,13 +171,11 @@ def _element(item: Picture | Outline | Words) -> str:
         if item.line:
             return f'<rect {place} fill="none" stroke="{item.colour}" stroke-width="{item.line}"/>'
         return f'<rect {place} fill="{item.colour}"/>'
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(item.pixels)).save(buffer, "PNG")
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    uri = png_uri(Image.fromarray(np.ascontiguousarray(item.pixels)))
     return (
         f'<image x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}" '
         'preserveAspectRatio="none" style="image-rendering:pixelated" '
-        f'xlink:href="data:image/png;base64,{data}"/>'
+        f'xlink:href="{uri}"/>'
     )
 
 

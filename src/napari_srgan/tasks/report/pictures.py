@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from scipy.ndimage import uniform_filter
 
 from napari_srgan.image.geometry import Scale, scale_text
 from napari_srgan.image.views import values_range
+from napari_srgan.io.inline import png_uri
 from napari_srgan.tasks.report.content import Colours, Picture
 from napari_srgan.tasks.trust_maps import MapNotes
 from napari_srgan.trust.consistency import percent, strongest
@@ -346,14 +345,14 @@ def picture_uri(picture: Picture) -> str:
     else:
         # NaN is black in images: they have no colour of their own for it.
         image = Image.fromarray(_levels(picture.pixels, picture.lo, picture.hi, 255))
-    return _uri(image)
+    return png_uri(image)
 
 
 def bar_uri(picture: Picture) -> str:
     """Encode the colour bar of a map, from `lo` on the left to `hi`."""
     image = Image.fromarray(np.arange(_LEVELS, dtype=np.uint8)[None])
     image.putpalette(_palette(picture.colours))
-    return _uri(image)
+    return png_uri(image)
 
 
 def _levels(pixels: NDArray[Any], lo: float, hi: float, last: int) -> NDArray[np.uint8]:
@@ -368,9 +367,3 @@ def _levels(pixels: NDArray[Any], lo: float, hi: float, last: int) -> NDArray[np
 def _palette(colours: str) -> list[int]:
     steps = matplotlib.colormaps[_COLOURS[colours]](np.linspace(0, 1, _LEVELS))[:, :3]
     return [*np.rint(255 * steps).astype(int).ravel().tolist(), *_UNKNOWN]
-
-
-def _uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
