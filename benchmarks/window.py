@@ -58,6 +58,17 @@ class Gaps:
         self._last = now
 
 
+def under_a_screen() -> None:
+    """Start again under a virtual screen where there is none."""
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        again = shutil.which("xvfb-run")
+        if again is None:
+            raise SystemExit("There is no screen; install xvfb or set DISPLAY.")
+        os.execv(again, [again, "-a", sys.executable, *sys.argv])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slices", type=int, default=4)
@@ -69,14 +80,7 @@ def main() -> int:
     parser.add_argument("--idle", type=float, default=20, help="seconds of the control")
     parser.add_argument("--json", action="store_true", help="one machine-readable line")
     options = parser.parse_args()
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        again = shutil.which("xvfb-run")
-        if again is None:
-            print("There is no screen; install xvfb or set DISPLAY.", file=sys.stderr)
-            return 2
-        os.execv(again, [again, "-a", sys.executable, *sys.argv])
+    under_a_screen()
     with tempfile.TemporaryDirectory() as folder:
         # Settings and models of its own: the figures must not depend on the user's.
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")

@@ -177,3 +177,22 @@ def test_another_image_is_followed_when_it_is_chosen(viewer, panel, stack, qtbot
     assert panel.live.on
     shown_as_restored(panel.live.layer, other)
     assert list(viewer.layers) == [stack, other, panel.live.layer]
+
+
+def test_a_view_that_stays_is_followed_once(viewer, panel, stack, qtbot, monkeypatch):
+    """The part itself changes the extent of the layers, of which napari tells as of a move."""
+    begun, look = [], live_module.look
+
+    def counted(stack, options, regions):
+        begun.append(regions)
+        yield from look(stack, options, regions)
+
+    monkeypatch.setattr(live_module, "look", counted)
+    turn_on(qtbot, panel)
+    viewer.dims.events.current_step()
+    viewer.scene.camera.events.zoom()
+    settle(qtbot, panel)
+    assert len(begun) == 1
+    viewer.dims.set_current_step(0, 2)
+    settle(qtbot, panel)
+    assert len(begun) == 2

@@ -61,6 +61,7 @@ class Live(Part):
         self._viewer, self._asked_for = viewer, asked
         self._layer: Image | None = None
         self._input: Image | None = None
+        self._followed: Any = None
         self._grid = False
         self._speed: dict[str, float] = {}
         self._connections = Connections()
@@ -113,6 +114,10 @@ class Live(Part):
         if layer is not self._input:
             self._remove()
             self._input = layer
+        # napari tells of its sliders also when the extent of the layers changes, as by a new part.
+        followed, self._followed = self._followed, (layer, view, ahead.options)
+        if self._followed == followed:
+            return
         if view.outside:
             self._question.forget()
             self._show(False)
@@ -132,7 +137,7 @@ class Live(Part):
             self._question.forget()
             self._connections.disconnect_from()
             self._remove()
-            self._input = None
+            self._input = self._followed = None
             if self._grid:
                 turn_grid(viewer, True)
             return
