@@ -135,6 +135,8 @@ def test_what_is_in_the_way_is_said(viewer, panel, images, qtbot):
 def test_a_line_is_drawn_with_the_mouse(viewer, panel, images, qtbot):
     viewer.dims.set_point(0, 1)
     viewer.canvas.grid.enabled = True
+    qtbot.waitUntil(lambda: panel.draw.isVisible() and panel.draw.isEnabled())
+    qtbot.wait(100)  # the dock is laid out, and the button where it stays
     QTest.mouseClick(panel.draw, Qt.MouseButton.LeftButton)
     assert not viewer.canvas.grid.enabled
     viewer.fit_to_view()
