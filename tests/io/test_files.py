@@ -580,3 +580,21 @@ def test_foreign_json_under_our_key_is_harmless(tmp_path):
             metadata={"axes": "ZYX", "Info": "napari_srgan = " + json.dumps(notes)},
         )
         assert open_stack(tmp_path / "a.tif").axes == "ZYX"
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_strip_at_the_header_was_never_written(tmp_path, order, compression):
+    """The header is no pixels, which tifffile takes it for where nothing is compressed."""
+    path = tmp_path / "a.tif"
+    image = pixels((32, 24)) + 1
+    tifffile.imwrite(path, image, rowsperstrip=16, byteorder=order, compression=compression)
+    with tifffile.TiffFile(path) as tif:
+        tag = tif.pages[0].tags["StripOffsets"]
+        at, kind = tag.valueoffset, {3: "H", 4: "I", 16: "Q"}[int(tag.dtype)]
+    data = bytearray(path.read_bytes())
+    struct.pack_into(order + kind, data, at, 0)
+    path.write_bytes(data)
+    found = open_stack(path).data[:]
+    assert not found[:16].any()
+    np.testing.assert_array_equal(found[16:], image[16:])

@@ -20,7 +20,7 @@ from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.channels import Channel
+from napari_srgan.io.appearance import Channel, appearance_of
 from napari_srgan.io.formats.tiff import ImageFile, count_images, open_tiff
 from napari_srgan.io.open import check_file, image_name
 from napari_srgan.io.output import OutputSpec
@@ -95,9 +95,10 @@ def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
         if key in extra and np.size(extra[key]) in sizes:
             meta[key] = np.asarray(extra[key])
     data = _in_memory_or_lazy(image)
-    channels = image.channels if isinstance(image, ImageFile) else ()
-    if 1 < len(channels) <= MOST_CHANNELS and not meta["rgb"]:
-        return _split(data, meta, plain.index("C"), channels)
+    count = image.data.shape[image.axes.index("C")] if "C" in plain else 1
+    one = not isinstance(image, ImageFile) or image.own or meta["rgb"]
+    if 1 < count <= MOST_CHANNELS and not one:
+        return _split(data, meta, plain.index("C"), appearance_of(metadata).channels(count))
     return [(data, meta, "image")]
 
 

@@ -7,6 +7,7 @@ part of the notes.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,18 @@ _CALIBRATION = ("cf", "c0", "c1", "c2", "c3", "c4", "vunit")
 """ImageJ's function from stored values to those that are meant, its coefficients and its unit."""
 
 
+_LONGEST = 80  # letters of a channel's name
+_WHITE = -1  # OME's colour where none was chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """How a channel is shown: by its name, or "", and in a colour "#rrggbb", or None."""
+
+    name: str = ""
+    colour: str | None = None
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Appearance:
     """How an image is shown.
@@ -36,8 +49,9 @@ class Appearance:
         Profile of its colours.
     names : tuple of str
         Of its channels; "" for one without a name.
-    colours : tuple of int
-        Of its channels, as OME-XML numbers them.
+    colours : tuple of int or None
+        Of its channels, as OME-XML numbers them: red, green, blue and alpha in a signed number of
+        32 bits; None for one of which no colour was chosen.
     labels : tuple of str
         Of its pages, in the order T Z C.
     ranges : tuple of float
@@ -50,7 +64,7 @@ class Appearance:
 
     icc: bytes = b""
     names: tuple[str, ...] = ()
-    colours: tuple[int, ...] = ()
+    colours: tuple[int | None, ...] = ()
     labels: tuple[str, ...] = ()
     ranges: tuple[float, ...] = ()
     tables: tuple[npt.NDArray[np.uint8], ...] = ()
@@ -58,6 +72,14 @@ class Appearance:
 
     def __bool__(self) -> bool:
         return any(self.__dict__.values())
+
+    def channels(self, count: int) -> tuple[Channel, ...]:
+        """Give name and colour of so many channels; what is missing stays empty."""
+        chosen = [None if c is None else f"#{(c & 0xFFFFFFFF) >> 8:06x}" for c in self.colours]
+        chosen = chosen or [_brightest(table) for table in self.tables]
+        names = [_shown(name) for name in self.names]
+        names, chosen = names + [""] * count, chosen + [None] * count
+        return tuple(map(Channel, names[:count], chosen[:count]))
 
     def imagej(self, spec: OutputSpec) -> dict[str, Any]:
         """Say it as tifffile takes it for ImageJ, as far as it fits an output."""
@@ -82,7 +104,7 @@ class Appearance:
         said: dict[str, Any] = {}
         if self.names and len(self.names) == channels:
             said["Name"] = list(self.names)
-        if self.colours and len(self.colours) == channels:
+        if len(self.colours) == channels and None not in self.colours:
             said["Color"] = list(self.colours)
         return {"Channel": said} if said else {}
 
@@ -112,11 +134,27 @@ def read_appearance(
         images = [e for e in ElementTree.fromstring(tif.ome_metadata) if _tag(e) == "Image"]
         channels = [e for e in images[number].iter() if _tag(e) == "Channel"]
         names = tuple(e.get("Name", "") for e in channels)
+        colours = tuple(_number(e.get("Color")) for e in channels)
         found["names"] = names if any(names) else ()
-        if all("Color" in e.attrib for e in channels):
-            found["colours"] = tuple(int(e.attrib["Color"]) for e in channels)
+        found["colours"] = () if set(colours) == {None} else colours
     return Appearance(**found)
 
 
 def _tag(element: ElementTree.Element) -> str:
     return element.tag.rpartition("}")[2]
+
+
+def _number(text: str | None) -> int | None:
+    if text is None or not re.fullmatch(r"\s*-?\d{1,11}\s*", text) or int(text) == _WHITE:
+        return None
+    return int(text)
+
+
+def _brightest(table: npt.NDArray[np.uint8]) -> str | None:
+    """Take the brightest colour of a lookup table; a gray one is none that was chosen."""
+    red, green, blue = (int(v) for v in np.asarray(table)[:, -1])
+    return None if red == green == blue else f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _shown(name: str) -> str:
+    return "".join(c for c in name if c.isprintable()).strip()[:_LONGEST]

@@ -26,7 +26,6 @@ from napari_srgan.image.units import PIXEL
 from napari_srgan.io.appearance import KEY as APPEARANCE
 from napari_srgan.io.appearance import read_appearance
 from napari_srgan.io.calibration import Calibration, read_calibration
-from napari_srgan.io.channels import Channel, read_channels
 from napari_srgan.io.formats.source import Source, check_series
 from napari_srgan.io.formats.tiff_array import Pages, TiffArray
 from napari_srgan.io.formats.tiff_claims import (
@@ -54,8 +53,7 @@ _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "fai
 class ImageFile:
     """An opened image; like a Stack, but of any size and dtype.
 
-    `channels` says what the file states of its channels, if it has several and another program has
-    written it; what napari-srgan writes of a layer is a layer again.
+    `own` says that napari-srgan has written it: what it writes of a layer is a layer again.
     """
 
     data: LazyArray
@@ -65,7 +63,7 @@ class ImageFile:
     units: tuple[str, ...]
     spacing_source: SpacingSource = "unknown"
     metadata: dict[str, Any] = field(default_factory=dict)
-    channels: tuple[Channel, ...] = ()
+    own: bool = False
 
 
 def read_tiff(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
@@ -197,10 +195,7 @@ def _from_series(
     if shown := read_appearance(tif, series, position or 0):
         metadata[APPEARANCE] = shown
     found = _with_geometry(array, order, stated, noted, metadata)
-    channels = shape[letters.index("C")] if "C" in letters else 1
-    if noted is not None or channels == 1:
-        return found
-    return replace(found, channels=read_channels(tif, series, channels))
+    return replace(found, own=noted is not None)
 
 
 def count_images(path: Path) -> int:
