@@ -196,3 +196,12 @@ def test_a_view_that_stays_is_followed_once(viewer, panel, stack, qtbot, monkeyp
     viewer.dims.set_current_step(0, 2)
     settle(qtbot, panel)
     assert len(begun) == 2
+
+
+def test_new_pixels_of_the_image_are_restored(viewer, panel, stack, qtbot):
+    turn_on(qtbot, panel)
+    before = panel.live.layer.data
+    stack.data = 255 - stack.data
+    settle(qtbot, panel)
+    assert panel.live.layer.data is not before
+    shown_as_restored(panel.live.layer, stack)

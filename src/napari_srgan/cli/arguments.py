@@ -58,6 +58,17 @@ def add_options(
         parser.add_argument(flag, **how)
 
 
+def add_images(parser: argparse.ArgumentParser, output: str, text: str) -> None:
+    """Add what a picture of a result is made of, and where it is written to."""
+    parser.add_argument("result", type=Path, metavar="RESULT", help="the super-resolved image")
+    parser.add_argument("--low", type=Path, metavar="LR", help="the LR input, for lr and bicubic")
+    parser.add_argument(
+        "--reference", type=Path, metavar="HR", help="the true image, as large as the result"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar=output, help=text)
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+
+
 def reader(read: Callable[[str], Any]) -> Callable[[str], Any]:
     """Turn a function that raises ValueError with the reason into one that argparse tells of."""
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
+from napari_srgan.cli.arguments import EXIT_OK, add_images, add_options, chosen
 from napari_srgan.cli.terminal import follow, tell
 from napari_srgan.options import FigureOptions
 
@@ -20,20 +19,8 @@ def add(commands: Any) -> None:
         description="Draw LR input, bicubic, result and reference beside each other, with one part "
         "enlarged below, at 300 dpi. A scale bar is drawn where the files state a pixel size.",
     )
-    more = parser.add_argument
-    more("result", type=Path, metavar="RESULT", help="the super-resolved image")
-    more("--low", type=Path, metavar="LR", help="the LR input, for lr and bicubic")
-    more("--reference", type=Path, metavar="HR", help="the true image, as large as the result")
-    more(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FIGURE.png",
-        help="the figure: .png or .svg",
-    )
+    add_images(parser, "FIGURE.png", "the figure: .png or .svg")
     add_options(parser, FigureOptions)
-    more("--overwrite", action="store_true", help="replace a file that exists")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
+from napari_srgan.cli.arguments import EXIT_OK, add_images, add_options, chosen
 from napari_srgan.cli.terminal import follow, tell
 from napari_srgan.options import MovieOptions
 
@@ -20,20 +19,8 @@ def add(commands: Any) -> None:
         description="Show LR input, bicubic, result and reference beside each other, one slice a "
         "frame.",
     )
-    more = parser.add_argument
-    more("result", type=Path, metavar="RESULT", help="the super-resolved image")
-    more("--low", type=Path, metavar="LR", help="the LR input, for lr and bicubic")
-    more("--reference", type=Path, metavar="HR", help="the true image, as large as the result")
-    more(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="MOVIE.gif",
-        help="the movie: .gif, or .mp4 where ffmpeg is",
-    )
+    add_images(parser, "MOVIE.gif", "the movie: .gif, or .mp4 where ffmpeg is")
     add_options(parser, MovieOptions)
-    more("--overwrite", action="store_true", help="replace a file that exists")
 
 
 def run(arguments: argparse.Namespace) -> int:

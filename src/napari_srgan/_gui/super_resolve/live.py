@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_srgan._gui.layers import (
     add_result,
+    finest_data,
     in_layer_order,
     layer_arguments,
     layer_axes,
@@ -112,11 +113,11 @@ class Live(Part):
             self.stop()
             return
         if layer is not self._input:
-            self._remove()
-            self._input = layer
+            self._take_up(layer)
         # napari tells of its sliders also when the extent of the layers changes, as by a new part.
-        followed, self._followed = self._followed, (layer, view, ahead.options)
-        if self._followed == followed:
+        asked = layer, id(finest_data(layer)), view, ahead.options, ahead.model.path
+        followed, self._followed = self._followed, asked
+        if asked == followed:
             return
         if view.outside:
             self._question.forget()
@@ -150,6 +151,14 @@ class Live(Part):
             self._connections.connect(emitter, self.follow_soon)
         self._connections.connect(layers.removed, self._on_removed)
         self.follow()
+
+    def _take_up(self, layer: Image) -> None:
+        """Show parts of another image from now on."""
+        self._remove()
+        if self._input is not None:
+            self._connections.disconnect_from(self._input.events.data)
+        self._connections.connect(layer.events.data, self.follow_soon)
+        self._input = layer
 
     def _on_removed(self, event: Any) -> None:
         if event.value is self._layer or event.value is self._input:
