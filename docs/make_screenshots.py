@@ -62,7 +62,7 @@ def draw(folder: Path) -> None:
     until(lambda: not panel.runner.running)
     settle()
     # A closer look, at the vessels: the cells are high and the B-scan is wide.
-    viewer.scene.camera.zoom *= 3.2
+    viewer.scene.camera.zoom *= 1.8
     _, rows, columns = viewer.layers[LOW].extent.world.T
     viewer.scene.camera.center = (0, float(rows.mean()), float(columns @ (0.3, 0.7)))
     settle()

@@ -116,6 +116,9 @@ def test_error_maps_of_several_candidates_have_one_scale(viewer, panel, qtbot):
     limits = {tuple(viewer.layers[f"error map of {n}"].contrast_limits) for n in ("far", "near")}
     assert len(limits) == 1
     assert viewer.layers[-1].name == "error map of near", "the first row of the table on top"
+    maps = [la for la in viewer.layers if la.name.startswith("error map")]
+    assert [la.visible for la in maps] == [viewer.canvas.grid.enabled] * (len(maps) - 1) + [True]
+    assert ("are hidden" in panel.maps.text.text()) != viewer.canvas.grid.enabled
     # What shows findings is no image to compare with.
     assert {la.name for la in panel.reference.layers()} == {"truth", "far", "near"}
     button = ReportButton(viewer, Connections(), dict)

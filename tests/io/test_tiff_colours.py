@@ -200,6 +200,17 @@ def test_associated_alpha_is_taken_out_of_the_colours(tmp_path, planar, dtype):
     np.testing.assert_array_equal(part, found[3:9, 4:8, 1])
 
 
+def test_one_of_three_colours_is_no_alpha_whatever_is_said(tmp_path):
+    path, colours = tmp_path / "a.tif", RNG.integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    tifffile.imwrite(path, colours, photometric="rgb", resolutionunit=1)
+    with tifffile.TiffFile(path) as tif:
+        entry = tif.pages[0].tags[296].offset
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<H", data, entry, 338)  # its value, 1, says that there is associated alpha
+    path.write_bytes(data)
+    np.testing.assert_array_equal(presented(path)[1], colours)
+
+
 def test_ycbcr_without_jpeg_is_converted(tmp_path):
     ramp = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)).astype(np.uint8) * 5
     rgb = np.dstack([ramp, ramp // 2, 240 - ramp])

@@ -116,20 +116,21 @@ class SliceMaps(Part):
         # One scale for all, or the maps could not be told apart by eye; the first one on top.
         limits = (0.0, max(symmetric_limit(one.plane) for one in found))
         names = {one.name: f"error map of {one.name}" for one in found}
-        self._add(found, names, colormap="inferno", contrast_limits=limits)
+        note = self._add(found, names, colormap="inferno", contrast_limits=limits)
         ends = f"Colours from 0 to {limits[1]:.4g} in stored values."
-        self._say(*(one.text for one in found), ends)
+        self._say(*(one.text for one in found), ends, *note)
 
     def _show_consistency(self, found: list[CandidateMap]) -> None:
         limit = max(one.limit for one in found)
         names = {one.name: f"{one.kind} of {one.name}" for one in found}
-        self._add(found, names, colormap=diverging(), contrast_limits=(-limit, limit))
+        look = {"colormap": diverging(), "contrast_limits": (-limit, limit)}
+        note = self._add(found, names, **look)
         legends = dict.fromkeys(one.legend for one in found)
         ends = f"Colours from {-limit:.3g} to {limit:.3g} in stored values."
-        self._say(*(one.text for one in found), ends, *legends)
+        self._say(*(one.text for one in found), ends, *legends, *note)
 
-    def _add(self, found: list[CandidateMap], names: dict[str, str], **shown: Any) -> None:
-        """Add the maps; the first one on top."""
+    def _add(self, found: list[CandidateMap], names: dict[str, str], **shown: Any) -> list[str]:
+        """Add the maps, the first one on top; out of the grid it alone is shown, which is said."""
         viewer, made = self._viewer, []
         with view_kept(viewer, found[0].layer):
             for one in reversed(found):
@@ -141,6 +142,9 @@ class SliceMaps(Part):
                     )
         for layer in made:
             show_map(viewer, layer)
+            layer.visible = viewer.canvas.grid.enabled or layer is made[-1]
+        hidden = any(not layer.visible for layer in made)
+        return ["The other maps are hidden in the list of layers."] if hidden else []
 
     def _show_rings(self, found: list[RingCurve]) -> None:
         lines = [Curve(r.name, r.frequency, r.correlation, r.dashed) for r in found]

@@ -84,14 +84,16 @@ class Meaning:
             return cls(np.dtype(np.uint8), _palette(layout, name), 3)
         axes = [i for i, place in enumerate(layout.places) if place in (0, 4)]
         stored = layout.shape[axes[0]] if axes else 1
-        extra = [int(e) for e in key.extrasamples][:stored]
+        # What is said to be extra is not so where the colours would be too few without it.
+        most = max(stored - (3 if meant in COLOURS else 1), 0)
+        extra = [int(e) for e in key.extrasamples][:most]
         n = stored - len(extra)
         steps: list[Transform] = []
         if meant == YCBCR and key.compression not in JPEG:  # which is decoded to RGB
             steps.append(_ycbcr(key, dtype, name))
         elif meant == YCBCR and key.planarconfig != 1:
             raise InputError(f"{name} has YCbCr colours in planes; convert it to RGB first.")
-        if n > 0 and _ASSOCIATED in extra:
+        if _ASSOCIATED in extra:
             steps.append(_unassociated(n, n + extra.index(_ASSOCIATED), _top(key, dtype)))
         if meant == WHITE_IS_ZERO:
             steps.append(_inverted(n if extra else None, _top(key, dtype)))
