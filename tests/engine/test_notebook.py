@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import napari_srgan
-from napari_srgan.engine.notebook import busiest
+from napari_srgan.engine.run import Result
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.data_array import stack_of
@@ -71,13 +71,14 @@ def test_a_result_travels_with_what_made_it():
     assert len(_pictures(result._repr_html_())) == 2
 
 
-def test_the_busiest_place_is_found_past_nan():
-    plane = np.full((64, 96), np.nan, np.float32)
-    plane[:, :50] = 1
-    plane[40:, 60:] = np.arange(36) % 2
-    rows, cols = busiest(plane, 32)
-    assert rows.stop > 40
-    assert cols.stop > 60
+def test_the_part_with_most_detail_is_shown_past_nan():
+    pixels = np.full((400, 700), 1, np.float32)
+    pixels[:200, :300] = np.nan
+    pixels[60:380, 350:670] = np.arange(320) % 2
+    html = Result(pixels, "YX", (1, 1), (0, 0), {})._repr_html_()
+    (shown,) = _pictures(html)
+    assert shown.shape == (320, 320)
+    assert (shown[:, 16:-16] == 255).mean() > 0.4
 
 
 def test_a_data_array_keeps_its_place_both_ways():

@@ -11,6 +11,8 @@ from PIL import Image
 
 from napari_srgan.engine.record import Record
 from napari_srgan.errors import InputError
+from napari_srgan.image.colour import as_channels
+from napari_srgan.image.detail import busiest
 from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.views import enlarged, values_range
@@ -34,7 +36,7 @@ def html(result: Result) -> str:
     stack = Stack(result.data, result.axes, scale=result.scale)
     index = tuple(n // 2 for n in stack.plane_shape)
     high = stack.read(index)
-    part = busiest(high, _SIDE)
+    part = _detailed(high)
     pictures = {"result": high[part]}
     if (bicubic := _bicubic(result, index, part)) is not None:
         pictures = {"bicubic": bicubic} | pictures
@@ -57,19 +59,16 @@ def html(result: Result) -> str:
     )
 
 
-def busiest(plane: NDArray[Any], side: int) -> Part:
-    """Find the square of at most that side whose values vary most; NaN counts as nothing."""
-    height, width = (min(side, n) for n in plane.shape[:2])
-    best, found = -1.0, (slice(0, height), slice(0, width))
-    for y in range(0, plane.shape[0] - height + 1, max(height // 2, 1)):
-        for x in range(0, plane.shape[1] - width + 1, max(width // 2, 1)):
-            part = slice(y, y + height), slice(x, x + width)
-            known = plane[part].astype(np.float32)
-            known = known[np.isfinite(known)]
-            spread = float(known.std()) if known.size else 0.0
-            if spread > best:
-                best, found = spread, part
-    return found
+def _detailed(plane: NDArray[Any]) -> Part:
+    """Find the square of at most `_SIDE` with most detail."""
+    sides = [min(_SIDE, n) for n in plane.shape[:2]]
+    middle = busiest(as_channels(plane, 1), (sides[0], sides[1]))
+    corner = [
+        min(max(round(at - (n - 1) / 2), 0), whole - n)
+        for at, n, whole in zip(middle, sides, plane.shape, strict=False)
+    ]
+    rows, cols = (slice(at, at + n) for at, n in zip(corner, sides, strict=True))
+    return rows, cols
 
 
 def _bicubic(result: Result, index: tuple[int, ...], part: Part) -> NDArray[Any] | None:
