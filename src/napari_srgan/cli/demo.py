@@ -13,7 +13,6 @@ from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
 from napari_srgan.cli.terminal import follow, table, tell
 from napari_srgan.cli.view import check_window
 from napari_srgan.errors import InputError
-from napari_srgan.image.stack import Stack
 from napari_srgan.options import RestoreOptions
 
 if TYPE_CHECKING:
@@ -73,9 +72,8 @@ def demo_images(demo: Demo) -> list[Any]:
     from napari_srgan._gui.files import layers_of
 
     limits = [float(v) for v in np.percentile(demo.truth.data[:], (0.5, 99.8))]
-    made, low = demo.result, demo.low
-    result = Stack(made.data, made.axes, "result", made.scale, made.translate, low.units)
-    names = {"input": low, f"result [{demo.model} 4x]": result, "truth": demo.truth}
+    result = f"result [{demo.model} 4x]"
+    names = {"input": demo.low, result: demo.result.stack(), "truth": demo.truth}
     images = [layer for name, stack in names.items() for layer in layers_of(stack, name)]
     for _pixels, about, _kind in images:
         about["contrast_limits"] = limits

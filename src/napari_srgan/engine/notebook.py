@@ -14,12 +14,12 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
 from napari_srgan.image.detail import busiest
 from napari_srgan.image.geometry import scale_text
-from napari_srgan.image.stack import Stack
 from napari_srgan.image.views import enlarged, values_range
 from napari_srgan.io.inline import png_uri
 
 if TYPE_CHECKING:
     from napari_srgan.engine.run import Result
+    from napari_srgan.image.stack import Stack
 
 _SIDE = 320  # px of a picture: two stand side by side in a notebook
 _SHOWN = (0.5, 99.8)  # percentiles of the first picture that are black and white
@@ -33,7 +33,7 @@ def html(result: Result) -> str:
     The part is where the middle plane has most detail. Where the input is not known or can no
     longer be read, the result stands alone.
     """
-    stack = Stack(result.data, result.axes, scale=result.scale)
+    stack = result.stack()
     index = tuple(n // 2 for n in stack.plane_shape)
     high = stack.read(index)
     part = _detailed(high)
@@ -50,7 +50,7 @@ def html(result: Result) -> str:
     record = Record.of(result.metadata) or Record()
     made_by = f"{record.model} {scale_text(record.scale)}".lstrip()
     shape = " x ".join(map(str, result.data.shape))
-    facts = f"{result.axes} {shape} {result.data.dtype}{_pixel_size(result)}"
+    facts = f"{result.axes} {shape} {result.data.dtype}{_pixel_size(stack)}"
     warnings = result.plan.notes if result.plan is not None else ()
     notes = "".join(f"<br>{escape(text)}" for text in (*warnings, record.notice))
     return (
@@ -90,13 +90,10 @@ def _uri(pixels: NDArray[Any], limits: tuple[float, float]) -> str:
     return png_uri(Image.fromarray(levels))
 
 
-def _pixel_size(result: Result) -> str:
-    if result.plan is None:
-        return ""
-    axes = result.axes.replace("S", "")
-    at = axes.index("Y"), axes.index("X")
-    units = [result.plan.output.units[i] for i in at]
+def _pixel_size(stack: Stack) -> str:
+    at = [stack.axes.replace("S", "").index(a) for a in "YX"]
+    units = [stack.units[i] for i in at]
     if "pixel" in units:
         return ", pixel size unknown"
-    sizes = [f"{result.scale[i]:.4g} {unit}" for i, unit in zip(at, units, strict=True)]
+    sizes = [f"{stack.scale[i]:.4g} {unit}" for i, unit in zip(at, units, strict=True)]
     return f", pixel size {' x '.join(sizes)}"

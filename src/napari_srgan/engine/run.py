@@ -75,6 +75,13 @@ class Result:
     metadata: dict[str, Any]
     plan: Plan | None = field(default=None, repr=False, compare=False)
 
+    def stack(self) -> Stack:
+        """Return it as a stack, to be shown or measured."""
+        plan, metadata = self.plan, self.metadata
+        name, units = ("result", None) if plan is None else (plan.output.name, plan.output.units)
+        known = "unknown" if plan is None else plan.stack.spacing_source
+        return Stack(self.data, self.axes, name, self.scale, self.translate, units, known, metadata)
+
     def _repr_html_(self) -> str:
         """Show it in a notebook."""
         from napari_srgan.engine.notebook import html
@@ -91,9 +98,7 @@ class Result:
         """
         from napari_srgan.io.data_array import to_data_array
 
-        units = None if self.plan is None else self.plan.output.units
-        stack = Stack(self.data, self.axes, "result", self.scale, self.translate, units)
-        return to_data_array(stack, self.metadata)
+        return to_data_array(self.stack())
 
 
 class Upscaler:

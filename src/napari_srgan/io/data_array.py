@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,8 +63,8 @@ def stack_of(image: DataArray, axes: str | None = None) -> Stack:
     return Stack(image.data, letters, name, scale, translate, units, "user" if known else "unknown")
 
 
-def to_data_array(stack: Stack, metadata: Mapping[str, Any]) -> DataArray:
-    """Give a Stack as a DataArray, with the metadata as its attributes.
+def to_data_array(stack: Stack) -> DataArray:
+    """Give a Stack as a DataArray, with its metadata as attributes.
 
     Raises
     ------
@@ -84,7 +83,7 @@ def to_data_array(stack: Stack, metadata: Mapping[str, Any]) -> DataArray:
         )
     }
     dims = list(stack.axes.lower())
-    return DataArray(stack.data, coords, dims, stack.name, dict(metadata))
+    return DataArray(stack.data, coords, dims, stack.name, stack.metadata)
 
 
 def _letters(image: DataArray, name: str) -> str:

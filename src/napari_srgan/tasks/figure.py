@@ -7,8 +7,8 @@ is drawn where the pixel size is known, and only there.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,8 @@ class Shown:
     limits : (float, float) or None
         Values that become black and white; None: the 0.1 and 99.9 percentiles of the finest image
         in each plane shown, 0 and 255 for colours of 8 bits.
+    captions : mapping of a panel's name to str
+        What stands above it in the place of its usual label.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class Shown:
     result: Stack | None = None
     reference: Stack | None = None
     limits: tuple[float, float] | None = None
+    captions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         fine = [s for s in (self.reference, self.result) if s is not None]
@@ -191,7 +194,8 @@ def panels_of(shown: Shown, kinds: Sequence[str], index: tuple[int, ...]) -> lis
         plane, scale = read(stack), shown.scale if kind == "lr" else (1, 1)
         if kind == "bicubic":
             plane, _ = on_reference_grid(plane, (base.height, base.width))
-        made.append(Panel(_label(kind, stack), _in_bytes(plane, limits), scale))
+        label = shown.captions.get(kind) or _label(kind, stack)
+        made.append(Panel(label, _in_bytes(plane, limits), scale))
     return made
 
 
