@@ -72,6 +72,7 @@ class Child:
 
 def fork(work: Callable[[], int], log: Path) -> int:
     """Do work in a process of its own that prints into a file; return its id."""
+    log.touch()  # a process that is killed at once leaves it empty
     pid = os.fork()
     if pid:
         return pid
