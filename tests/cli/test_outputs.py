@@ -17,6 +17,7 @@ import safetensors.torch
 import small_models
 import tifffile
 
+from napari_srgan.api import upscale
 from napari_srgan.cli import main, terminal
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.atomic import whole_file
@@ -111,6 +112,20 @@ def test_jobs_that_share_the_slices_of_a_file_have_outputs_of_their_own():
         np.testing.assert_array_equal(one, whole[where])
     assert not found
     assert Path("o/summary.csv").read_text().count(",done,") == 4
+
+
+def test_jobs_that_take_the_images_of_a_file_have_outputs_of_their_own():
+    images = np.random.default_rng(0).integers(0, 255, (2, 12, 14)).astype(np.uint8)
+    with tifffile.TiffWriter("two.ome.tif", ome=True) as tif:
+        for plane in images:
+            tif.write(plane, metadata={"axes": "YX"})
+    for number in range(2):
+        assert run("two.ome.tif", "--out-dir", "o", "--series", str(number)) == 0
+        name = f"o/two_tiny-gray_4x_series{number}.ome.tif"
+        np.testing.assert_array_equal(
+            open_stack(name).data[:], upscale(images[number], "tiny-gray").data
+        )
+    assert run("two.ome.tif", "--out-dir", "o", "--series", "1") == 2  # it is there
 
 
 def test_rows_of_batches_side_by_side_are_all_in_the_table():

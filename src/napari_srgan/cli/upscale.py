@@ -53,8 +53,8 @@ def add(commands: Any) -> None:
         "--out-dir",
         type=Path,
         metavar="DIR",
-        help="write <name>_<model>_<scale>.tif for every input, with the region before the ending "
-        "where it is not the whole, and summary.csv",
+        help="write <name>_<model>_<scale>.tif for every input, with series and region before the "
+        "ending where it is not the whole, and summary.csv",
     )
     add_options(parser, RestoreOptions)
     add_options(parser, PartOptions)

@@ -19,7 +19,7 @@ from napari_srgan.engine.run import Result, Upscaler
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.kind import recognise
-from napari_srgan.image.stack import Region, Stack, check_region
+from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
 from napari_srgan.io.open import Spared, file_number, image_name, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
@@ -279,7 +279,7 @@ def _targets(
         try:
             # Opened again in its turn: a long batch would need too many open files.
             stack = open_stack(Path(source), axes=part.axes, series=part.series)
-            target = folder / target_name(source, stack, options, region_of(stack, part))
+            target = folder / target_name(source, stack, options, part)
             if target in found:
                 raise InputError(
                     f"{source}: another input of this batch has the same name, and both results "
@@ -294,25 +294,30 @@ def _targets(
     return found
 
 
-def target_name(
-    source: str, stack: Stack, options: RestoreOptions, region: Region | None = None
-) -> str:
+def target_name(source: str, stack: Stack, options: RestoreOptions, part: PartOptions) -> str:
     """Name the result of a batch: ``<name>_<model>_<scale><part>.tif``, .ome.tif for OME input.
 
-    The part is that of `part_text`, so that jobs that share the slices of a file do not share a
-    name.
+    The part is that of `part_text`, so that jobs that share the slices of a file, or its images,
+    do not share a name.
     """
     recognise(stack)
     card = choice_for(stack, options).model.card
     label = input_label(source, options.anonymise)
     ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
-    ending = part_text(stack, check_region(stack, region)) + (".ome.tif" if ome else ".tif")
-    return f"{image_name(label)}_{card.name}_{scale_text(card.scale)}{ending}"
+    held = part_text(stack, check_region(stack, region_of(stack, part)), part.series)
+    ending = ".ome.tif" if ome else ".tif"
+    return f"{image_name(label)}_{card.name}_{scale_text(card.scale)}{held}{ending}"
 
 
-def part_text(stack: Stack, region: Mapping[str, tuple[int, int]]) -> str:
-    """Write the part of a stack that a file holds, for its name: ``_z0-60``; nothing for all."""
-    return "".join(
+def part_text(
+    stack: Stack, region: Mapping[str, tuple[int, int]], series: int | None = None
+) -> str:
+    """Write the part of a stack that a file holds, for its name: ``_z0-60``; nothing for all.
+
+    Of a file of several images the one that was asked for stands first: ``_series1``.
+    """
+    image = "" if series is None else f"_series{series}"
+    return image + "".join(
         f"_{axis.lower()}{start}-{stop}"
         for axis, (start, stop) in region.items()
         if (start, stop) != (0, stack.sizes[axis])

@@ -433,7 +433,7 @@ def write_trust_maps(
     label = input_label(str(source), restore.anonymise)
     kinds = options.maps or ()
     region = preflight(stack, restore).region
-    part_said = part_text(stack, region)
+    part_said = part_text(stack, region, part.series)
     targets = {k: folder / f"{image_name(label)}_{card.name}_{k}{part_said}.tif" for k in kinds}
     check_outputs_in(folder, targets.values(), overwrite, "--out")
     spare_inputs(targets.values(), [source])
