@@ -31,6 +31,21 @@ def counted(steps: Generator[Any, None, Result], total: int, name: str = "") -> 
 def whole_steps(steps: Work[Result]) -> Work[Result]:
     """Do work, telling of each step when it is done and of no part of it."""
     told = 0
+
+    def tell(step: Progress) -> Progress | None:
+        nonlocal told
+        if step.done <= told:
+            return None
+        told = step.done
+        return step
+
+    return _told(steps, tell)
+
+
+def _told(
+    steps: Generator[Any, None, Result], tell: Callable[[Any], Progress | None]
+) -> Work[Result]:
+    """Do work, telling of each of its steps in other words, or not of it."""
     try:
         while True:
             try:
@@ -38,23 +53,8 @@ def whole_steps(steps: Work[Result]) -> Work[Result]:
             except StopIteration as end:
                 result: Result = end.value
                 return result
-            if step.done > told:
-                told = step.done
-                yield step
-    finally:
-        steps.close()
-
-
-def _told(steps: Generator[Any, None, Result], tell: Callable[[Any], Progress]) -> Work[Result]:
-    """Do work, telling of each of its steps in other words."""
-    try:
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            yield tell(step)
+            if (told := tell(step)) is not None:
+                yield told
     finally:
         steps.close()
 
