@@ -3,10 +3,13 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 pytest.importorskip("napari")
 pytest.importorskip("pytestqt")
+
+from panels import open_compare, open_super_resolve
 
 SESSION = """
 import os, sys, threading
@@ -85,7 +88,7 @@ assert compare.views.curtain.is_open
 assert not windows.strays, windows.strays
 
 QTimer.singleShot(0, viewer.close)
-QTimer.singleShot(40_000, lambda: (print("napari.run() goes on"), os._exit(3)))
+QTimer.singleShot(20_000, lambda: (print("napari.run() goes on"), os._exit(3)))
 napari.run()
 assert not windows.strays, windows.strays
 ours = [t.name for t in threading.enumerate() if t.name.startswith("napari-srgan")]
@@ -101,3 +104,19 @@ def test_a_session_of_everything_leaves_no_window_and_napari_ends(tiny_models):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip().endswith("ended")
+
+
+def test_the_last_stack_can_be_removed_while_panels_follow_it(viewer, qtbot, tiny_models):
+    """The viewer has fewer axes before it tells that a layer is gone; closing ended in an error."""
+    panels = open_super_resolve(viewer, qtbot), open_compare(viewer, qtbot)
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 24, 32)).astype(np.uint8)
+    stack = viewer.add_image(pixels, name="s")
+    assert panels[1].reference.choose(stack) and panels[1].low.choose(stack)
+    for panel in panels:
+        panel.refresh()
+    viewer.dims.set_current_step(0, 1)
+    viewer.layers.clear()
+    assert viewer.dims.ndim == 2
+    for panel in panels:
+        panel.refresh()
+    assert not panels[0].run.isEnabled()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -326,3 +327,11 @@ print(*sorted(set(sys.modules) - before))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(done.stdout.split()) < 15, done.stdout
     assert not [name for name in done.stdout.split() if name.startswith("napari_srgan")]
+
+
+def test_a_layer_that_is_on_its_way_out_of_the_viewer_is_not_in_view():
+    """The viewer has lost an axis and not yet its unit: closing it ended in an error of numpy."""
+    layer = Image(np.zeros((3, 8, 9), np.uint8), name="s")
+    dims = SimpleNamespace(ndim=2, displayed=(0, 1), point=(7.0, 8.0), units=layer.units)
+    with pytest.raises(InputError, match="no longer in the viewer"):
+        view_of(layer, dims)

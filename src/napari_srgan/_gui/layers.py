@@ -148,10 +148,18 @@ class View:
 
 
 def view_of(layer: Image, dims: Dims) -> View:
-    """Read from the viewer's dims which part of the layer is in view."""
+    """Read from the viewer's dims which part of the layer is in view.
+
+    Raises
+    ------
+    InputError
+        If its axes are not known, or the viewer has fewer: the layer is on its way out of it.
+    """
     axes = layer_axes(layer).replace("S", "")
     sizes = dict(zip(axes, data_shape(layer), strict=False))
     extra = dims.ndim - layer.ndim
+    if extra < 0:
+        raise InputError(f"{layer.name} is no longer in the viewer; choose another layer.")
     shown = "".join(axes[d - extra] for d in dims.displayed if d >= extra)
     point = to_layer_units(dims.point, layer, dims)
     at = dict(zip(axes, np.round(layer.world_to_data(point)).astype(int), strict=True))
