@@ -1,4 +1,5 @@
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -59,3 +60,27 @@ def test_a_region_is_enlarged_as_the_whole_is():
     whole = enlarged(stack, {"Y": (0, 60), "X": (0, 70)}, (4, 4)).read(())
     part = enlarged(stack, {"Y": (13, 40), "X": (1, 30)}, (4, 4)).read(())
     np.testing.assert_array_equal(part, whole[52:160, 4:120])
+
+
+def test_a_plane_that_takes_long_keeps_nobody_from_another():
+    """Nor a process that is forked meanwhile, in which what was held would never be let go."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def plane(index):
+        if index == (0,):
+            begun.set()
+            assert go_on.wait(30)
+        return np.full((2, 2), index[0])
+
+    planes = PlaneArray((2, 2, 2), np.uint8, "ZYX", plane)
+    slow = threading.Thread(target=lambda: planes[0], daemon=True)
+    slow.start()
+    assert begun.wait(30)
+    quick = threading.Thread(target=lambda: planes[1], daemon=True)
+    quick.start()
+    quick.join(30)
+    waited = quick.is_alive()
+    go_on.set()
+    slow.join(30)
+    assert not waited
+    assert planes[0].max() == 0 and planes[1].min() == 1

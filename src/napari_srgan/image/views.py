@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -94,14 +93,10 @@ class PlaneArray(_Lazy):
         super().__init__(shape, dtype)
         self.axes = axes
         self._plane = plane
-        self._lock = threading.Lock()
         self._kept: tuple[tuple[int, ...], NDArray[Any]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_lock": None, "_kept": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
+        return self.__dict__ | {"_kept": None}
 
     def _read(self, keys: list[Key]) -> NDArray[Any]:
         at = dict(zip(self.axes, keys, strict=True))
@@ -121,10 +116,11 @@ class PlaneArray(_Lazy):
 
     def plane(self, index: tuple[int, ...]) -> NDArray[Any]:
         """Give one plane, (Y, X) or (Y, X, S), whatever the order of the axes."""
-        with self._lock:
-            if self._kept is None or self._kept[0] != index:
-                self._kept = index, np.asarray(self._plane(index), self.dtype)
-            return self._kept[1]
+        # No lock: a process that is forked while another thread holds one would wait for ever.
+        kept = self._kept
+        if kept is None or kept[0] != index:
+            kept = self._kept = index, np.asarray(self._plane(index), self.dtype)
+        return kept[1]
 
 
 class MovedArray(_Lazy):
