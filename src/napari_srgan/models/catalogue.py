@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.errors import InputError, OutputExists, did_you_mean
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.models.card import Card
 from napari_srgan.models.file import SUFFIX, Model, load, read_card, save_model
@@ -159,7 +159,8 @@ def find_model(name_or_path: str | Path) -> ModelInfo:
     if damaged.is_file():
         read_card(damaged)
     raise InputError(
-        f"There is no model '{name}'; known are {', '.join(known) or 'none'}, "
+        f"There is no model '{name}'{did_you_mean(name, known)}; known are "
+        f"{', '.join(known) or 'none'}, "
         f"or give the path of a {SUFFIX} file."
     )
 
