@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -39,6 +40,7 @@ class ModelPicker(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._rgb = False
+        self._file = ""  # a model that is no entry of the catalogue
         self.box = _Fresh(("auto", "auto"))
         self.box.opening.connect(self.refresh)
         self.purpose = Message()
@@ -51,6 +53,13 @@ class ModelPicker(QWidget):
     def value(self) -> str:
         """Name of the chosen model, or "auto"."""
         return str(self.box.value())
+
+    def choose(self, model: str) -> None:
+        """Choose a model by its name, or a file."""
+        if not self.box.choose(model):
+            self._file = model
+            self.refresh()
+            self.box.choose(model)
 
     def show_kind(self, rgb: bool) -> None:
         """Say for which kind of image `auto` is explained."""
@@ -75,6 +84,10 @@ class ModelPicker(QWidget):
                 self.box.addItem(text, info.card.name)
                 tip = f"{info.card.purpose}\n{info.path}"
                 self.box.setItemData(self.box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            if self._file:
+                self.box.addItem(Path(self._file).name, self._file)
+                last = self.box.count() - 1
+                self.box.setItemData(last, self._file, Qt.ItemDataRole.ToolTipRole)
             self._warn(skipped_models())
             self.box.choose(chosen)
         self._explain()
