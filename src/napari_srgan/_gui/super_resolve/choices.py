@@ -1,4 +1,4 @@
-"""How images are restored, as a panel's controls say it: kept for the next session, and in presets."""
+"""How images are restored, as a panel's controls say it; kept in presets, and for next time."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from napari_srgan._gui.parts.widgets import (
     row,
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
+from napari_srgan._gui.super_resolve.add_model import AddModel
 from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
 from napari_srgan._gui.super_resolve.choices import Choices, PresetMenu
@@ -98,7 +99,8 @@ class SuperResolve(Panel):
         self.advanced = Advanced()
         self.layer = LayerPicker(viewer, Image, self._connections, fits=self._is_offered)
         self.kind = KindPicker()
-        self.model = ModelPicker()
+        self.model = ModelPicker(adds=True)
+        self.add_model = AddModel(self)
         self.region = RegionPicker(viewer, self._connections)
         self.axes = AxesField()
         self.pixel_size = PixelSize()
@@ -228,6 +230,8 @@ class SuperResolve(Panel):
         for signal in followed:
             signal.connect(self.live.follow_soon)
         self.choices.changed.connect(self._count_changed)
+        self.model.adding.connect(self.add_model.ask)
+        self.add_model.added.connect(self.model.choose)
         self.live.said.connect(self.say)
         self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
         dims, layers = self.viewer.dims.events, self.viewer.layers
@@ -243,7 +247,8 @@ class SuperResolve(Panel):
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
         self.exports.said.connect(self.say)
-        for part in (self.trust, self.report, self.figures, self.region, self.presets):
+        parts = (self.trust, self.report, self.figures, self.region, self.presets, self.add_model)
+        for part in parts:
             part.said.connect(self._on_finding)
         self.axes.given.connect(self._on_axes)
         self.pixel_size.given.connect(self._on_pixel_size)
@@ -485,6 +490,7 @@ class SuperResolve(Panel):
         self._beyond.stop()
         self.curtain.close()
         self.choices.keep()
+        self.add_model.stop()
         super().let_go()
 
     def _on_devices(self, end: End) -> None:
