@@ -22,7 +22,17 @@ COMMANDS = {
     "upscale": (
         "a.tif b.tif",
         (RestoreOptions, PartOptions),
-        {"paths", "out_dir", "overwrite", "json", "view", "preset"},
+        {
+            "paths",
+            "out_dir",
+            "overwrite",
+            "json",
+            "view",
+            "preset",
+            "watch",
+            "pattern",
+            "skip_existing",
+        },
         set(),
     ),
     "trust": (
