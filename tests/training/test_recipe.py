@@ -57,6 +57,7 @@ def test_a_recipe_that_makes_no_sense_is_refused(field, value):
         ({"discriminator": "dense", "crop": (64, 96)}, "one crop size"),
         ({"content_weight": 0.0}, "tie the result"),
         ({"scale": 2, "crop": (16,)}, "halves crops"),
+        ({"lateral": True}, "--generator plain"),
     ],
 )
 def test_contradictions_are_refused(values, message):
