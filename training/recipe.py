@@ -87,6 +87,12 @@ class Recipe:
     growth: int = _of(
         32, "rrdb: feature channels that a dense layer adds (ESRGAN: 32)", least=1, most=4096
     )
+    residual_scale: float = _of(
+        1.0, "edsr: what residuals are multiplied by (large network: 0.1)", above=0, most=1
+    )
+    groups: int = _of(
+        10, "rcan: groups of so many blocks each (paper: 10 of 20)", least=1, most=100
+    )
     batch_norm: bool = _of(False, "srresnet: batch norm in the blocks (paper: yes)")
     activation: str = _of(
         "silu", "plain: after each convolution", choices=("silu", "relu", "prelu")
