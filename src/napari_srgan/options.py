@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_srgan.errors import InputError
+from napari_srgan.errors import InputError, did_you_mean
 from napari_srgan.image.axes import MIN_SIDE
 from napari_srgan.image.kind import KINDS
 
@@ -560,6 +560,37 @@ class EvaluateOptions:
 def declared(cls: type) -> list[Field[Any]]:
     """Return the fields of a dataclass that were declared as options, in their order."""
     return [f for f in fields(cls) if "help" in f.metadata]
+
+
+def chosen_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a dataclass's options that are not as they are where nobody chose."""
+    known = {f.name: f.default for f in declared(cls)}
+    return {name: value for name, value in values.items() if known.get(name, value) != value}
+
+
+def as_typed(values: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Write options as they are typed: text, and True or False for a switch."""
+    return {name: v if isinstance(v, bool) else str(v) for name, v in values.items()}
+
+
+def from_typed(cls: type, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Read options of a dataclass that were written by `as_typed`.
+
+    Raises
+    ------
+    ValueError
+        If there is no option of that name, or the text is none of its values.
+    """
+    options, values = {f.name: f for f in declared(cls)}, {}
+    for name, text in typed.items():
+        if name not in options:
+            raise ValueError(f"there is no option {name!r}{did_you_mean(name, options)}")
+        is_switch = isinstance(options[name].default, bool)
+        if not isinstance(text, bool if is_switch else str):
+            wanted = "true or false" if is_switch else "text"
+            raise ValueError(f"its {name} must be {wanted}, not {text!r}")
+        values[name] = text if is_switch else options[name].metadata["read"](text)
+    return values
 
 
 def checked(options: Any) -> None:
