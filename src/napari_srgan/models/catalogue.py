@@ -40,6 +40,19 @@ FIDELITY = {1: "srresnet-gray", 3: "srresnet-rgb"}
 FAST = {"srresnet-gray": "srfast-gray", "srresnet-rgb": "srfast-rgb"}
 """The bundled models that stand in for others where time counts, at a ninth of the arithmetic."""
 
+_WORDS = {
+    "srgan-gray": "Grayscale images to be shown: sharper to the eye, but fine texture is invented;"
+    " not for measuring.",
+    "srgan-rgb": "RGB images to be shown: sharper to the eye, but fine texture is invented; not for"
+    " measuring.",
+    "srfast-gray": "OCT B-scans and grayscale microscopy, with a ninth of the computation of"
+    " srresnet-gray: for browsing, and for computers without a GPU.",
+    "srfast-rgb": "RGB images such as stained tissue, with a ninth of the computation of"
+    " srresnet-rgb: for browsing, and for computers without a GPU.",
+}
+"""In the place of the purpose in a bundled card: that is part of the file and of its SHA-256, and
+words are no reason for another file."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
@@ -48,6 +61,11 @@ class ModelInfo:
     card: Card
     path: Path
     bundled: bool
+
+    @property
+    def purpose(self) -> str:
+        """What the model is for, in a line for a reader; "" if its card does not say it."""
+        return (_WORDS if self.bundled else {}).get(self.card.name, self.card.purpose)
 
 
 def user_folder() -> Path:
