@@ -180,6 +180,15 @@ def timer(parent: QObject, interval: int, act: Callable[[], None]) -> QTimer:
     return made
 
 
+def bring_into_view(widget: QWidget) -> None:
+    """Scroll the panel that a widget is in until it is seen."""
+    parent = widget.parentWidget()
+    while parent is not None:
+        if isinstance(parent, QScrollArea):
+            parent.ensureWidgetVisible(widget)
+        parent = parent.parentWidget()
+
+
 def column(
     parent: QWidget, *content: QWidget | QLayout, spacing: int = 4, margin: int = 0
 ) -> QVBoxLayout:
