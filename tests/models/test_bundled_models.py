@@ -7,7 +7,7 @@ from skimage.draw import disk
 
 from napari_srgan import upscale
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
-from napari_srgan.models.catalogue import ModelInfo, list_models
+from napari_srgan.models.catalogue import find_model, list_models
 
 BUNDLED = [info for info in list_models() if info.bundled]
 WITHIN = 0.02  # of the range
@@ -59,9 +59,8 @@ def test_what_a_bundled_model_is_for_is_plain_wherever_it_is_read(capsys, tmp_pa
 
     monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(tmp_path))
     for info in BUNDLED:
-        assert info.purpose and "that are to" not in info.purpose
-        own = ModelInfo(info.card, info.path, bundled=False)
-        assert own.purpose == info.card.purpose  # of other files, what their card says
+        assert info.card.purpose and "that are to" not in info.card.purpose
+        assert find_model(info.card.name).card == info.card  # of plans, and so of reports
     main(["models"])
     read = " ".join(capsys.readouterr().out.split())
-    assert all(f"{info.card.name}: {info.purpose}" in read for info in BUNDLED)
+    assert all(f"{info.card.name}: {info.card.purpose}" in read for info in BUNDLED)

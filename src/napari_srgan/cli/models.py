@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     for text in (
         "auto for: the kinds of image that auto takes the model for; gray, RGB: all other kinds",
         "baseline: bicubic enlargement; for models that remove noise, a tuned filter before it",
-        *(f"{info.card.name}: {info.purpose}" for info in found if info.purpose),
+        *(f"{info.card.name}: {info.card.purpose}" for info in found if info.card.purpose),
     ):
         tell(fill(printable(text), _WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     return EXIT_OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_srgan.errors import InputError, OutputExists
@@ -50,8 +50,8 @@ _WORDS = {
     "srfast-rgb": "RGB images such as stained tissue, with a ninth of the computation of"
     " srresnet-rgb: for browsing, and for computers without a GPU.",
 }
-"""In the place of the purpose in a bundled card: that is part of the file and of its SHA-256, and
-words are no reason for another file."""
+"""In the place of the purpose in a bundled file, in all that is read of its model: the card is part
+of the file and of its SHA-256, and words are no reason for another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,6 @@ class ModelInfo:
     card: Card
     path: Path
     bundled: bool
-
-    @property
-    def purpose(self) -> str:
-        """What the model is for, in a line for a reader; "" if its card does not say it."""
-        return (_WORDS if self.bundled else {}).get(self.card.name, self.card.purpose)
 
 
 def user_folder() -> Path:
@@ -103,6 +98,8 @@ def _look() -> tuple[list[ModelInfo], list[str]]:
             except InputError as error:
                 skipped.append(str(error))
                 continue
+            if folder == WEIGHTS:
+                card = replace(card, purpose=_WORDS.get(card.name, card.purpose))
             known = found.get(card.name)
             if known is None or (not known.bundled and path.stem == card.name):
                 found[card.name] = ModelInfo(card, path, folder == WEIGHTS)

@@ -73,7 +73,7 @@ class ModelPicker(QWidget):
                 kind = "RGB" if info.card.channels == 3 else "gray"
                 text = info.card.name if kind in info.card.name else f"{info.card.name} ({kind})"
                 self.box.addItem(text, info.card.name)
-                tip = f"{info.purpose}\n{info.path}"
+                tip = f"{info.card.purpose}\n{info.path}"
                 self.box.setItemData(self.box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
             self._warn(skipped_models())
             self.box.choose(chosen)
@@ -104,19 +104,19 @@ class ModelPicker(QWidget):
         self.changed.emit()
 
     def _explain(self) -> None:
-        known = {info.card.name: info for info in list_models()}
+        known = {info.card.name: info.card for info in list_models()}
         try:
             name = model_for("auto", self._rgb).card.name if self.value() == "auto" else ""
         except InputError:
             name = ""
         if self._choice is not None and self.value() == "auto" and self._choice.why:
-            info = self._choice.model
+            card = self._choice.model.card
             self.purpose.say(self._choice.why.removeprefix("auto: "))
-            self.purpose.setToolTip(f"{info.card.name}: {info.purpose}")
+            self.purpose.setToolTip(f"{card.name}: {card.purpose}")
             return
-        found = known.get(name or self.value())
+        card = known.get(name or self.value())
         head = f"{name}: " if name else ""
-        said = head + found.purpose if found and found.purpose else head.rstrip(": ")
+        said = head + card.purpose if card and card.purpose else head.rstrip(": ")
         notes = () if self._choice is None else (self._choice.why, *self._choice.warnings)
         self.purpose.say(" ".join(filter(None, notes)) or said)
         self.purpose.setToolTip(said)
