@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
         metavar="N",
         help="the slice of the pictures, of Z or T (default: the middle one)",
     )
-    add_options(parser, CompareOptions, only=("mode", "border"))
+    add_options(parser, CompareOptions, only=("mode", "border", "lpips", "lpips_weights"))
     add_options(parser, RestoreOptions)
     add_options(parser, PartOptions, leave_out=("roi",))
     more("--overwrite", action="store_true", help="replace a page that exists")
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     options, part = chosen(arguments, RestoreOptions), chosen(arguments, PartOptions)
     if options.anonymise:
         hide(names_of(filter(None, (arguments.input, arguments.reference))))
-    from napari_srgan.measure.planes import Settings
+    from napari_srgan.tasks.compare import settings_of
     from napari_srgan.tasks.report.page import report_file
     from napari_srgan.tasks.report.tables import glance
 
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         options,
         part,
         reference=arguments.reference,
-        settings=Settings(mode=arguments.mode, border=arguments.border),
+        settings=settings_of(chosen(arguments, CompareOptions)),
         show=arguments.show,
         overwrite=arguments.overwrite,
     )
