@@ -270,7 +270,9 @@ def _error_maps(
         place = tuple(i - start for i, start in zip(index, starts, strict=True))
         for name, stack in stacks.items():
             fit = error_map(pixels, read_alike(reference, stack, index))
-            outputs[name][0].write(place, 0, 0, fit.map)
+            sink = outputs[name][0]
+            sink.write(place, 0, 0, fit.map)
+            sink.plane_done(place)
             figures = fit.rse, fit.rsp, fit.gain, fit.offset, fit.sigma
             fits.append(FittedPlane(name, index, *figures))
             yield Progress(len(fits), len(indices) * len(stacks), stage="error maps")
