@@ -25,6 +25,7 @@ _STEP = (
 _VALIDATION = (
     "set", "images", "psnr", "psnr_bicubic", "ssim", "ssim_bicubic", "ms_ssim", "ms_ssim_bicubic",
     "mse", "mse_bicubic", "mae", "mae_bicubic", "vgg22", "vgg22_bicubic", "vgg54", "vgg54_bicubic",
+    "lpips_alex", "lpips_alex_bicubic", "lpips_vgg", "lpips_vgg_bicubic",
 )  # fmt: skip
 COLUMNS = _STEP + _VALIDATION
 
@@ -186,7 +187,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         try:
-            rows = [row for row in csv.DictReader(file) if _is_whole(row)]
+            reader = csv.DictReader(file)
+            # A log that an earlier version began has no LPIPS.
+            later = {key: "" for key in COLUMNS if key.startswith("lpips")}
+            rows = [row for row in (later | row for row in reader) if _is_whole(row)]
         except csv.Error:
             return []
     # A former version had fewer columns.
