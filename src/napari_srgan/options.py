@@ -28,6 +28,12 @@ PANELS = ("lr", "bicubic", "result", "reference")
 MAP_KINDS = ("consistency", "invention", "spread")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BACKENDS = ("auto", "torch", "openvino")
+LPIPS = ("off", "alex", "vgg")
+_LPIPS_HELP = "also measure LPIPS, how different images look, by AlexNet (alex) or VGG16 (vgg)"
+_LPIPS_WEIGHTS_HELP = (
+    "torchvision's AlexNet or VGG16 for it, which alone asks for it too (default: torchvision's "
+    "own, downloaded once)"
+)
 
 
 def option(
@@ -364,6 +370,9 @@ class CompareOptions:
         Whether Fourier ring correlation is wanted.
     frc_threshold : Fraction or None
         Where the resolution is read; None: 1/2.
+    lpips : {"off", "alex", "vgg"}
+    lpips_weights : Path or None
+        See `models.lpips.wanted_lpips`.
 
     Raises
     ------
@@ -394,6 +403,8 @@ class CompareOptions:
         read=read_threshold,
         metavar="T",
     )
+    lpips: str = option("off", _LPIPS_HELP, choices=LPIPS)
+    lpips_weights: Path | None = option(None, _LPIPS_WEIGHTS_HELP, read=Path, metavar="FILE")
 
     def __post_init__(self) -> None:
         checked(self)
@@ -491,6 +502,9 @@ class EvaluateOptions:
         Ranges of `degradation.BlurNoise`.
     intensity, transform : str or None
     vgg_weights : Path or None
+    lpips : {"off", "alex", "vgg"}
+    lpips_weights : Path or None
+        See `models.lpips.wanted_lpips`.
 
     Raises
     ------
@@ -546,6 +560,8 @@ class EvaluateOptions:
         read=Path,
         metavar="FILE",
     )
+    lpips: str = option("off", _LPIPS_HELP, choices=LPIPS)
+    lpips_weights: Path | None = option(None, _LPIPS_WEIGHTS_HELP, read=Path, metavar="FILE")
 
     def __post_init__(self) -> None:
         checked(self)

@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
         metavar="N",
         help="the slice of the pictures, of Z or T (default: the middle one)",
     )
-    add_options(parser, CompareOptions, only=("mode", "border"))
+    add_options(parser, CompareOptions, only=("mode", "border", "lpips", "lpips_weights"))
     add_options(parser, RestoreOptions)
     add_preset(parser)
     add_options(parser, PartOptions, leave_out=("roi",))
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     part, measured = chosen(arguments, PartOptions), chosen(arguments, CompareOptions)
     if options.anonymise:
         hide(names_of(filter(None, (arguments.input, arguments.reference))))
-    from napari_srgan.measure.planes import Settings
+    from napari_srgan.tasks.compare import settings_of
     from napari_srgan.tasks.report.page import report_file
     from napari_srgan.tasks.report.tables import glance
 
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         options,
         part,
         reference=arguments.reference,
-        settings=Settings(mode=measured.mode, border=measured.border),
+        settings=settings_of(measured),
         show=arguments.show,
         overwrite=arguments.overwrite,
     )

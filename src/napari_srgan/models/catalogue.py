@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_srgan.errors import InputError, OutputExists, did_you_mean
@@ -42,6 +42,19 @@ FIDELITY = {1: "srresnet-gray", 3: "srresnet-rgb"}
 """By channels, the bundled model that is true to the measured data: a safe choice for any image."""
 FAST = {"srresnet-gray": "srfast-gray", "srresnet-rgb": "srfast-rgb"}
 """The bundled models that stand in for others where time counts, at a ninth of the arithmetic."""
+
+_WORDS = {
+    "srgan-gray": "Grayscale images to be shown: sharper to the eye, but fine texture is invented;"
+    " not for measuring.",
+    "srgan-rgb": "RGB images to be shown: sharper to the eye, but fine texture is invented; not for"
+    " measuring.",
+    "srfast-gray": "OCT B-scans and grayscale microscopy, with a ninth of the computation of"
+    " srresnet-gray: for browsing, and for computers without a GPU.",
+    "srfast-rgb": "RGB images such as stained tissue, with a ninth of the computation of"
+    " srresnet-rgb: for browsing, and for computers without a GPU.",
+}
+"""In the place of the purpose in a bundled file, in all that is read of its model: the card is part
+of the file and of its SHA-256, and words are no reason for another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,8 @@ def _look() -> tuple[list[ModelInfo], list[str]]:
             except InputError as error:
                 skipped.append(str(error))
                 continue
+            if folder == WEIGHTS:
+                card = replace(card, purpose=_WORDS.get(card.name, card.purpose))
             known = found.get(card.name)
             if known is None or (not known.bundled and path.stem == card.name):
                 found[card.name] = ModelInfo(card, path, folder == WEIGHTS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,10 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_srgan._gui.parts.issue_report import IssueReport
 from napari_srgan._gui.runner import Runner, RunnerBar
 from napari_srgan.errors import InputError
+from napari_srgan.tasks.steps import DEFECT
 
 if TYPE_CHECKING:
     import napari
@@ -97,6 +100,9 @@ class Panel(QWidget):
         self.viewer = viewer_itself(viewer)
         self._connections = Connections()
         self._placed = False
+        self.issue_report = IssueReport()
+        self.issue_report.setVisible(False)
+        self._defect_in: Message | None = None
         # Many events come at once (a layer brings its dims, its name, its selection): one refresh
         # after the burst is enough, and the slider stays smooth.
         self._pending = timer(self, _BURST, self.refresh)
@@ -114,7 +120,17 @@ class Panel(QWidget):
         column(inner, *content, spacing=6, margin=6).addStretch(1)
         column(below, *foot, spacing=6, margin=6)
         scrolled = Scrolling(inner, least=100 if foot else 230)
-        column(self, scrolled, *([below] if foot else []), spacing=0)
+        column(self, scrolled, *([below] if foot else []), self.issue_report, spacing=0)
+        for message in self.findChildren(Message):
+            message.said.connect(partial(self._on_said, message))
+
+    def _on_said(self, message: Message, text: str) -> None:
+        """Offer a report while the sentence on a defect is there."""
+        defect = text.startswith(DEFECT)
+        if defect or message is self._defect_in:
+            self._defect_in = message if defect else None
+            self.issue_report.about(text if defect else "")
+            self.issue_report.setVisible(defect)
 
     def let_go(self) -> None:
         """Give up all work and hear of the viewer no more."""
@@ -178,6 +194,15 @@ def timer(parent: QObject, interval: int, act: Callable[[], None]) -> QTimer:
     made.setInterval(interval)
     made.timeout.connect(act)
     return made
+
+
+def bring_into_view(widget: QWidget) -> None:
+    """Scroll the panel that a widget is in until it is seen."""
+    parent = widget.parentWidget()
+    while parent is not None:
+        if isinstance(parent, QScrollArea):
+            parent.ensureWidgetVisible(widget)
+        parent = parent.parentWidget()
 
 
 def column(
@@ -383,7 +408,15 @@ class Fold(QWidget):
 
 
 class Message(QLabel):
-    """A line of text that wraps, can be copied, and stands out when it reports an error."""
+    """A line of text that wraps, can be copied, and stands out when it reports an error.
+
+    Signals
+    -------
+    said(str)
+        The text that is shown from now on.
+    """
+
+    said = Signal(str)
 
     def __init__(self, text: str = "") -> None:
         super().__init__(text)
@@ -402,6 +435,7 @@ class Message(QLabel):
         )
         self.setText(text)
         self._take_room()
+        self.said.emit(text)
 
     def changeEvent(self, event: QEvent) -> None:
         """Take room, or none, where it has been placed."""

@@ -124,7 +124,7 @@ class SuperResolve(Panel):
         self._result = QWidget()
         self.exports = Exports(viewer)
         settings = self.advanced.values
-        self.trust = TrustMapButtons(viewer, self.runner, settings)
+        self.trust = TrustMapButtons(viewer, self._connections, self.runner, settings)
         self.report = ReportButton(viewer, self._connections, settings, self.runner)
         self.figures = FigureButtons(viewer, self.runner, self.report.reference.value)
         # torch is loaded once the panel is on the screen: it takes seconds.
@@ -234,6 +234,7 @@ class SuperResolve(Panel):
         self.add_model.added.connect(self.model.choose)
         self.live.said.connect(self.say)
         self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
+        self.curtain.closed.connect(self.trust.overlay.place)
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
@@ -488,6 +489,7 @@ class SuperResolve(Panel):
         self._loading_soon.stop()
         self.live.stop()
         self._beyond.stop()
+        self.trust.let_go()
         self.curtain.close()
         self.choices.keep()
         self.add_model.stop()
