@@ -123,6 +123,7 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
         options=options,
         part=part,
         overwrite=arguments.overwrite,
+        anew=arguments.overwrite,
         skip=arguments.skip_existing,
     )
     if watched is not None:

@@ -57,7 +57,9 @@ class BatchOrder:
     options : RestoreOptions
     part : PartOptions
     overwrite : bool
-        Whether results that are there may be replaced; the table then begins anew.
+        Whether results that are there may be replaced.
+    anew : bool
+        Whether the table begins anew.
     skip : bool
         Leave what has a result already, and what is a result itself: for folders, where nobody
         named each file, and to go on with a batch.
@@ -67,6 +69,7 @@ class BatchOrder:
     options: RestoreOptions = field(default_factory=RestoreOptions)
     part: PartOptions = field(default_factory=PartOptions)
     overwrite: bool = False
+    anew: bool = False
     skip: bool = False
 
 
@@ -237,7 +240,7 @@ def _table(order: BatchOrder) -> Summary:
         order.folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise InputError(f"{order.folder} is a file: the results need a folder.") from None
-    return Summary(order.folder / SUMMARY, anew=order.overwrite)
+    return Summary(order.folder / SUMMARY, anew=order.anew)
 
 
 class Summary:

@@ -278,7 +278,7 @@ def restore_files(
             if (there := file_number(target)) is not None and there in made:
                 raise InputError(
                     f"{source}: its result would be {target.name}, which is the file of another "
-                    "result of this batch; rename one or use another --out-dir."
+                    "result of this batch; rename one, or restore it into another folder."
                 )
             stack = open_stack(Path(source), axes=part.axes, series=part.series)
             work = _into(stack, target, options, part, overwrite)
@@ -314,7 +314,7 @@ def _targets(
             if target in targets:
                 raise InputError(
                     f"{source}: another input of this batch has the same name, and both results "
-                    f"would be {target.name}; rename one or use another --out-dir."
+                    f"would be {target.name}; rename one, or restore it into another folder."
                 )
             targets.add(target)
             spared.check(target)
