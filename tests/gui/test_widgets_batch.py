@@ -150,7 +150,8 @@ def test_the_batch_goes_on_when_its_panel_is_closed_midway(viewer, qtbot, folder
     assert shown(again)[0] == ("s1.tif", "done")
     qtbot.waitUntil(lambda: not job.running, timeout=WAIT)
     assert shown(again) == [(name, "done") for name in ("s1.tif", "s2.tif", "s10.tif")]
-    assert again.message.text().startswith("3 files: 3 done.")
+    assert again.summary.text() == "3 files: 3 done."
+    assert "summary.csv" in again.message.text()
 
 
 @pytest.mark.napari_window

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_srgan._gui.runner import NO_MEMORY, End, Runner
 from napari_srgan._gui.sentences import time_text
 from napari_srgan.errors import InputError
-from napari_srgan.tasks.batch import BatchOrder, run_batch
+from napari_srgan.tasks.batch import SUMMARY, BatchOrder, run_batch
 from napari_srgan.tasks.restore import LOOKING, FileOutcome
 from napari_srgan.tasks.steps import Progress, sentence_for
 
@@ -161,9 +161,11 @@ class BatchJob(QObject):
         return f"{files}: {', '.join(parts)}." if total else ""
 
     def result_text(self) -> str:
-        """Say what came of it."""
+        """Say what came of it, beside the counts."""
         assert self.order is not None
-        return f"{self.counts()} The table is {self.order.folder / 'summary.csv'}."
+        failed = any(entry.state == "failed" for entry in self.entries)
+        why = "Why files failed is in the list. " if failed else ""
+        return f"{why}The table is {self.order.folder / SUMMARY}."
 
 
 _WORDS: dict[State, str] = {

@@ -104,6 +104,7 @@ class Batch(Panel):
             self.table,
             foot=(self.summary, buttons, self.message),
         )
+        self.table.parentWidget().layout().setStretchFactor(self.table, 1000)  # all that is free
 
     def _fill_in(self) -> None:
         """Show the batch that there is, or where the last one was."""

@@ -102,6 +102,8 @@ class PresetMenu(Part):
         self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.button.setToolTip("Options that were saved under a name, here or on the command line")
         self.button.setAccessibleName("Presets")
+        # napari's theme draws the mark of the menu over the text.
+        self.button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.button.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.menu = QMenu(self)
         self.menu.setToolTipsVisible(True)
@@ -168,7 +170,7 @@ class PresetMenu(Part):
         shown = names[0] if names else "Presets"
         width = self.button.fontMetrics().averageCharWidth() * 16
         shown = self.button.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, width)
-        self.button.setText(_shown(shown))
+        self.button.setText(f"{_shown(shown)} ▾")
 
 
 _YES = QMessageBox.StandardButton.Yes
