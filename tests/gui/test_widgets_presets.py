@@ -156,6 +156,7 @@ def test_what_cannot_be_read_is_one_line_in_the_log_and_the_defaults(
     presets_file().write_text(content)
     with caplog.at_level(logging.WARNING):
         panel = open_super_resolve(viewer, qtbot)
+        panel.let_go()
     assert panel.choices.chosen() == {}
     (line,) = (r.getMessage() for r in caplog.records if r.name.startswith("napari_srgan"))
     assert "damaged" in line or "There is no model 'gone'" in line

@@ -50,6 +50,7 @@ class Choices(QObject):
     def __init__(self, kind: KindPicker, model: ModelPicker, options: OptionFields) -> None:
         super().__init__(kind)
         self.kind, self.model, self.options = kind, model, options
+        self._logged = ""
         for signal in (kind.changed, model.changed):
             signal.connect(self.changed.emit)
         options.on_change(self.changed.emit)
@@ -76,14 +77,20 @@ class Choices(QObject):
         try:
             self.choose(last_choices())
         except (InputError, OSError) as error:
-            _log.warning("%s", error)
+            self._warn(error)
 
     def keep(self) -> None:
         """Keep what is chosen for the next session."""
         try:
             keep_choices(self.chosen())
         except (InputError, OSError) as error:
-            _log.warning("The choices are not kept: %s", error)
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        """Tell the log why choices were not read or are not kept; once of what stays as it is."""
+        if str(error) != self._logged:
+            self._logged = str(error)
+            _log.warning("%s", error)
 
 
 class PresetMenu(Part):
