@@ -214,6 +214,18 @@ def test_the_numbers_are_those_of_an_independent_computation(files):
     assert [bool(m) for m in marked.groups()] == [psnr[0] > psnr[1], psnr[1] > psnr[0]]
 
 
+def test_lpips_stands_among_the_measures_where_it_is_asked_for(files):
+    torch = pytest.importorskip("torch")
+    from napari_srgan.models.lpips import LPIPS
+
+    torch.save(LPIPS("alex").state_dict(), "alex.pth")
+    given = ("low.tif", "--reference", "truth.tif", "--model", GRAY, "-o", "r.html")
+    assert run(*given, "--lpips-weights", "alex.pth") == 0
+    cells = Page(files["folder"] / "r.html").rows("stack")["LPIPS Alex"]
+    assert all(float(exact) > 0 for _, exact in cells[:2])
+    assert run("low.tif", "--lpips-weights", "alex.pth", "-o", "s.html") == 2
+
+
 def test_the_consistency_is_that_of_the_run_and_of_plain_shrinking(files):
     assert run("low.tif", "--model", GRAY, "-o", "r.html") == 0
     seen = Page(files["folder"] / "r.html")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.errors import InputError, OutputExists, did_you_mean
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.models.card import Card
 from napari_srgan.models.file import SUFFIX, Model, load, read_card, save_model
@@ -19,12 +20,14 @@ __all__ = [
     "Card",
     "Model",
     "ModelInfo",
+    "NewModel",
     "add_model",
     "check_name",
     "fidelity_for",
     "find_model",
     "list_models",
     "load_model",
+    "look_at_model",
     "model_for",
     "quick_model",
     "read_card",
@@ -106,6 +109,54 @@ def _look() -> tuple[list[ModelInfo], list[str]]:
     return list(found.values()), skipped
 
 
+@dataclass(frozen=True, slots=True)
+class NewModel:
+    """A model file that may be added, and was looked at as a whole.
+
+    Attributes
+    ----------
+    card : Card
+    path : Path
+    sha256 : str
+        Of the file.
+    known : ModelInfo or None
+        The entry of the catalogue that has its name.
+    same : bool
+        Whether that entry is the same file, byte for byte.
+    """
+
+    card: Card
+    path: Path
+    sha256: str
+    known: ModelInfo | None
+    same: bool
+
+
+def look_at_model(path: str | Path) -> NewModel:
+    """Look at a model file that may be added: at its card, and at all of its weights.
+
+    Raises
+    ------
+    InputError
+        If the file is no model, or damaged, or its name is a bundled model's or no file name.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"There is no file {source}.")
+    name = read_card(source).name
+    model = load(source)  # a damaged one is not worth keeping
+    check_name(name)
+    known = {info.card.name: info for info in list_models()}.get(name)
+    same = known is not None and _digest(known.path) == model.sha256
+    if known is not None and known.bundled and not same:
+        raise InputError(f"{name} is the name of a bundled model; train yours with another --name.")
+    return NewModel(model.card, source, model.sha256, known, same)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
     """Copy a model file to the user's own models, so that it is listed under its card's name.
 
@@ -114,7 +165,7 @@ def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
     path : str or Path
         A model file, for example the one that a training wrote.
     overwrite : bool
-        Replace an own model of the same name.
+        Replace an own model of the same name. One that is the same file is left as it is.
 
     Returns
     -------
@@ -124,25 +175,22 @@ def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
     Raises
     ------
     InputError
-        If the file is no model, or damaged, or its name is a bundled model's or no file name.
+        As `look_at_model`, or if the file changes meanwhile.
     OutputExists
-        If there is an own model of that name already.
+        If there is another own model of that name.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise InputError(f"There is no file {source}.")
-    name = read_card(source).name
-    load(source)  # a damaged one is not worth keeping
-    check_name(name)
-    known = {info.card.name: info for info in list_models()}.get(name)
-    if known is not None and known.bundled:
-        raise InputError(f"{name} is the name of a bundled model; train yours with another --name.")
+    new = look_at_model(path)
+    name, known = new.card.name, new.known
+    if known is not None and new.same:
+        return known
     target = user_folder() / f"{name}{SUFFIX}" if known is None else known.path
     if target.exists() and not overwrite:
         raise OutputExists(f"There is a model {name} already; use --overwrite to replace it.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target, overwrite) as partial:
-        shutil.copyfile(source, partial)
+        shutil.copyfile(new.path, partial)
+        if _digest(partial) != new.sha256:
+            raise InputError(f"{new.path.name} has changed while it was added; add it again.")
     return ModelInfo(read_card(target), target, bundled=False)
 
 
@@ -174,7 +222,8 @@ def find_model(name_or_path: str | Path) -> ModelInfo:
     if damaged.is_file():
         read_card(damaged)
     raise InputError(
-        f"There is no model '{name}'; known are {', '.join(known) or 'none'}, "
+        f"There is no model '{name}'{did_you_mean(name, known)}; known are "
+        f"{', '.join(known) or 'none'}, "
         f"or give the path of a {SUFFIX} file."
     )
 

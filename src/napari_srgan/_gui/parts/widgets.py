@@ -385,9 +385,16 @@ class Fold(QWidget):
 
     Not superqt's QCollapsible: it fixes the height when it opens, so that what grows in it later (a
     plot, a progress bar) is cut, and its animation redraws the window.
+
+    Parameters
+    ----------
+    title : str
+    body : QWidget
+    beside : QWidget, optional
+        At the right end of the heading.
     """
 
-    def __init__(self, title: str, body: QWidget) -> None:
+    def __init__(self, title: str, body: QWidget, beside: QWidget | None = None) -> None:
         super().__init__()
         self.button = QToolButton()
         self.button.setText(title)
@@ -398,7 +405,11 @@ class Fold(QWidget):
         self.body = body
         body.setVisible(False)
         self.button.toggled.connect(self._toggled)
-        column(self, self.button, body, spacing=2)
+        heading = row(self.button, stretch=0)
+        heading.addStretch(1)
+        if beside is not None:
+            heading.addWidget(beside)
+        column(self, heading, body, spacing=2)
 
     def _toggled(self, on: bool) -> None:
         self.button.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
