@@ -36,6 +36,7 @@ class Advanced(QWidget):
         self.path.setMinimumWidth(60)
         browse = QToolButton()
         browse.setText("…")
+        browse.setAccessibleName("Choose the file")
         browse.setToolTip("Choose the file")
         browse.clicked.connect(self._browse)
         self._file = QWidget()
