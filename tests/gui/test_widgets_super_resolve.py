@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QApplication
 from unbounded_model import AverageNet, registered
 
 from napari_srgan._gui.docks import dock_name, open_panel
+from napari_srgan._gui.files import read
 from napari_srgan._gui.layers import layer_axes
 from napari_srgan._gui.runner import End
 from napari_srgan._gui.super_resolve import order as order_module
@@ -380,7 +381,6 @@ def test_pixel_size_is_unknown_until_set_and_keeps_results_aligned(viewer, panel
 
 @pytest.mark.napari_window
 def test_saving_copying_and_the_scale_bar(viewer, panel, qtbot, tmp_path):
-    from napari_srgan._gui.files import read
 
     layer = viewer.add_image(image(2, 16, 16), name="s", axis_labels=("z", "y", "x"))
     choose(panel, layer)
