@@ -63,6 +63,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an output that a run has left unfinished, and keep what is done when this "
+        "one is stopped",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print one JSON line per file, and no progress"
     )
 
@@ -86,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     if options.anonymise:
         hide(names_of(arguments.paths[:1]))
     source, target = (Path(path) for path in arguments.paths)
-    steps = restore_file(source, target, options, part, overwrite=arguments.overwrite)
+    how = {"overwrite": arguments.overwrite, "resume": arguments.resume}
+    steps = restore_file(source, target, options, part, **how)
     summary = follow(steps, source.name, "tile", quiet=arguments.json)
     _tell(summary.to_dict(), arguments.json)
     if arguments.view:
@@ -129,7 +136,8 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
         if arguments.json:
             tell(json.dumps(row))
 
-    steps = restore_files(sources, folder, options, part, overwrite=arguments.overwrite)
+    how = {"overwrite": arguments.overwrite, "resume": arguments.resume}
+    steps = restore_files(sources, folder, options, part, **how)
     try:
         failed = drain(steps, show)
     finally:

@@ -8,9 +8,9 @@ error; what is done to the pixels is in `restore`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from napari_srgan.engine import record
 from napari_srgan.engine.backends import resolve_backend
 from napari_srgan.engine.devices import check_precision, is_out_of_memory, resolve_device
+from napari_srgan.engine.origin import origin_of
 from napari_srgan.engine.plan import Plan
 from napari_srgan.engine.progress import Clock, Progress, counting
 from napari_srgan.engine.restore import (
@@ -32,11 +33,12 @@ from napari_srgan.engine.tiles import SMALLEST_TILE, Tile, split
 from napari_srgan.errors import InputError
 from napari_srgan.image.invalid import put_back
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.journal import Found, Origin, Place
 from napari_srgan.io.sinks import MemorySink, Sink
 from napari_srgan.models.catalogue import load_model
 from napari_srgan.models.file import Model
-from napari_srgan.trust.back_projection import ProjectionSums, back_project
-from napari_srgan.trust.meter import Meter
+from napari_srgan.trust.back_projection import PlaneProjection, ProjectionSums, back_project
+from napari_srgan.trust.meter import Meter, Sums
 from napari_srgan.trust.operators import operator_of
 from napari_srgan.trust.shrinking import shrinking
 
@@ -156,7 +158,8 @@ class Upscaler:
         Yields
         ------
         Progress
-            After every tile. Closing the generator, or an error, leaves nothing half-made.
+            After every tile. Closing the generator leaves nothing half-made; after an error a file
+            keeps what a later run can go on with.
 
         Returns
         -------
@@ -172,10 +175,13 @@ class Upscaler:
         sink = MemorySink() if sink is None else sink
         run = _Run(self, plan)
         try:
-            sink.open(plan.output)
+            run.go_on_from(sink.open(plan.output, run.origin()))
             yield from run.planes(sink)
             metadata = {**plan.output.metadata, record.KEY: run.record().to_dict()}
             data = sink.commit(metadata)
+        except Exception:
+            sink.abort(keep=True)
+            raise
         except BaseException:
             # GeneratorExit is how the work is cancelled.
             sink.abort()
@@ -219,6 +225,7 @@ class _Run:
         self.device = upscaler.device
         self.backend, self.precision = upscaler.backend, upscaler.precision
         self.limit = plan.tile
+        self._todo = plan.planes
         self.done = 0
         self._computed = 0  # tiles, some of which are still being finished
         self._counted, self._expected = 0.0, 0.0  # multiplications of the window that is computed
@@ -238,6 +245,28 @@ class _Run:
         if plan.options.back_project:
             self._projected = ProjectionSums(operator, plan.intensity, plan.dtype)
 
+    def origin(self) -> Origin:
+        """Settle backend and number format, and say what the pixels will follow from."""
+        self.backend, self.precision = self._upscaler.ready()
+        return origin_of(self.plan, self.device, self.backend, self.precision)
+
+    def go_on_from(self, done: Mapping[Place, Found]) -> None:
+        """Leave out the planes that are done, and take over what was found on them."""
+        self._todo = tuple(index for index in self.plan.planes if self._place(index) not in done)
+        for index in self.plan.planes:
+            if (found := done.get(self._place(index))) is not None:
+                self.done += len(self.plan.tiles)
+                if self._meter is not None:
+                    self._meter.note(index, Sums.of(found["consistency"]))
+                if self._projected is not None:
+                    self._projected.note(PlaneProjection.of(found["projection"]))
+        self._computed = self.done
+
+    def _place(self, index: tuple[int, ...]) -> Place:
+        """Say where a plane of the stack lies in the output."""
+        starts = [self.plan.region[axis][0] for axis in self.plan.stack.plane_axes]
+        return tuple(i - start for i, start in zip(index, starts, strict=True))
+
     def planes(self, sink: Sink) -> Iterator[Progress]:
         """Restore plane by plane into the sink.
 
@@ -245,7 +274,6 @@ class _Run:
         before it is finished, measured and written, in order. Here they are waited for.
         """
         plan = self.plan
-        self.backend, self.precision = self._upscaler.ready()
         with (
             _Worker("read") as reader,
             _Worker("finish") as finisher,
@@ -270,18 +298,16 @@ class _Run:
                         # The first is waited for, so that whoever stops the work has to wait for
                         # one tile only.
                         yield from self._settle(jobs, leave=1 if self.done else 0)
-                if self._meter is not None:
-                    jobs.append(finisher.submit(self._meter.end))
                 if plane.kept is not None:
                     yield from self._settle(jobs)
                     yield from self._project(plane, sink)
-                jobs.append(finisher.submit(sink.plane_done, plane.place))
+                jobs.append(finisher.submit(self._end, plane, sink))
             yield from self._settle(jobs)
 
     def _opened(self, reader: _Worker) -> Iterator[_Plane]:
         """Open the planes one after the other, each while the one before it is computed."""
         ahead: Future[_Plane] | None = None
-        indices = self.plan.planes
+        indices = self._todo
         for number, index in enumerate(indices):
             plane = self._open(index) if ahead is None else ahead.result()
             # A plane that is read window by window is read meanwhile: two reads never go on at
@@ -295,11 +321,10 @@ class _Run:
         plan = self.plan
         channel = plan.stack.channel_of(index)
         empty = plan.intensity.lo[channel]
-        starts = [plan.region[axis][0] for axis in plan.stack.plane_axes]
         return _Plane(
             index,
             channel,
-            tuple(i - start for i, start in zip(index, starts, strict=True)),
+            self._place(index),
             PlanePixels(plan.stack, index, plan.tiles, plan.fill_invalid, empty),
             None if self._projected is None else _KeptPlane(self._whole, plan),
         )
@@ -308,6 +333,15 @@ class _Run:
         if self._meter is not None:
             invalid = plane.pixels.invalid(self._whole)
             self._meter.begin(plane.index, plane.channel, invalid)
+
+    def _end(self, plane: _Plane, sink: Sink) -> None:
+        """Let the sink know that a plane is done, and what was measured on it."""
+        found: dict[str, Any] = {}
+        if self._meter is not None:
+            found["consistency"] = astuple(self._meter.end())
+        if plane.projection is not None:
+            found["projection"] = astuple(plane.projection)
+        sink.plane_done(plane.place, found)
 
     def _finish(
         self, plane: _Plane, tile: Tile, enlarged: EnlargedTile, sink: Sink, last: bool
@@ -404,7 +438,7 @@ class _Run:
         kept.colours[...] = projection.data
         invalid = plane.pixels.invalid(self._whole)
         mask = None if invalid is None else invalid[1]
-        projected.add(projection, plane.channel, self._shrink, mask)
+        plane.projection = projected.add(projection, plane.channel, self._shrink, mask)
         if invalid is not None:
             put_back(kept.high, *invalid, self.plan.scale)
         sink.write(plane.place, 0, 0, kept.high)
@@ -497,7 +531,7 @@ class _Worker(ThreadPoolExecutor):
         self.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Plane:
     """A plane that is being restored: its index in the stack, its place in the output."""
 
@@ -506,6 +540,7 @@ class _Plane:
     place: tuple[int, ...]
     pixels: PlanePixels
     kept: _KeptPlane | None
+    projection: PlaneProjection | None = None
 
 
 class _KeptPlane:

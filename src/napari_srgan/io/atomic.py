@@ -24,11 +24,16 @@ THERE_FOR_COMMANDS = "exists already; --overwrite replaces it."
 
 PARTIAL = ".partial"
 """How the names of unfinished files end, after the target's `short_name` and 8 characters."""
+JOURNAL = ".journal"
+"""How the folder beside such a file ends that a later run can go on by; see `io.journal`."""
 
 _TAKES_NO_FILE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _open_files: set[WholeFile] = set()
 """Those that `remove_unfinished` would have to remove."""
+
+kept_unfinished: list[Path] = []
+"""The outputs that this process has left unfinished, for a later run to go on with."""
 
 
 class WholeFile:
@@ -50,12 +55,15 @@ class WholeFile:
     target : Path
     path : Path
         ``<name>.<8 hexadecimal digits>.partial`` beside the target, with its `short_name`: where
-        to write.
+        to write. Another one that a run left there may be put in its place before `create`.
+    keep : bool
+        Whether an unfinished file stays for a later run to go on with.
     """
 
     def __init__(self, target: Path, overwrite: bool = False, there: str = THERE) -> None:
         self.target = target
         self.path = target.with_name(f"{short_name(target.name)}.{secrets.token_hex(4)}{PARTIAL}")
+        self.keep = False
         self._overwrite, self._there = overwrite, there
         self._lock = FileLock(target)
         self._before: tuple[int, ...] | None = None
@@ -63,6 +71,8 @@ class WholeFile:
 
     def hold(self, patience: float = 0.0) -> None:
         """Hold the place against other runs, and remove what a run that was killed left of it.
+
+        What has a journal stays: a later run may go on with it.
 
         Parameters
         ----------
@@ -140,8 +150,11 @@ class WholeFile:
 
     def close(self) -> None:
         """Remove what was written and is not in place, and let others have the place."""
-        with suppress(OSError):  # a disk that refuses
-            self.path.unlink(missing_ok=True)
+        if self.keep:
+            kept_unfinished.append(self.target)
+        else:
+            with suppress(OSError):  # a disk that refuses
+                self.path.unlink(missing_ok=True)
         self._lock.release()
         _open_files.discard(self)
 
@@ -258,14 +271,33 @@ def _rename_to_new(source: Path, target: Path) -> None:
         source.unlink()
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove what runs that were killed left beside a target: unfinished files and folders."""
-    ours = re.compile(re.escape(short_name(target.name)) + r"\.[a-z0-9_]{8}" + re.escape(PARTIAL))
+def leftovers(target: Path) -> Iterator[Path]:
+    """List what runs that were killed left beside a target: unfinished files and folders."""
+    ours = _named_after(target, PARTIAL)
     with os.scandir(target.parent) as entries:
-        for entry in entries:
-            if ours.fullmatch(entry.name):
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                else:
-                    with suppress(OSError):
-                        Path(entry.path).unlink()
+        yield from [Path(entry.path) for entry in entries if ours.fullmatch(entry.name)]
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the leftovers that no later run can go on with."""
+    for path in leftovers(target):
+        if not path.with_suffix(JOURNAL).is_dir():
+            remove_leftover(path)
+    journals = _named_after(target, JOURNAL)
+    for path in target.parent.iterdir():
+        if journals.fullmatch(path.name) and not path.with_suffix(PARTIAL).is_file():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove an unfinished file or folder with its journal; harmless at any time."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    shutil.rmtree(path.with_suffix(JOURNAL), ignore_errors=True)
+
+
+def _named_after(target: Path, ending: str) -> re.Pattern[str]:
+    return re.compile(re.escape(short_name(target.name)) + r"\.[a-z0-9_]{8}" + re.escape(ending))

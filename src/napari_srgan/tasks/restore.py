@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from napari_srgan.engine.origin import as_begun
 from napari_srgan.engine.plan import Plan, choice_for, plan, preflight
 from napari_srgan.engine.record import Record, input_label
 from napari_srgan.engine.run import Result, Upscaler
@@ -55,6 +56,7 @@ def restore(
     path: Path | None = None,
     *,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> Work[Restored]:
     """Restore a stack.
 
@@ -66,12 +68,15 @@ def restore(
         File to write; memory without.
     overwrite : bool
         Whether a file that is there may be replaced.
+    resume : bool
+        Go on with an unfinished file of a run that was stopped, if there is one, and leave one
+        where this run is stopped.
 
     Yields
     ------
     Progress
         First what `auto` became and the plan's warnings as notes, then a step after every tile.
-        Closing the generator leaves nothing half-made.
+        Closing the generator leaves nothing half-made, if `resume` does not ask for it.
 
     Returns
     -------
@@ -86,11 +91,13 @@ def restore(
     with ExitStack() as undo:
         sink: Sink = MemorySink()
         if path is not None:
-            sink = FileSink(path, overwrite)
+            sink = FileSink(path, overwrite, resume)
             undo.callback(sink.abort)  # harmless after commit
             check_region(stack, options.region)
             recognise(stack)
             sink.reserve(preflight(stack, options).output)
+            if sink.former is not None:
+                options = as_begun(options, sink.former)
         planned = plan(stack, options)
         for note in planned.notes:
             yield Progress(0, planned.n_tiles, note=note)
@@ -167,6 +174,7 @@ def restore_file(
     part: PartOptions | None = None,
     *,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> Work[FileSummary]:
     """Restore one file into another, which appears when it is complete.
 
@@ -176,7 +184,8 @@ def restore_file(
     options : RestoreOptions
         Its region comes from `part`.
     part : PartOptions, optional
-    overwrite : bool
+    overwrite, resume : bool
+        As of `restore`.
 
     Yields
     ------
@@ -196,7 +205,7 @@ def restore_file(
     spare_inputs([target], [source])
     check_output(target, overwrite, THERE_FOR_COMMANDS)
     stack = open_stack(source, axes=part.axes, series=part.series)
-    return (yield from _into(stack, target, options, part, overwrite))
+    return (yield from _into(stack, target, options, part, overwrite, resume))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +225,7 @@ def restore_files(
     part: PartOptions | None = None,
     *,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> Generator[Progress | FileOutcome, None, int]:
     """Restore many files into a folder; an error in one does not stop the others.
 
@@ -226,7 +236,8 @@ def restore_files(
         Where results are written as `target_name` says.
     options : RestoreOptions
     part : PartOptions, optional
-    overwrite : bool
+    overwrite, resume : bool
+        As of `restore`.
 
     Yields
     ------
@@ -255,7 +266,7 @@ def restore_files(
                     "result of this batch; rename one or use another --out-dir."
                 )
             stack = open_stack(Path(source), axes=part.axes, series=part.series)
-            summary = yield from _into(stack, target, options, part, overwrite)
+            summary = yield from _into(stack, target, options, part, overwrite, resume)
             made.add(file_number(target))
         except Exception as error:
             failed += 1
@@ -362,12 +373,17 @@ def peak_memory_mb() -> float:
 
 
 def _into(
-    stack: Stack, target: Path, options: RestoreOptions, part: PartOptions, overwrite: bool
+    stack: Stack,
+    target: Path,
+    options: RestoreOptions,
+    part: PartOptions,
+    overwrite: bool,
+    resume: bool,
 ) -> Work[FileSummary]:
     """Restore a stack into a file, and sum up what came of it."""
     started = time.perf_counter()
     options = replace(options, region=region_of(stack, part))
-    made = yield from restore(stack, options, target, overwrite=overwrite)
+    made = yield from restore(stack, options, target, overwrite=overwrite, resume=resume)
     result, record = made.result, made.record
     return FileSummary(
         input=record.input,
