@@ -175,7 +175,8 @@ class Upscaler:
         sink = MemorySink() if sink is None else sink
         run = _Run(self, plan)
         try:
-            run.go_on_from(sink.open(plan.output, run.origin()))
+            run.settle()
+            run.go_on_from(sink.open(plan.output, run.origin))
             yield from run.planes(sink)
             metadata = {**plan.output.metadata, record.KEY: run.record().to_dict()}
             data = sink.commit(metadata)
@@ -245,9 +246,12 @@ class _Run:
         if plan.options.back_project:
             self._projected = ProjectionSums(operator, plan.intensity, plan.dtype)
 
-    def origin(self) -> Origin:
-        """Settle backend and number format, and say what the pixels will follow from."""
+    def settle(self) -> None:
+        """Settle backend and number format."""
         self.backend, self.precision = self._upscaler.ready()
+
+    def origin(self) -> Origin:
+        """Say what the pixels will follow from."""
         return origin_of(self.plan, self.device, self.backend, self.precision)
 
     def go_on_from(self, done: Mapping[Place, Found]) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -164,7 +164,9 @@ class FileSink:
             written = self._look_for_unfinished()
             check_room(self.path, spec.nbytes - written)
 
-    def open(self, spec: OutputSpec, origin: Origin | None = None) -> Mapping[Place, Found]:
+    def open(
+        self, spec: OutputSpec, origin: Callable[[], Origin] | None = None
+    ) -> Mapping[Place, Found]:
         """Lay out the file, after `reserve` or with all that it refuses; see `Sink.open`.
 
         Raises
@@ -175,11 +177,12 @@ class FileSink:
         if self._file is None:
             self.reserve(spec)
         assert self._file is not None
-        self._spec, self._origin = spec, origin
+        self._spec = spec
+        self._origin = origin() if origin is not None and self._kind().resumable else None
         notes, done = notes_for(spec), dict[Place, Found]()
         with self._disk_errors():
-            if self._former is not None and origin is not None:
-                self._former.check(origin.settings)
+            if self._former is not None and self._origin is not None:
+                self._former.check(self._origin.settings)
                 self._journal, done = self._former, self._former.planes()
                 self._content = self._kind()(
                     self._file.path, spec, self.path.name, notes, self._former.folder
@@ -281,7 +284,7 @@ class FileSink:
         """Bring what was written to the disk, and mark its planes."""
         file, content, origin = self._file, self._content, self._origin
         assert file is not None and content is not None
-        if origin is None or not content.resumable or not self._unmarked:
+        if origin is None or not self._unmarked:
             return
         content.flush()
         if self._journal is None:

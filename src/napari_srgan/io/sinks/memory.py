@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,14 +16,16 @@ from napari_srgan.io.output import OutputSpec
 class Sink(Protocol):
     """Takes a result in blocks; after `open`, either `commit` or `abort` ends it."""
 
-    def open(self, spec: OutputSpec, origin: Origin | None = None) -> Mapping[Place, Found]:
+    def open(
+        self, spec: OutputSpec, origin: Callable[[], Origin] | None = None
+    ) -> Mapping[Place, Found]:
         """Prepare for an output; InputError if there is no place for it.
 
         Parameters
         ----------
         spec : OutputSpec
-        origin : Origin, optional
-            What a later run must share to go on with this one; without, none can.
+        origin : callable, optional
+            Says what a later run must share to go on with this one; without, none can.
 
         Returns
         -------
@@ -54,7 +56,9 @@ class MemorySink:
         self._spec: OutputSpec | None = None
         self._array: npt.NDArray[Any] | None = None
 
-    def open(self, spec: OutputSpec, origin: Origin | None = None) -> Mapping[Place, Found]:
+    def open(
+        self, spec: OutputSpec, origin: Callable[[], Origin] | None = None
+    ) -> Mapping[Place, Found]:
         """Reserve the memory; InputError if there is not enough."""
         try:
             self._array = np.zeros(spec.shape, spec.dtype)
