@@ -80,6 +80,13 @@ def read_tile(text: str) -> str | int:
     return int(text)
 
 
+def read_number(text: str) -> int:
+    """Read the number of a slice, a series or a level."""
+    if not text.isdecimal():
+        raise ValueError(f"'{text}' is not a number from 0")
+    return int(text)
+
+
 def read_range(text: str) -> OpenRange:
     """Read A:B, both ends optional as in Python."""
     match = re.fullmatch(r"\s*(\d*):(\d*)\s*", text)
@@ -228,6 +235,8 @@ class PartOptions:
         Letters of T C Z Y X S in the order of the file; None: from the file.
     series : int or None
         Number of one of several images in the file, from 0; None: the largest.
+    level : int
+        Of OME-Zarr the level that is taken: 0 is the image, the others are coarser.
     slices : (start, stop) or None
         Range along Z, or along T where there is no Z; an end that is None is the image's.
     roi : mapping of Y and X to (start, stop), or None
@@ -246,6 +255,12 @@ class PartOptions:
         read=int,
         metavar="N",
     )
+    level: int = option(
+        0,
+        "which level of an OME-Zarr image; 0 is the finest",
+        read=read_number,
+        metavar="N",
+    )
     slices: OpenRange | None = option(
         None,
         "slices A to B-1, counted from 0, of Z or else of T",
@@ -258,6 +273,91 @@ class PartOptions:
         read=read_roi,
         metavar="Y0:Y1,X0:X1",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """How a result is written to a file.
+
+    Attributes
+    ----------
+    ome_zarr : {"0.4", "0.5"}
+        Version of OME-Zarr.
+    resume : bool
+        Go on with what a run that was stopped has left unfinished, if it has, and leave what is
+        done where this one is stopped.
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have.
+    """
+
+    ome_zarr: str = option(
+        "0.4",
+        "version of OME-Zarr that .zarr outputs have: 0.4, which most programs read, or 0.5, whose "
+        "shards make a sixteenth of the files",
+        choices=("0.4", "0.5"),
+        noun="version of OME-Zarr",
+    )
+    resume: bool = option(
+        False,
+        "go on with an output that a run has left unfinished, and keep what is done when this one "
+        "is stopped",
+    )
+
+    def __post_init__(self) -> None:
+        checked(self)
+
+
+def read_part(text: str) -> tuple[int, int]:
+    """Read K/N, one of N equal parts, counted from 1."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise ValueError(f"'{text}' is not a part like 3/16, counted from 1 to 16")
+    return number, count
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareOptions:
+    """What one of several jobs does with the store that they fill together.
+
+    Attributes
+    ----------
+    prepare : bool
+        Lay it out.
+    slice_of : (int, int) or None
+        Restore part K of N, counted from 1.
+    finish : bool
+        Put it in place when all planes are done.
+
+    Raises
+    ------
+    InputError
+        If it is to do two of them at once.
+    """
+
+    prepare: bool = option(
+        False,
+        "lay out a .zarr output for several jobs, which then fill it with --slice-of K/N, or "
+        "--slices A:B --resume",
+    )
+    slice_of: tuple[int, int] | None = option(
+        None,
+        "restore part K of N of the planes into an output that --prepare has laid out; K from 1",
+        read=read_part,
+        metavar="K/N",
+    )
+    finish: bool = option(
+        False, "put an output that --prepare has laid out in place, when all its planes are done"
+    )
+
+    def __post_init__(self) -> None:
+        if self.prepare + self.finish + (self.slice_of is not None) > 1:
+            raise InputError(
+                "--prepare, --slice-of and --finish are three steps; give one of them at a time."
+            )
 
 
 def read_kinds(text: str) -> tuple[str, ...]:
@@ -316,13 +416,6 @@ def read_pixels(text: str) -> int:
     """Read a number of pixels."""
     if not text.isdecimal():
         raise ValueError(f"'{text}' is not a number of pixels from 0")
-    return int(text)
-
-
-def read_slice(text: str) -> int:
-    """Read the number of a slice."""
-    if not text.isdecimal():
-        raise ValueError(f"'{text}' is not a number from 0")
     return int(text)
 
 
@@ -451,7 +544,7 @@ class FigureOptions:
     show: int | None = option(
         None,
         "the slice, of Z, T or C (default: the middle one)",
-        read=read_slice,
+        read=read_number,
         metavar="N",
     )
     width: float = option(180.0, "mm at 300 dpi", read=read_above_zero, metavar="MM")

@@ -45,16 +45,15 @@ def origin_of(plan: Plan, device: torch.device, backend: str, precision: str) ->
         "NaN": "fill" if plan.fill_invalid else "refuse",
         "back-projection": "yes" if plan.options.back_project else "no",
         "tile": f"{plan.tile} px",
-        "device": device.type,
-        "backend": backend,
-        "precision": precision,
         "version": __version__,
     }
+    machine = {"device": device.type, "backend": backend, "precision": precision}
     settled = {
         "tile": plan.tile,
+        "region": {axis: [a, b] for axis, (a, b) in plan.region.items()},
         "intensity": [list(intensity.lo), list(intensity.hi), intensity.mode, intensity.transform],
     }
-    return Origin(settings, settled)
+    return Origin(settings, machine, settled)
 
 
 def as_begun(options: RestoreOptions, origin: Origin) -> RestoreOptions:
@@ -72,6 +71,13 @@ def as_begun(options: RestoreOptions, origin: Origin) -> RestoreOptions:
             numbers = schema.several(schema.number)
             changed["intensity"] = Intensity(numbers(lo), numbers(hi), mode, transform)
     return replace(options, **changed)
+
+
+def region_begun(origin: Origin) -> dict[str, tuple[int, int]]:
+    """Return the region that a former run was to restore."""
+    read = schema.several(schema.whole(0, 2**62), 2)
+    ends = schema.mapping(origin.settled.get("region", {}))
+    return {axis: (read(pair)[0], read(pair)[1]) for axis, pair in ends.items()}
 
 
 def input_text(stack: Stack) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,6 +149,11 @@ class Plan(PlanePlan):
     def notes(self) -> tuple[str, ...]:
         """What a person is told before the work: what `auto` became and why, and the warnings."""
         return tuple(filter(None, (self.choice.why, *self.warnings)))
+
+    def place(self, index: tuple[int, ...]) -> tuple[int, ...]:
+        """Say where a plane of the stack lies in the output."""
+        starts = (self.region[axis][0] for axis in self.stack.plane_axes)
+        return tuple(i - start for i, start in zip(index, starts, strict=True))
 
     @property
     def n_tiles(self) -> int:
@@ -294,7 +299,7 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
         model_sha256=load(ahead.model.path).sha256,
         region=region,
         planes=tuple(stack.plane_indices(region)),
-        output=ahead.output,
+        output=replace(ahead.output, window=tuple(zip(intensity.lo, intensity.hi, strict=True))),
         memory=largest * needs.bytes_per_pixel
         + 2 * plane * stack.samples * stack.dtype.itemsize
         + _projection_memory(stack, options, region, scale),

@@ -33,7 +33,7 @@ from napari_srgan.engine.tiles import SMALLEST_TILE, Tile, split
 from napari_srgan.errors import InputError
 from napari_srgan.image.invalid import put_back
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.journal import Found, Origin, Place
+from napari_srgan.io.journal import Found, Origin, Unfinished
 from napari_srgan.io.sinks import MemorySink, Sink
 from napari_srgan.models.catalogue import load_model
 from napari_srgan.models.file import Model
@@ -192,6 +192,10 @@ class Upscaler:
         output = plan.output
         return Result(data, output.axes, output.scale, output.translate, metadata, plan)
 
+    def origin(self, plan: Plan) -> Origin:
+        """Say what the pixels of a plan will follow from."""
+        return origin_of(plan, self.device, *self.ready())
+
     def ready(self) -> tuple[str, str]:
         """Settle backend and number format, neither of them "auto", with the network built.
 
@@ -227,6 +231,7 @@ class _Run:
         self.backend, self.precision = upscaler.backend, upscaler.precision
         self.limit = plan.tile
         self._todo = plan.planes
+        self._made_by: Mapping[str, str] = {}
         self.done = 0
         self._computed = 0  # tiles, some of which are still being finished
         self._counted, self._expected = 0.0, 0.0  # multiplications of the window that is computed
@@ -254,22 +259,30 @@ class _Run:
         """Say what the pixels will follow from."""
         return origin_of(self.plan, self.device, self.backend, self.precision)
 
-    def go_on_from(self, done: Mapping[Place, Found]) -> None:
+    def go_on_from(self, former: Unfinished) -> None:
         """Leave out the planes that are done, and take over what was found on them."""
-        self._todo = tuple(index for index in self.plan.planes if self._place(index) not in done)
-        for index in self.plan.planes:
-            if (found := done.get(self._place(index))) is not None:
-                self.done += len(self.plan.tiles)
-                if self._meter is not None:
-                    self._meter.note(index, Sums.of(found["consistency"]))
-                if self._projected is not None:
-                    self._projected.note(PlaneProjection.of(found["projection"]))
-        self._computed = self.done
+        planes, done = self.plan.planes, former.planes
+        self._todo = tuple(
+            i for i in planes if not self._take_over(i, done.get(self.plan.place(i)))
+        )
+        self.done = self._computed = (len(planes) - len(self._todo)) * len(self.plan.tiles)
+        if not self._todo:  # perhaps another machine has done it all
+            self._made_by = former.machine
 
-    def _place(self, index: tuple[int, ...]) -> Place:
-        """Say where a plane of the stack lies in the output."""
-        starts = [self.plan.region[axis][0] for axis in self.plan.stack.plane_axes]
-        return tuple(i - start for i, start in zip(index, starts, strict=True))
+    def _take_over(self, index: tuple[int, ...], found: Found | None) -> bool:
+        """Take over what was found on a plane; False if it is not done."""
+        if found is None:
+            return False
+        try:
+            sums = None if self._meter is None else Sums.of(found["consistency"])
+            left = None if self._projected is None else PlaneProjection.of(found["projection"])
+        except (KeyError, ValueError):  # a damaged mark
+            return False
+        if self._meter is not None and sums is not None:
+            self._meter.note(index, sums)
+        if self._projected is not None and left is not None:
+            self._projected.note(left)
+        return True
 
     def planes(self, sink: Sink) -> Iterator[Progress]:
         """Restore plane by plane into the sink.
@@ -328,7 +341,7 @@ class _Run:
         return _Plane(
             index,
             channel,
-            self._place(index),
+            plan.place(index),
             PlanePixels(plan.stack, index, plan.tiles, plan.fill_invalid, empty),
             None if self._projected is None else _KeptPlane(self._whole, plan),
         )
@@ -417,9 +430,9 @@ class _Run:
             intensity_lo=tuple(float(v) for v in plan.intensity.lo),
             intensity_hi=tuple(float(v) for v in plan.intensity.hi),
             transform=plan.intensity.transform,
-            precision=self.precision,
-            device=str(self.device),
-            backend=self.backend,
+            precision=self._made_by.get("precision", self.precision),
+            device=self._made_by.get("device", str(self.device)),
+            backend=self._made_by.get("backend", self.backend),
             tile=0 if plan.halo is None else self.limit,
             scale=plan.scale,
             region=None if whole else plan.region,

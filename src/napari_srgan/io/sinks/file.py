@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -20,17 +21,20 @@ from napari_srgan.io.atomic import (
     THERE,
     THERE_FOR_COMMANDS,
     WholeFile,
+    WholeFolder,
     check_place,
     remove_leftover,
 )
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES
-from napari_srgan.io.journal import Found, Journal, Origin, Place, unfinished
+from napari_srgan.io.formats.zarr_array import METADATA as ZARR_FILES
+from napari_srgan.io.journal import Found, Journal, Origin, Place, Unfinished, unfinished
 from napari_srgan.io.notes import notes_for
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks.memory import size_text
 from napari_srgan.io.sinks.npy import NpyContent
 from napari_srgan.io.sinks.png import PngContent
 from napari_srgan.io.sinks.tiff import TiffContent
+from napari_srgan.io.sinks.zarr import ZarrContent
 
 
 class Content(Protocol):
@@ -82,10 +86,14 @@ class Content(Protocol):
         """Close the file as it is."""
 
 
+ZARR = ".zarr"
+"""The ending of the one output that is a folder."""
+
 _KINDS: dict[str, type[Content]] = {
     **dict.fromkeys(TIFF_SUFFIXES, TiffContent),
     ".npy": NpyContent,
     ".png": PngContent,
+    ZARR: ZarrContent,
 }
 WRITABLE_SUFFIXES = tuple(_KINDS)
 
@@ -109,6 +117,8 @@ class FileSink:
     overwrite : bool
         Whether a file that is already there may be replaced, at commit, and an unfinished one
         removed.
+    ome_zarr : {"0.4", "0.5"}
+        Version of OME-Zarr, where that is written.
     resume : bool
         Go on with an unfinished one, and leave one where this run is stopped.
 
@@ -120,10 +130,14 @@ class FileSink:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], overwrite: bool = False, resume: bool = False
+        self,
+        path: str | os.PathLike[str],
+        overwrite: bool = False,
+        ome_zarr: str = "0.4",
+        resume: bool = False,
     ) -> None:
         self.path = Path(path)
-        self._overwrite, self._resume = overwrite, resume
+        self._overwrite, self._ome_zarr, self._resume = overwrite, ome_zarr, resume
         self._file: WholeFile | None = None  # while the place is held
         self._spec: OutputSpec | None = None
         self._content: Content | None = None
@@ -137,6 +151,20 @@ class FileSink:
     def former(self) -> Origin | None:
         """What the unfinished output is made from that `reserve` has found to go on with."""
         return None if self._former is None else self._former.origin
+
+    @property
+    def shared(self) -> bool:
+        """Whether that was laid out for several jobs to fill."""
+        return self._former is not None and self._former.shared
+
+    @property
+    def done(self) -> Mapping[Place, Found]:
+        """The planes of it that are done."""
+        return {} if self._former is None else self._former.planes()
+
+    def close(self) -> None:
+        """Do as `abort`."""
+        self.abort()
 
     def reserve(self, spec: OutputSpec) -> None:
         """Hold the place until `commit` or `abort`, or refuse it, before any pixel is read.
@@ -158,15 +186,13 @@ class FileSink:
         """
         check_output(self.path, self._overwrite)
         self._kind().check(spec, self.path.name)
-        self._file = WholeFile(self.path, self._overwrite)
+        self._file = self._place()
         with self._disk_errors():
             self._file.hold()
-            written = self._look_for_unfinished()
+            written = self._look_for_unfinished(spec.plane_bytes)
             check_room(self.path, spec.nbytes - written)
 
-    def open(
-        self, spec: OutputSpec, origin: Callable[[], Origin] | None = None
-    ) -> Mapping[Place, Found]:
+    def open(self, spec: OutputSpec, origin: Callable[[], Origin] | None = None) -> Unfinished:
         """Lay out the file, after `reserve` or with all that it refuses; see `Sink.open`.
 
         Raises
@@ -178,19 +204,25 @@ class FileSink:
             self.reserve(spec)
         assert self._file is not None
         self._spec = spec
-        self._origin = origin() if origin is not None and self._kind().resumable else None
-        notes, done = notes_for(spec), dict[Place, Found]()
+        self._origin = self._of_this(origin)
+        done = Unfinished()
         with self._disk_errors():
             if self._former is not None and self._origin is not None:
-                self._former.check(self._origin.settings)
-                self._journal, done = self._former, self._former.planes()
-                self._content = self._kind()(
-                    self._file.path, spec, self.path.name, notes, self._former.folder
-                )
+                self._journal, done = self._former, self._gone_on_with(self._origin)
+                path, former = self._file.path, self._former.folder
             else:
-                self._content = self._kind()(self._file.create(), spec, self.path.name, notes)
+                path, former = self._file.create(), None
+            self._content = self._made(path, spec, self.path.name, notes_for(spec), former)
         self._marked = time.monotonic()
         return done
+
+    def leave(self) -> None:
+        """Leave the store, which is laid out, for several jobs to fill; see `shared`."""
+        assert self._content is not None
+        with self._disk_errors():
+            self._content.flush()
+            self._begin_journal(shared=True)
+        self._close(keep=True)
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block; see `Sink.write`."""
@@ -260,7 +292,7 @@ class FileSink:
                 journal.remove()
             file.close()
 
-    def _look_for_unfinished(self) -> int:
+    def _look_for_unfinished(self, plane_bytes: int) -> int:
         """See what a former run has left, and what is to become of it; return its bytes on disk."""
         assert self._file is not None
         found = unfinished(self.path)
@@ -269,9 +301,7 @@ class FileSink:
         path, journal = found
         if self._resume:
             self._file.path, self._former, self._file.keep = path, journal, True
-            # A sparse file takes no more of the disk than was written; Windows does not say.
-            written: int = 512 * getattr(path.stat(), "st_blocks", 0)
-            return written
+            return len(journal.planes()) * plane_bytes
         if not self._overwrite:
             raise OutputExists(
                 f"A run that was stopped has left {self.path} unfinished, with "
@@ -282,24 +312,57 @@ class FileSink:
 
     def _mark(self) -> None:
         """Bring what was written to the disk, and mark its planes."""
-        file, content, origin = self._file, self._content, self._origin
-        assert file is not None and content is not None
-        if origin is None or not self._unmarked:
+        content = self._content
+        assert content is not None
+        if self._origin is None or not self._unmarked:
             return
         content.flush()
-        if self._journal is None:
-            self._journal = Journal(file.path.with_suffix(JOURNAL), self.path)
-            self._journal.folder.mkdir()
-            content.keep_frame(self._journal.folder)
-            self._journal.begin(origin)
-            file.keep = self._resume
-        self._journal.mark(self._unmarked)
+        journal = self._begin_journal() if self._journal is None else self._journal
+        journal.mark(self._unmarked)
         self._unmarked.clear()
         self._marked = time.monotonic()
+
+    def _begin_journal(self, shared: bool = False) -> Journal:
+        """Make the journal of what is laid out."""
+        file, content, origin = self._file, self._content, self._origin
+        assert file is not None and content is not None and origin is not None
+        journal = Journal(file.path.with_suffix(JOURNAL), self.path)
+        journal.folder.mkdir()
+        content.keep_frame(journal.folder)
+        journal.begin(origin, shared)
+        self._journal, file.keep = journal, self._resume
+        return journal
+
+    def _gone_on_with(self, origin: Origin) -> Unfinished:
+        """Refuse what was made from something else; else say what there is."""
+        assert self._former is not None and self._spec is not None
+        self._former.check(origin)
+        planes = self._former.planes()
+        if len(planes) < self._spec.n_planes:  # else nothing more is computed
+            self._former.claim(origin)
+        return Unfinished(planes, self._former.origin.machine)
+
+    def _of_this(self, origin: Callable[[], Origin] | None) -> Origin | None:
+        """Say what the output will be made from, its format included; None if nobody asks."""
+        if origin is None or not self._kind().resumable:
+            return None
+        made = origin()
+        if self._kind() is ZarrContent:
+            made = replace(made, settings={**made.settings, "OME-Zarr": self._ome_zarr})
+        return made
 
     def _kind(self) -> type[Content]:
         name = self.path.name.lower()
         return next(kind for suffix, kind in _KINDS.items() if name.endswith(suffix))
+
+    def _made(self, *given: Any) -> Content:
+        kind = self._kind()
+        return kind(*given, self._ome_zarr) if kind is ZarrContent else kind(*given)  # type: ignore[call-arg]
+
+    def _place(self) -> WholeFile:
+        if self._kind() is ZarrContent:
+            return WholeFolder(self.path, self._overwrite, marks=ZARR_FILES)
+        return WholeFile(self.path, self._overwrite)
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -374,7 +437,8 @@ def check_output(path: Path, overwrite: bool, there: str = THERE) -> None:
         If the path is a folder, lies in none, or has no ending of `WRITABLE_SUFFIXES`.
     """
     advice = f"outputs are written as {', '.join(WRITABLE_SUFFIXES)}; choose one of these endings."
-    check_place(path, overwrite, WRITABLE_SUFFIXES, advice, there)
+    marks = ZARR_FILES if path.name.lower().endswith(ZARR) else ()
+    check_place(path, overwrite, WRITABLE_SUFFIXES, advice, there, marks)
 
 
 def check_outputs_in(folder: Path, paths: Iterable[Path], overwrite: bool, option: str) -> None:

@@ -9,16 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_srgan.errors import InputError
-from napari_srgan.io.journal import Found, Origin, Place
+from napari_srgan.io.journal import Found, Origin, Unfinished
 from napari_srgan.io.output import OutputSpec
 
 
 class Sink(Protocol):
     """Takes a result in blocks; after `open`, either `commit` or `abort` ends it."""
 
-    def open(
-        self, spec: OutputSpec, origin: Callable[[], Origin] | None = None
-    ) -> Mapping[Place, Found]:
+    def open(self, spec: OutputSpec, origin: Callable[[], Origin] | None = None) -> Unfinished:
         """Prepare for an output; InputError if there is no place for it.
 
         Parameters
@@ -29,8 +27,8 @@ class Sink(Protocol):
 
         Returns
         -------
-        mapping
-            The planes that a former run has made, with what was found on each.
+        Unfinished
+            What a former run has made of it.
         """
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
@@ -56,9 +54,7 @@ class MemorySink:
         self._spec: OutputSpec | None = None
         self._array: npt.NDArray[Any] | None = None
 
-    def open(
-        self, spec: OutputSpec, origin: Callable[[], Origin] | None = None
-    ) -> Mapping[Place, Found]:
+    def open(self, spec: OutputSpec, origin: Callable[[], Origin] | None = None) -> Unfinished:
         """Reserve the memory; InputError if there is not enough."""
         try:
             self._array = np.zeros(spec.shape, spec.dtype)
@@ -68,7 +64,7 @@ class MemorySink:
                 " to a file instead."
             ) from None
         self._spec = spec
-        return {}
+        return Unfinished()
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block; see `Sink.write`."""
