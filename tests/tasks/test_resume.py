@@ -19,10 +19,11 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io.journal import Journal, unfinished
 from napari_srgan.io.open import open_stack
 from napari_srgan.io.sinks import file as sink_file
-from napari_srgan.options import RestoreOptions
+from napari_srgan.options import FileOptions, RestoreOptions
 from napari_srgan.tasks.restore import restore
 
-NAMES = ("a.tif", "a.ome.tif", "a.npy")
+NAMES = ("a.tif", "a.ome.tif", "a.npy", "a.zarr")
+RESUME = FileOptions(resume=True)
 PLANES = 6
 
 
@@ -56,7 +57,10 @@ def options(model, **changed):
 
 
 def bytes_of(path):
-    """Return a file without OME's UUID, which is of every file its own."""
+    """Return a file without OME's UUID, which is of every file its own; of a folder all files."""
+    if path.is_dir():
+        files = (file for file in path.rglob("*") if file.is_file())
+        return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
     return re.sub(rb"urn:uuid:[0-9a-f-]{36}", b"UUID", path.read_bytes())
 
 
@@ -81,13 +85,13 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, model, name,
     asked = options(model, **changed)
     expected = drain(restore(stack(), asked, whole))
     for done in (2, 3, 4):
-        stop(restore(stack(), asked, cut, resume=True), done)
+        stop(restore(stack(), asked, cut, files=RESUME), done)
         assert not cut.exists()
         assert len(unfinished(cut)[1].planes()) >= done - 1
     read = []
     again = stack()
     object.__setattr__(again, "data", Watched(again.data, read))
-    made = drain(restore(again, asked, cut, resume=True))
+    made = drain(restore(again, asked, cut, files=RESUME))
     assert bytes_of(cut) == bytes_of(whole)
     assert names(cut.parent) == [name]
     assert made.record == expected.record
@@ -104,13 +108,13 @@ class Watched:
 
 def test_planes_that_are_done_are_not_made_again(tmp_path, model, monkeypatch):
     path, asked = tmp_path / "a.tif", options(model)
-    stop(restore(stack(), asked, path, resume=True), 4)
+    stop(restore(stack(), asked, path, files=RESUME), 4)
     made = []
     enlarge = "napari_srgan.engine.run.enlarge_tile"
     from napari_srgan.engine.run import enlarge_tile
 
     monkeypatch.setattr(enlarge, lambda *given: made.append(0) or enlarge_tile(*given))
-    first = [step for step in restore(stack(), asked, path, resume=True) if step.total][-1]
+    first = [step for step in restore(stack(), asked, path, files=RESUME) if step.total][-1]
     assert len(made) <= 2 * 4 and first.done == first.total == PLANES * 4
 
 
@@ -121,7 +125,7 @@ def test_without_resume_a_stop_leaves_nothing(tmp_path, model):
 
 def test_an_unfinished_output_is_never_replaced_silently(tmp_path, model):
     path, asked = tmp_path / "a.tif", options(model)
-    stop(restore(stack(), asked, path, resume=True), 3)
+    stop(restore(stack(), asked, path, files=RESUME), 3)
     before = names(tmp_path)
     with pytest.raises(OutputExists, match=r"3 planes done; --resume goes on with it, --overwrite"):
         drain(restore(stack(), asked, path))
@@ -132,7 +136,7 @@ def test_an_unfinished_output_is_never_replaced_silently(tmp_path, model):
 
 def test_other_settings_are_refused_by_name_and_nothing_is_lost(tmp_path, model):
     path = tmp_path / "a.tif"
-    stop(restore(stack(), options(model), path, resume=True), 3)
+    stop(restore(stack(), options(model), path, files=RESUME), 3)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     other = small_models.save(tmp_path / "..", "other", 1, features=5)
     for changed, said in [
@@ -143,18 +147,18 @@ def test_other_settings_are_refused_by_name_and_nothing_is_lost(tmp_path, model)
         ({"tile": 24, "transform": "log"}, r"transform: .*; tile: "),
     ]:
         with pytest.raises(InputError, match=said):
-            drain(restore(stack(), options(**{"model": model} | changed), path, resume=True))
+            drain(restore(stack(), options(**{"model": model} | changed), path, files=RESUME))
     with pytest.raises(InputError, match=r"\(input: ZYX 6 x 24 x 32 uint16 of pixels"):
-        drain(restore(stack(1), options(model, intensity="auto"), path, resume=True))
+        drain(restore(stack(1), options(model, intensity="auto"), path, files=RESUME))
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
 def test_the_range_and_the_tile_of_the_first_run_hold(tmp_path, model, monkeypatch):
     path, asked = tmp_path / "a.tif", options(model, tile="auto")
-    stop(restore(stack(), asked, path, resume=True), 2)
+    stop(restore(stack(), asked, path, files=RESUME), 2)
     monkeypatch.setattr("napari_srgan.engine.plan.auto_tile", lambda *_: 10)  # less memory now
     monkeypatch.setattr("napari_srgan.engine.plan.measure", lambda *_: 1 / 0)
-    made = drain(restore(stack(), asked, path, resume=True))
+    made = drain(restore(stack(), asked, path, files=RESUME))
     assert made.record.tile == 32
 
 
@@ -173,7 +177,7 @@ def test_a_disk_that_is_full_loses_nothing(tmp_path, model, monkeypatch):
         drain(restore(stack(), options(model), path))
     monkeypatch.setattr(sink_file.TiffContent, "write", write)
     assert len(unfinished(path)[1].planes()) == 4
-    drain(restore(stack(), options(model), path, resume=True))
+    drain(restore(stack(), options(model), path, files=RESUME))
     assert bytes_of(path) == bytes_of(whole)
 
 
@@ -191,7 +195,7 @@ def test_a_kill_while_the_notes_are_written_spoils_nothing(tmp_path, model, monk
     with pytest.raises(InputError):
         drain(restore(stack(), options(model), path))
     monkeypatch.setattr(sink_file.TiffContent, "finish", finish)
-    drain(restore(stack(), options(model), path, resume=True))
+    drain(restore(stack(), options(model), path, files=RESUME))
     assert bytes_of(path).replace(name.encode(), b"") == bytes_of(whole).replace(
         f"whole.{name}".encode(), b""
     )
@@ -207,23 +211,23 @@ def test_a_kill_while_the_notes_are_written_spoils_nothing(tmp_path, model, monk
 )
 def test_a_damaged_unfinished_output_is_refused_in_a_sentence(tmp_path, model, damage, said):
     path = tmp_path / "a.tif"
-    stop(restore(stack(), options(model), path, resume=True), 2)
+    stop(restore(stack(), options(model), path, files=RESUME), 2)
     file, journal = unfinished(path)
     damage(journal.folder, file)
     with pytest.raises(InputError, match=said):
-        drain(restore(stack(), options(model), path, resume=True))
+        drain(restore(stack(), options(model), path, files=RESUME))
     assert file.exists()
 
 
 def test_a_mark_that_a_power_cut_spoilt_is_none(tmp_path, model):
     whole, path = tmp_path / "whole.npy", tmp_path / "a.npy"
     drain(restore(stack(), options(model), whole))
-    stop(restore(stack(), options(model), path, resume=True), 4)
+    stop(restore(stack(), options(model), path, files=RESUME), 4)
     journal = unfinished(path)[1]
     (journal.folder / "1.done").write_bytes(b"")
     (journal.folder / "2.done").write_text(json.dumps([[["x"], {}]]))
     assert {(0,), (3,)} <= set(journal.planes()) <= {(0,), (3,), (4,)}
-    drain(restore(stack(), options(model), path, resume=True))
+    drain(restore(stack(), options(model), path, files=RESUME))
     assert bytes_of(path) == bytes_of(whole)
 
 

@@ -11,7 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen, expanded
+from napari_srgan.cli.arguments import (
+    EXIT_INPUT,
+    EXIT_OK,
+    add_options,
+    add_preset,
+    chosen,
+    expanded,
+    preset_values,
+)
 from napari_srgan.cli.terminal import (
     Bar,
     follow,
@@ -61,6 +69,7 @@ def add(commands: Any) -> None:
         "ending where it is not the whole, and summary.csv",
     )
     add_options(parser, RestoreOptions)
+    add_preset(parser)
     add_options(parser, PartOptions)
     add_options(parser, FileOptions)
     add_options(parser, ShareOptions)
@@ -78,8 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_srgan.tasks.cluster import is_share, share_file
     from napari_srgan.tasks.restore import FileSummary, restore_file
 
-    options, part = chosen(arguments, RestoreOptions), chosen(arguments, PartOptions)
-    files = chosen(arguments, FileOptions)
+    options = chosen(arguments, RestoreOptions, preset_values(arguments))
+    part, files = chosen(arguments, PartOptions), chosen(arguments, FileOptions)
     if arguments.view:
         check_window("--view")
     if arguments.out_dir is not None:

@@ -13,6 +13,7 @@ import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.atomic import PARTIAL
 from napari_srgan.io.formats.npy import read_npy
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, read_picture
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES, read_tiff
@@ -179,7 +180,10 @@ def file_number(path: Path) -> tuple[int, int] | None:
 
 
 def image_name(path: str | os.PathLike[str]) -> str:
-    """Name of an image after its file, without the ending: ``scan.ome.tif`` -> ``scan``."""
-    name = Path(path).name
+    """Name of an image after its file, without the ending: ``scan.ome.tif`` -> ``scan``.
+
+    That of an unfinished output is the one that it will have.
+    """
+    name = re.sub(rf"\.[a-z0-9_]{{8}}{re.escape(PARTIAL)}$", "", Path(path).name)
     ending = next((s for s in READABLE_SUFFIXES if name.lower().endswith(s)), "")
     return name[: len(name) - len(ending)] or name

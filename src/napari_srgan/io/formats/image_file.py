@@ -21,8 +21,6 @@ class ImageFile:
         As for `stack.Stack`.
     own : bool
         Whether napari-srgan has written it: what it writes of a layer is a layer again.
-    levels : tuple of array
-        The same image in coarser pixels, each level in fewer than the one before.
     done : tuple of int, or None
         Of a result that is not finished the planes that are there, and how many there will be.
     """
@@ -35,7 +33,6 @@ class ImageFile:
     spacing_source: SpacingSource = "unknown"
     metadata: dict[str, Any] = field(default_factory=dict)
     own: bool = False
-    levels: tuple[LazyArray, ...] = ()
     done: tuple[int, int] | None = None
 
 

@@ -166,6 +166,7 @@ def _opened(
         if number >= level
     ]
     check_claims(arrays[0], order, name)
+    arrays[0].coarser = tuple(arrays[1:])
     metadata = dict((notes or {}).get("metadata") or {})
     if shown := _appearance(image.attributes):
         metadata[APPEARANCE] = shown
@@ -173,7 +174,6 @@ def _opened(
     return replace(
         found,
         own=layout is not None,
-        levels=tuple(arrays[1:]),
         done=_done(arrays[-1], order) if unfinished else None,
     )
 
@@ -348,7 +348,8 @@ def _appearance(attributes: Mapping[str, Any]) -> Appearance | None:
     channels = said.get("channels") if isinstance(said, Mapping) else None
     listed = channels[: schema.MANY] if isinstance(channels, list) else []
     listed = [c if isinstance(c, Mapping) else {} for c in listed]
-    names = tuple(str(c.get("label") or "") for c in listed)
+    # That of an only channel is the image's.
+    names = tuple(str(c.get("label") or "") for c in listed) if len(listed) > 1 else ()
     colours = tuple(_colour(c.get("color")) for c in listed)
     ranges: list[float] = []
     for channel in listed:

@@ -32,7 +32,7 @@ CHUNK = 512
 """Side of a chunk in pixels, of which each holds a part of one plane."""
 SHARD = 4 * CHUNK
 """Side of a shard."""
-LEVEL = 5
+LEVEL = 3
 """Of Zstandard within Blosc, by the figures of benchmarks/zarr_compression.py."""
 
 _TYPES = {"T": "time", "C": "channel"}
@@ -279,6 +279,7 @@ def omero(spec: OutputSpec, version: str) -> dict[str, Any]:
         limits = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
     else:
         limits = (0.0, 1.0)
+    usual_names = list("RGBA") if colour else [f"channel {i}" for i in range(count)]
     said = []
     for i, channel in enumerate(channels):
         low, high = windows[i] if i < len(windows) and not colour else limits
@@ -286,7 +287,7 @@ def omero(spec: OutputSpec, version: str) -> dict[str, Any]:
         usual = _RGB[i] if colour else "FFFFFF"
         said.append(
             {
-                "label": channel.name or ("RGBA"[i] if colour else f"channel {i}"),
+                "label": channel.name or (usual_names[i] if count > 1 else spec.name),
                 "color": (channel.colour or usual).lstrip("#").upper(),
                 "active": True,
                 "coefficient": 1,
