@@ -43,7 +43,7 @@ def a_folder_of_its_own(tmp_path, monkeypatch):
 
 def run(output, *more, source="in.tif", model="gray"):
     typed = ["upscale", source, output, "--model", f"{model}.safetensors", "--device", "cpu"]
-    return main([*typed, "--tile", "16", *more])
+    return main([*typed, "--tile", "16", "--precision", "float32", *more])
 
 
 def files_of(folder):
@@ -189,7 +189,8 @@ def test_two_jobs_at_once_equal_one_run(tmp_path):
     assert run("whole.zarr") == 0
     assert run("a.zarr", "--prepare") == 0
     command = [sys.executable, "-m", "napari_srgan.cli", "upscale", "in.tif", "a.zarr"]
-    command += ["--model", "gray.safetensors", "--device", "cpu", "--tile", "16", "--slice-of"]
+    command += ["--model", "gray.safetensors", "--device", "cpu", "--tile", "16"]
+    command += ["--precision", "float32", "--slice-of"]
     both = [subprocess.Popen([*command, f"{k}/2"]) for k in (1, 2)]
     assert [job.wait(120) for job in both] == [0, 0]
     assert run("a.zarr", "--finish") == 0
