@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
         help="the slice of the pictures, of Z or T (default: the middle one)",
     )
     add_options(parser, CompareOptions, only=("mode", "border"))
-    add_options(parser, RestoreOptions)
+    add_options(parser, RestoreOptions, leave_out=("outscale", "factor_axes"))
     add_options(parser, PartOptions, leave_out=("roi",))
     more("--overwrite", action="store_true", help="replace a page that exists")
     more("--json", action="store_true", help="print the figures as one JSON line, and no progress")

@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     parser.add_argument("input", type=Path, metavar="INPUT", help="the low-resolution image")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the maps go")
     add_options(parser, MapOptions)
-    add_options(parser, RestoreOptions, leave_out=("back_project",))
+    add_options(parser, RestoreOptions, leave_out=("back_project", "outscale", "factor_axes"))
     add_options(parser, PartOptions)
     parser.add_argument("--overwrite", action="store_true", help="replace maps that exist")
     parser.add_argument(

@@ -21,6 +21,7 @@ from napari_srgan.engine.backends import resolve_backend
 from napari_srgan.engine.devices import check_precision, is_out_of_memory, resolve_device
 from napari_srgan.engine.plan import Plan
 from napari_srgan.engine.progress import Clock, Progress, counting
+from napari_srgan.engine.resize import ResizedSink
 from napari_srgan.engine.restore import (
     EnlargedTile,
     PlanePixels,
@@ -169,7 +170,7 @@ class Upscaler:
         """
         if plan.model_sha256 != self.model.sha256:
             raise ValueError("the plan was made for another model")
-        sink = MemorySink() if sink is None else sink
+        sink = _resized(MemorySink() if sink is None else sink, plan)
         run = _Run(self, plan)
         try:
             sink.open(plan.output)
@@ -209,6 +210,16 @@ class Upscaler:
                 " backend torch."
             ) from error
         return self.backend, precision
+
+
+def _resized(sink: Sink, plan: Plan) -> Sink:
+    """Let a sink take what the model makes, where the result is to be resized."""
+    if plan.factor == plan.scale:
+        return sink
+    height, width = (
+        f * (plan.region[a][1] - plan.region[a][0]) for a, f in zip("YX", plan.scale, strict=True)
+    )
+    return ResizedSink(sink, (height, width), plan.scale, plan.factor)
 
 
 class _Run:
@@ -384,6 +395,7 @@ class _Run:
             backend=self.backend,
             tile=0 if plan.halo is None else self.limit,
             scale=plan.scale,
+            resized_to=None if plan.factor == plan.scale else plan.factor,
             region=None if whole else plan.region,
             consistency=None if self._meter is None else self._meter.finding(),
             back_projection=None if self._projected is None else self._projected.finding(),

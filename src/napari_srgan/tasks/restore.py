@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.engine.plan import Plan, choice_for, plan, preflight
+from napari_srgan.engine.plan import Plan, plan, preflight
 from napari_srgan.engine.record import Record, input_label
 from napari_srgan.engine.run import Result, Upscaler
 from napari_srgan.errors import InputError
@@ -114,7 +114,7 @@ class FileSummary:
         Of the result.
     scale, units : list of float, list of str
         Of the result, per axis without S.
-    factor : int or list of int
+    factor : float or list of float
         How many times Y and X grew.
     kind : str
         What the image was taken for.
@@ -139,7 +139,7 @@ class FileSummary:
     dtype: str
     scale: list[float]
     units: list[str]
-    factor: int | list[int]
+    factor: float | list[float]
     kind: str
     model: str
     device: str
@@ -301,12 +301,14 @@ def target_name(source: str, stack: Stack, options: RestoreOptions, part: PartOp
     do not share a name.
     """
     recognise(stack)
-    card = choice_for(stack, options).model.card
+    region = check_region(stack, region_of(stack, part))
+    ahead = preflight(stack, options)
     label = input_label(source, options.anonymise)
     ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
-    held = part_text(stack, check_region(stack, region_of(stack, part)), part.series)
+    held = part_text(stack, region, part.series)
     ending = ".ome.tif" if ome else ".tif"
-    return f"{image_name(label)}_{card.name}_{scale_text(card.scale)}{held}{ending}"
+    made_by = f"{ahead.model.card.name}_{scale_text(ahead.factor)}"
+    return f"{image_name(label)}_{made_by}{held}{ending}"
 
 
 def part_text(
@@ -377,7 +379,7 @@ def _into(
         dtype=str(result.data.dtype),
         scale=[float(value) for value in result.scale],
         units=list(made.plan.output.units),
-        factor=plain_scale(record.scale),
+        factor=plain_scale(record.factor),
         kind=record.kind,
         model=record.model,
         device=record.device,

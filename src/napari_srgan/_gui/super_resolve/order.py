@@ -33,8 +33,6 @@ from napari_srgan.tasks.steps import Work, stage
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_srgan.models.card import Card
-
 PREVIEW_SECONDS = 2.0
 UNTIMED_PREVIEW = 128
 """Side of a preview while the speed of a model is not known, LR px."""
@@ -173,7 +171,7 @@ def full_order(
     where = place_for(nbytes, available, place)
     file = None
     if where == "file":
-        file = path or free_path(layer, ahead.model.card)
+        file = path or free_path(layer, ahead)
         spare_inputs([file], [Path(layer.source.path)] if layer.source.path else [])
         check_output(file, overwrite, THERE)
         check_room(file, nbytes)
@@ -235,7 +233,7 @@ def preview_orders(
     )
 
 
-def free_path(layer: Image, card: Card) -> Path:
+def free_path(layer: Image, ahead: Preflight) -> Path:
     """A file name that is free, beside the layer's own file, else in the user's folder."""
     source = Path(layer.source.path) if layer.source.path else None
     folder = source.parent if source else Path.home()
@@ -243,7 +241,7 @@ def free_path(layer: Image, card: Card) -> Path:
         folder = Path(tempfile.gettempdir())
     # Not after the file: layers of one file, its channels, are restored together.
     stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in layer.name) or "image"
-    name = f"{stem}_{card.name}_{scale_text(card.scale)}"
+    name = f"{stem}_{ahead.model.card.name}_{scale_text(ahead.factor)}"
     path, n = folder / f"{name}.tif", 2
     while path.exists():
         path, n = folder / f"{name}_{n}.tif", n + 1
