@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_srgan.image.geometry import Scale
+
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 _CHARBONNIER = 1e-3
@@ -54,25 +56,29 @@ def total_variation(images: torch.Tensor) -> torch.Tensor:
     return (down.square() + right.square() + 1e-12).sqrt().mean()
 
 
-def grid_loss(sr: torch.Tensor, hr: torch.Tensor, scale: int) -> torch.Tensor:
+def grid_loss(sr: torch.Tensor, hr: torch.Tensor, scale: Scale) -> torch.Tensor:
     """Mean square of the pattern that an SR image repeats with every LR pixel, and HR does not.
 
     Adversarial and content losses let a generator with pixel shuffles draw such a pattern
     (checkerboard; Odena et al., Distill 2016, doi 10.23915/distill.00003). The error of an honest
-    one has the same mean at each of the scale^2 places within an LR pixel.
+    one has the same mean at each of the places within an LR pixel.
 
     Parameters
     ----------
     sr, hr : torch.Tensor
         Shape (N, C, Y, X).
-    scale : int
-        HR pixels per LR pixel.
+    scale : Scale
+        HR pixels per LR pixel along Y and X.
     """
-    places = functional.pixel_unshuffle(sr - hr, scale)
+    sy, sx = scale
+    error = sr - hr
+    n, channels, height, width = error.shape
+    split = error.reshape(n * channels, height // sy, sy, width // sx, sx)
+    places = split.permute(0, 2, 4, 1, 3)
     side = min(_GRID, *places.shape[-2:])
-    means = functional.avg_pool2d(places, side)
-    means = means.reshape(len(sr), sr.shape[1], scale * scale, -1)
-    return torch.var(means, dim=2, correction=0).mean()
+    means = functional.avg_pool2d(places.flatten(1, 2), side)
+    means = means.reshape(len(places), sy * sx, -1)
+    return torch.var(means, dim=1, correction=0).mean()
 
 
 def discriminator_loss(kind: str, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:

@@ -184,7 +184,7 @@ class Players:
             if r.tv_weight:
                 terms["tv"] = total_variation(sr)
             if r.grid_weight:
-                terms["grid"] = grid_loss(sr, hr, r.scale)
+                terms["grid"] = grid_loss(sr, hr, r.factors)
         return terms
 
     def _update(self, player: str, loss: torch.Tensor, rate: float) -> bool:

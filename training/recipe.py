@@ -81,7 +81,7 @@ class Recipe:
         choices=tuple(ARCHITECTURES),
     )
     channels: int = _of(0, "1 for grayscale, 3 for RGB, 0: as the scans are", choices=(0, 1, 3))
-    scale: int = _of(4, "how many times Y and X grow", choices=_SCALES)
+    scale: int = _of(4, "how many times Y and X grow (X alone with --lateral)", choices=_SCALES)
     blocks: int = _of(16, "residual blocks (paper: 16, ESRGAN: 23)", least=1, most=1000)
     features: int = _of(64, "feature channels (paper: 64)", least=4, most=4096)
     growth: int = _of(
@@ -92,6 +92,7 @@ class Recipe:
         "silu", "plain: after each convolution", choices=("silu", "relu", "prelu")
     )
     branches: bool = _of(True, "plain: train in branches that are folded into one convolution")
+    lateral: bool = _of(False, "plain: only X grows, for OCT with fewer A-scans")
     initialisation: str = _of(
         "interpolate",
         "first weights: interpolate (start as an interpolation), he (He et al., and ICNR before "
@@ -217,6 +218,11 @@ class Recipe:
                 f"A {self.generator} makes images {', '.join(map(str, scales))} times larger, not "
                 f"{self.scale} times."
             )
+        if self.lateral and "lateral" not in ARCHITECTURES[self.generator].parameters:
+            raise InputError(
+                f"A {self.generator} makes Y and X finer together; for X alone take "
+                "--generator plain."
+            )
         for side in self.crop:
             if side % self.scale or side < 8 * self.scale:
                 raise InputError(
@@ -263,7 +269,7 @@ class Recipe:
     @property
     def factors(self) -> Scale:
         """How many times Y and X grow."""
-        return self.scale, self.scale
+        return (1 if self.lateral else self.scale), self.scale
 
     @property
     def network_parameters(self) -> dict[str, Any]:

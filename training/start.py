@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import scale_text
 from napari_srgan.io import schema
 from napari_srgan.io.lock import FileLock, Taken
 from napari_srgan.models.vgg import VGGFeatures
@@ -307,7 +308,7 @@ def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
         "start",
         f"{recipe.generator} {recipe.blocks} x {recipe.features} "
         f"({size / 1e6:.2f} million weights), "
-        f"{recipe.scale}x, {'measured' if data.measured else recipe.degradation}; "
+        f"{scale_text(recipe.factors)}, {'measured' if data.measured else recipe.degradation}; "
         f"{table.pretrain} steps on pixel loss, "
         f"{table.adversarial} against the discriminator; {describe(run.fabric)}.",
         folder=str(outputs.folder),

@@ -46,6 +46,7 @@ GENERATORS = [
     ("srresnet", {"channels": 1, "blocks": 1, "features": 8, "scale": 8}),
     ("plain", {"channels": 3, "blocks": 2, "features": 8}),
     ("plain", {"channels": 1, "blocks": 1, "features": 8, "activation": "prelu"}),
+    ("plain", {"channels": 3, "blocks": 1, "features": 8, "scale": 3, "lateral": True}),
     ("rrdb", {"channels": 1, "blocks": 1, "features": 8, "growth": 4, "scale": 2}),
 ]
 

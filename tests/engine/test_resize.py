@@ -59,7 +59,7 @@ def test_the_weights_are_those_of_an_antialiased_library(factor):
 def test_bands_and_tiles_make_no_difference(tile, monkeypatch):
     plane = RNG.integers(0, 65536, (80, 120)).astype(np.uint16)
     whole = resized(plane, (4, 4), (2.5, 1.5), (80, 120))
-    monkeypatch.setattr("napari_srgan.engine.resize._AT_ONCE", 900)
+    monkeypatch.setattr("napari_srgan.engine.resize.AT_ONCE", 900)
     np.testing.assert_array_equal(resized(plane, (4, 4), (2.5, 1.5), tile), whole)
     assert whole.shape == (50, 45)
 

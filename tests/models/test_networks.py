@@ -335,3 +335,27 @@ def test_mixed_precision_leaves_the_last_convolution_in_float32(architecture):
     assert not torch.equal(sr, sr.bfloat16().float())
     sr.mean().backward()
     assert all(p.grad is not None for p in network.parameters())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("factor", [2, 3, 4, 8])
+def test_a_lateral_network_makes_only_x_finer_and_starts_as_an_interpolation(channels, factor):
+    sizes = {"channels": channels, "blocks": 2, "features": 6, "scale": factor, "lateral": True}
+    network = build("plain", sizes).eval()
+    network.initialise("interpolate")
+    network.requires_grad_(False)
+    y = torch.linspace(0.2, 0.4, 16)[:, None]
+    x = torch.linspace(-0.1, 0.1, 20)
+    made = network((y + x).expand(2, channels, 16, 20).contiguous())
+    assert network.scale == (1, factor) and made.shape == (2, channels, 16, 20 * factor)
+    # Where finer pixels lie between those of the input; a ramp stays one.
+    at = (torch.arange(20 * factor) + 0.5) / factor - 0.5
+    expected = y + x[0] + at * (x[1] - x[0])
+    inside = (slice(None), slice(None), slice(4, -4), slice(4 * factor, -4 * factor))
+    torch.testing.assert_close(made[inside], expected.expand_as(made)[inside])
+    assert_same(network, for_inference(network), torch.rand(1, channels, 9, 11))
+
+
+def test_the_halo_of_a_lateral_network_is_that_of_its_rows():
+    sizes = {"blocks": 3, "features": 4, "scale": 8}
+    assert halo(Plain(**sizes, lateral=True)) == halo(Plain(**sizes)) == 5

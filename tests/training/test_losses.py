@@ -83,14 +83,18 @@ def test_the_grid_loss_is_of_what_repeats_with_every_lr_pixel():
     hr = torch.rand(2, 1, 96, 96)
     y = torch.arange(96) % 4
     checkerboard = 0.1 * ((y[:, None] + y) % 2 - 0.5)
-    assert grid_loss(hr + checkerboard, hr, 4).item() == pytest.approx(0.05**2, rel=1e-4)
+    assert grid_loss(hr + checkerboard, hr, (4, 4)).item() == pytest.approx(0.05**2, rel=1e-4)
     # An error in brightness is the pixel loss's business, noise is the discriminator's.
-    assert grid_loss(hr + 0.1, hr, 4).item() == pytest.approx(0, abs=1e-12)
+    assert grid_loss(hr + 0.1, hr, (4, 4)).item() == pytest.approx(0, abs=1e-12)
     noise = torch.randn(2, 1, 96, 96, generator=torch.manual_seed(0))
-    assert grid_loss(hr + 0.1 * noise, hr, 4).item() < 0.01 * 0.1**2
+    assert grid_loss(hr + 0.1 * noise, hr, (4, 4)).item() < 0.01 * 0.1**2
+    # Where only X grows, rows do not repeat with LR pixels.
+    columns = 0.1 * (y % 2 - 0.5)
+    assert grid_loss(hr + columns, hr, (1, 4)).item() == pytest.approx(0.05**2, rel=1e-4)
+    assert grid_loss(hr + columns[:, None], hr, (1, 4)).item() == pytest.approx(0, abs=1e-12)
     # A pattern in one part of the image does not cancel with its opposite in another.
     checkerboard[:, 48:] *= -1
-    assert grid_loss(hr + checkerboard, hr, 4).item() == pytest.approx(0.05**2, rel=1e-4)
+    assert grid_loss(hr + checkerboard, hr, (4, 4)).item() == pytest.approx(0.05**2, rel=1e-4)
 
 
 def test_bce_losses_follow_the_papers_equations():

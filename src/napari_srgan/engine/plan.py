@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_srgan.engine import record
 from napari_srgan.engine.devices import free_memory, native_16_bits, resolve_device
+from napari_srgan.engine.resize import AT_ONCE
 from napari_srgan.engine.restore import PlanePlan
 from napari_srgan.engine.tiles import Tile, auto_tile, plan_tiles
 from napari_srgan.errors import InputError
@@ -335,7 +336,8 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
         output=ahead.output,
         memory=largest * needs.bytes_per_pixel
         + 2 * plane * stack.samples * stack.dtype.itemsize
-        + _projection_memory(stack, options, region, scale),
+        + _projection_memory(stack, options, region, scale)
+        + _resize_memory(ahead, max(t.y1 - t.y0 for t in tiles)),
         warnings=tuple(warnings),
     )
 
@@ -365,6 +367,16 @@ def _projection_memory(
         return 0
     pixels = math.prod(region[a][1] - region[a][0] for a in "YX") * stack.samples
     return pixels * (2 * math.prod(scale) * stack.dtype.itemsize + 6 * 8)
+
+
+def _resize_memory(ahead: Preflight, rows: int) -> int:
+    """Estimate what resizing holds: a row of tiles as the model makes them, and the reach below."""
+    if ahead.factor == ahead.scale:
+        return 0
+    stack, (start, stop) = ahead.choice.stack, ahead.region["X"]
+    (sy, sx), reach = ahead.scale, 4 * ahead.scale[0]
+    held = (sy * rows + reach) * sx * (stop - start) * stack.samples * stack.dtype.itemsize
+    return held + 3 * 8 * AT_ONCE
 
 
 def _intensity(stack: Stack, given: str | Intensity, transform: str) -> Intensity:

@@ -20,7 +20,7 @@ from napari_srgan.image.valid import is_value
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import Sink
 
-_AT_ONCE = 2**22
+AT_ONCE = 2**22
 """Values that are resampled at once."""
 
 
@@ -86,7 +86,7 @@ class ResizedSink:
             first = ends[starts[stop]]
             while stop < self._wanted:
                 seen = ends[starts[stop + 1] - 1] + 1
-                many = (seen - first) * self._sides[1] > _AT_ONCE
+                many = (seen - first) * self._sides[1] > AT_ONCE
                 if seen > self._whole or (many and stop > self._made):
                     break
                 last, stop = seen, stop + 1
