@@ -154,7 +154,7 @@ class SuperResolve(Panel):
             self.exports,
             self.report,
             self.figures,
-            foot=(self.summary, buttons, self.runner, self.message),
+            foot=(self.summary, buttons, self.live.bar, self.runner, self.message),
         )
 
     def choose_layer(self, layer: Image) -> bool:
@@ -234,6 +234,7 @@ class SuperResolve(Panel):
         ):
             signal.connect(self.live.follow_soon)
         self.live.said.connect(self.say)
+        self.live.whole_wanted.connect(self.start_as_live)
         self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
@@ -325,11 +326,17 @@ class SuperResolve(Panel):
                 model=self.model.value(),
                 region=self.region.region(layer, view),
             ),
-            place=self.advanced.place.value(),
-            path=self.advanced.file(),
-            overwrite=self.advanced.overwrite.isChecked(),
+            **self._place(),
             among=among,
         )
+
+    def _place(self) -> dict[str, Any]:
+        """Where results go, as arguments of `full_order`."""
+        return {
+            "place": self.advanced.place.value(),
+            "path": self.advanced.file(),
+            "overwrite": self.advanced.overwrite.isChecked(),
+        }
 
     def _looked_at(self) -> tuple[Image, Preflight]:
         """Return the image that Live shows a part of, and how it is restored: quickly."""
@@ -337,7 +344,7 @@ class SuperResolve(Panel):
         if layer is None:
             raise InputError(NO_IMAGE)
         settings = self.advanced.values() | {"back_project": False, "kind": self.kind.value()}
-        chosen = RestoreOptions(**settings, model=self.model.value())
+        chosen = RestoreOptions(**settings, model=self.model.value()).unresized()
         ahead = preflight(self.kind.stack_of(layer), chosen)
         quick = quick_model(ahead.model)
         if quick.path != ahead.model.path:
@@ -378,15 +385,27 @@ class SuperResolve(Panel):
                 self._wanted = preview
                 self.message.say("Looking at the image first ...")
                 return
-            orders = self._preview_orders(layer) if preview else self._full_orders(layer)
-            started = time.perf_counter()
-            self.live.stop()  # each would slow the other
-            self.runner.start(
-                partial(restore_all, orders),
-                lambda restored: self._show(orders, restored, started),
-                self.say,
-            )
+            self._carry_out(self._preview_orders(layer) if preview else self._full_orders(layer))
         self.refresh()
+
+    def start_as_live(self) -> None:
+        """Make a result of the whole layer that Live shows, as Live does."""
+        with errors_said(self.say):
+            layer, ahead = self._looked_at()
+            order = full_order(
+                layer, ahead.stack, view_of(layer, self.viewer.dims), ahead.options, **self._place()
+            )
+            self._carry_out((order,))
+        self.refresh()
+
+    def _carry_out(self, orders: Sequence[Order]) -> None:
+        started = time.perf_counter()
+        self.live.stop()  # each would slow the other
+        self.runner.start(
+            partial(restore_all, orders),
+            lambda restored: self._show(orders, restored, started),
+            self.say,
+        )
 
     def _on_kind(self) -> None:
         wanted, self._wanted = self._wanted, None
