@@ -44,7 +44,7 @@ from napari_srgan.trust.shrinking import shrinking
 if TYPE_CHECKING:
     from xarray import DataArray
 
-_PATIENCE = 0.25  # s between two words about one tile
+_PATIENCE = 0.1  # s between two words about one tile, when it can be given up
 
 _KEPT_MEMORY = 2**29
 """Bytes of windows that a backend may keep after a run: to take them again costs a small run a
@@ -232,6 +232,7 @@ class _Run:
         self.limit = plan.tile
         self.done = 0
         self._computed = 0  # tiles, some of which are still being finished
+        self._stopped = False
         self._counted, self._expected = 0.0, 0.0  # multiplications of the window that is computed
         self.notes: list[str] = []
         self._clock = Clock()
@@ -365,10 +366,14 @@ class _Run:
 
     def _watch(self, computing: Future[Any]) -> Iterator[Progress]:
         """Tell how far the tile is that is being computed, if that takes long."""
-        while not wait([computing], _PATIENCE).done:
-            part = min(self._counted / self._expected, 0.99) if self._expected else 0.0
-            if part:
-                yield self._progress(self._computed - self.done + part)
+        try:
+            while not wait([computing], _PATIENCE).done:
+                part = min(self._counted / self._expected, 0.99) if self._expected else 0.0
+                if part:
+                    yield self._progress(self._computed - self.done + part)
+        except GeneratorExit:
+            self._stopped = True
+            raise
 
     def _progress(self, part: float, note: str = "") -> Progress:
         total = self.plan.n_tiles
@@ -496,7 +501,13 @@ class _Run:
             return network(unit)
 
     def _count(self, multiplications: float) -> None:
+        if self._stopped:
+            raise _StoppedError  # nobody waits for the tile any more
         self._counted += multiplications
+
+
+class _StoppedError(Exception):
+    """The work was given up in the middle of a tile."""
 
 
 class _Worker(ThreadPoolExecutor):
