@@ -39,6 +39,7 @@ def upscale(
     kind: str = "auto",
     outscale: str | float | Factor = "auto",
     factor_axes: str = "both",
+    level: int = 0,
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
 
@@ -88,6 +89,8 @@ def upscale(
         "auto" is; the model's result is resized to it, antialiased.
     factor_axes : {"both", "lateral"}
         "lateral": only X becomes finer, as the lateral axis of an OCT frame.
+    level : int
+        Which level of an OME-Zarr image; 0 is the finest.
 
     Returns
     -------
@@ -124,7 +127,7 @@ def upscale(
         factor_axes=factor_axes,
     )
 
-    steps = restore(_as_stack(image, axes, series), options)
+    steps = restore(_as_stack(image, axes, series, level), options)
     if progress is True:
         return _under_a_bar(steps).result
 
@@ -151,9 +154,9 @@ def _under_a_bar(steps: Work[Restored]) -> Restored:
         return drain(steps, tell)
 
 
-def _as_stack(image: Any, axes: str | None, series: int | None) -> Stack:
-    if series is not None and not isinstance(image, (str, Path)):
-        raise InputError("series chooses an image of a file; an array holds only one.")
+def _as_stack(image: Any, axes: str | None, series: int | None, level: int) -> Stack:
+    if (series is not None or level) and not isinstance(image, (str, Path)):
+        raise InputError("series and level choose an image of a file; an array holds only one.")
     if isinstance(image, Stack):
         if axes is not None and axes.upper() != image.axes:
             raise InputError(
@@ -165,7 +168,7 @@ def _as_stack(image: Any, axes: str | None, series: int | None) -> Stack:
     if isinstance(image, (str, Path)):
         from napari_srgan.io.open import open_stack
 
-        return open_stack(image, axes, series)
+        return open_stack(image, axes, series, level)
     if not hasattr(image, "dtype"):
         try:
             image = np.asarray(image)  # nested lists
