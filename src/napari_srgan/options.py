@@ -348,6 +348,9 @@ class FileOptions:
     ----------
     ome_zarr : {"0.4", "0.5"}
         Version of OME-Zarr.
+    resume : bool
+        Go on with what a run that was stopped has left unfinished, if it has, and leave what is
+        done where this one is stopped.
 
     Raises
     ------
@@ -362,9 +365,64 @@ class FileOptions:
         choices=("0.4", "0.5"),
         noun="version of OME-Zarr",
     )
+    resume: bool = option(
+        False,
+        "go on with an output that a run has left unfinished, and keep what is done when this one "
+        "is stopped",
+    )
 
     def __post_init__(self) -> None:
         checked(self)
+
+
+def read_part(text: str) -> tuple[int, int]:
+    """Read K/N, one of N equal parts, counted from 1."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise ValueError(f"'{text}' is not a part like 3/16, counted from 1 to 16")
+    return number, count
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareOptions:
+    """What one of several jobs does with the store that they fill together.
+
+    Attributes
+    ----------
+    prepare : bool
+        Lay it out.
+    slice_of : (int, int) or None
+        Restore part K of N, counted from 1.
+    finish : bool
+        Put it in place when all planes are done.
+
+    Raises
+    ------
+    InputError
+        If it is to do two of them at once.
+    """
+
+    prepare: bool = option(
+        False,
+        "lay out a .zarr output for several jobs, which then fill it with --slice-of K/N, or "
+        "--slices A:B --resume",
+    )
+    slice_of: tuple[int, int] | None = option(
+        None,
+        "restore part K of N of the planes into an output that --prepare has laid out; K from 1",
+        read=read_part,
+        metavar="K/N",
+    )
+    finish: bool = option(
+        False, "put an output that --prepare has laid out in place, when all its planes are done"
+    )
+
+    def __post_init__(self) -> None:
+        if self.prepare + self.finish + (self.slice_of is not None) > 1:
+            raise InputError(
+                "--prepare, --slice-of and --finish are three steps; give one of them at a time."
+            )
 
 
 def read_kinds(text: str) -> tuple[str, ...]:

@@ -63,9 +63,9 @@ class RecordingSink(MemorySink):
         self.ended = "committed"
         return super().commit(metadata)
 
-    def abort(self):
+    def abort(self, keep=False):
         self.ended = "aborted"
-        super().abort()
+        super().abort(keep)
 
 
 class Diary(MemorySink):
@@ -79,7 +79,7 @@ class Diary(MemorySink):
         self.told.append(("block", index))
         super().write(index, y, x, block)
 
-    def plane_done(self, index):
+    def plane_done(self, index, found=None):
         self.told.append(("done", index))
 
 

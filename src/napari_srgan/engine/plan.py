@@ -157,6 +157,11 @@ class Plan(PlanePlan):
         """What a person is told before the work: what `auto` became and why, and the warnings."""
         return tuple(filter(None, (self.choice.why, *self.warnings)))
 
+    def place(self, index: tuple[int, ...]) -> tuple[int, ...]:
+        """Say where a plane of the stack lies in the output."""
+        starts = (self.region[axis][0] for axis in self.stack.plane_axes)
+        return tuple(i - start for i, start in zip(index, starts, strict=True))
+
     @property
     def n_tiles(self) -> int:
         """Tiles of all planes: the steps of the work."""

@@ -7,7 +7,7 @@ and the reach of the kernel; what comes out does not depend on the bands.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from napari_srgan.image.geometry import Factor, Scale
 from napari_srgan.image.intensity import to_dtype
 from napari_srgan.image.resampling import cubic_weights
 from napari_srgan.image.valid import is_value
+from napari_srgan.io.journal import Found, Origin, Unfinished
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import Sink
 
@@ -44,7 +45,7 @@ class ResizedSink:
         self._ratios = [s / f for s, f in zip(scale, factor, strict=True)]
         self._index: tuple[int, ...] | None = None
 
-    def open(self, spec: OutputSpec) -> None:
+    def open(self, spec: OutputSpec, origin: Callable[[], Origin] | None = None) -> Unfinished:
         """Open the sink; see `Sink.open`."""
         sizes = dict(zip(spec.axes, spec.shape, strict=True))
         self._dtype, self._wanted = spec.dtype, sizes["Y"]
@@ -57,7 +58,7 @@ class ResizedSink:
             np.minimum(((np.arange(sizes[a]) + 0.5) * ratio).astype(int), n - 1)
             for n, a, ratio in zip(self._sides, "YX", self._ratios, strict=True)
         ]
-        self._sink.open(spec)
+        return self._sink.open(spec, origin)
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: NDArray[Any]) -> None:
         """Take a block, planes one after the other and each from top to bottom."""
@@ -124,14 +125,14 @@ class ResizedSink:
         values = np.where(known[at], values, 0)
         return np.where(known[at], to_dtype(values, self._dtype), band[at])
 
-    def plane_done(self, index: tuple[int, ...]) -> None:
+    def plane_done(self, index: tuple[int, ...], found: Found | None = None) -> None:
         """See `Sink.plane_done`."""
-        self._sink.plane_done(index)
+        self._sink.plane_done(index, found)
 
     def commit(self, metadata: Mapping[str, Any] | None = None) -> NDArray[Any]:
         """See `Sink.commit`."""
         return self._sink.commit(metadata)
 
-    def abort(self) -> None:
+    def abort(self, keep: bool = False) -> None:
         """See `Sink.abort`."""
-        self._sink.abort()
+        self._sink.abort(keep)
