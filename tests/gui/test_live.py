@@ -16,6 +16,7 @@ from qtpy.QtCore import Qt
 from napari_srgan._gui.super_resolve import live as live_module
 from napari_srgan._gui.tags import is_restored, made_from, role_of
 from napari_srgan.api import upscale
+from napari_srgan.engine import run as engine_run
 from napari_srgan.image.stack import Stack
 from napari_srgan.models import catalogue
 
@@ -225,6 +226,26 @@ def test_it_waits_in_three_dimensions_and_goes_on_after(viewer, panel, stack, qt
     settle(qtbot, panel)
     assert panel.live.layer.visible and "slices are done" in panel.live.state.text()
     shown_as_restored(panel.live.layer, stack)
+
+
+@pytest.mark.parametrize("which", ["as live", "the usual button"])
+def test_the_whole_stack_takes_over_what_live_has_done(
+    viewer, panel, stack, qtbot, monkeypatch, which
+):
+    panel.grid.setChecked(False)
+    panel.before_after.setChecked(False)
+    turn_on(qtbot, panel)
+    assert panel.live.whole.text() == "Restore whole stack"
+    opened, button = [], panel.live.whole if which == "as live" else panel.run
+    with monkeypatch.context() as patch, qtbot.waitSignal(panel.runner.ended, timeout=WAIT):
+        patch.setattr(engine_run._Run, "_open", lambda run, index: opened.append(index))
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert not opened  # all three slices were done
+    result = viewer.layers[-1]
+    assert list(viewer.layers) == [stack, result] and is_restored(result)
+    plain = upscale(Stack(stack.data, "ZYX"), "tiny-gray")
+    np.testing.assert_array_equal(result.data, plain.data)
+    assert not panel.live.on and not panel.live.bar.isVisible() and not panel.live.kept.held()
 
 
 def test_looks_and_place_follow_the_input(viewer, panel, stack, qtbot):

@@ -85,6 +85,10 @@ def region_begun(origin: Origin) -> dict[str, tuple[int, int]]:
 
 def input_text(stack: Stack) -> str:
     """Tell a stack from others: by size and date of its files, or by a sample of its pixels."""
+    return remembered(stack, "input_text", lambda: _input_text(stack))
+
+
+def _input_text(stack: Stack) -> str:
     shape = " x ".join(map(str, stack.shape))
     files = list(_files(getattr(stack.data, "identity", None)))
     if not files:

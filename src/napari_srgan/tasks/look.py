@@ -9,18 +9,40 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Generator, Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_srgan.image.stack import Region, Stack
+from napari_srgan.io.sinks import MemorySink
+from napari_srgan.io.sinks.ready import NotingSink, ReadyPlane, fingerprint
 from napari_srgan.options import RestoreOptions
-from napari_srgan.tasks.restore import Restored, restore
+from napari_srgan.tasks.restore import Restored, carried_out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """A part of an image, restored.
+
+    Attributes
+    ----------
+    restored : Restored
+    plane : ReadyPlane or None
+        Of a whole slice: what a run over the whole stack takes over.
+    """
+
+    restored: Restored
+    plane: ReadyPlane | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size of its pixels."""
+        return int(self.restored.result.data.nbytes)
 
 
 def look(
     stack: Stack, options: RestoreOptions, region: Region
-) -> Generator[Restored | None, None, None]:
-    """Restore a part in memory.
+) -> Generator[Look | None, None, None]:
+    """Restore a part of one slice in memory.
 
     Parameters
     ----------
@@ -28,10 +50,11 @@ def look(
     options : RestoreOptions
         Its region does not count.
     region : Region
+        A position along each of the plane axes, and perhaps ranges along Y and X.
 
     Yields
     ------
-    Restored or None
+    Look or None
         The part when it is there; None before, wherever the work can be given up.
 
     Raises
@@ -39,13 +62,19 @@ def look(
     InputError
         If the image, an option or the region cannot be used.
     """
-    steps = restore(stack, replace(options, region=region))
+    whole = not {"Y", "X"} & set(region)
+    sink = NotingSink() if whole else MemorySink()
+    steps = carried_out(stack, replace(options, region=region), sink)
     try:
         while True:
             next(steps)
             yield None
     except StopIteration as done:
-        yield done.value
+        plane = None
+        if isinstance(sink, NotingSink):
+            plane = sink.plane
+            plane.low = fingerprint(stack, tuple(region[a][0] for a in stack.plane_axes))
+        yield Look(done.value, plane)
     finally:
         steps.close()
 
@@ -62,23 +91,23 @@ class KeptLooks:
     def __init__(self, most: int) -> None:
         self.most = most
         self.nbytes = 0
-        self._kept: OrderedDict[Hashable, Restored] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Look] = OrderedDict()
         self._lock = threading.Lock()
 
-    def put(self, key: Hashable, made: Restored) -> None:
+    def put(self, key: Hashable, made: Look) -> None:
         """Keep it, and let go of what was looked at longest ago; what is too large is not kept."""
-        size = made.result.data.nbytes
+        size = made.nbytes
         with self._lock:
             if size > self.most:
                 return
             former = self._kept.pop(key, None)
-            self.nbytes += size - (0 if former is None else former.result.data.nbytes)
+            self.nbytes += size - (0 if former is None else former.nbytes)
             self._kept[key] = made
             while self.nbytes > self.most:
                 _, oldest = self._kept.popitem(last=False)
-                self.nbytes -= oldest.result.data.nbytes
+                self.nbytes -= oldest.nbytes
 
-    def get(self, key: Hashable) -> Restored | None:
+    def get(self, key: Hashable) -> Look | None:
         """Return what is kept under a key, if it is; it counts as looked at now."""
         with self._lock:
             if key in self._kept:

@@ -22,11 +22,14 @@ from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
+from napari_srgan.io.journal import Place
 from napari_srgan.io.open import Spared, file_number, image_name, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
+from napari_srgan.io.sinks.ready import ReadyPlane, ReadySink
 from napari_srgan.options import FileOptions, OpenRange, PartOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
 
+NOTHING: Mapping[Place, ReadyPlane] = {}
 AS_USUAL = FileOptions()
 Planes = tuple[tuple[int, ...], ...]
 """Planes of a stack, by their indices."""
@@ -61,6 +64,7 @@ def restore(
     *,
     overwrite: bool = False,
     files: FileOptions = AS_USUAL,
+    ready: Mapping[Place, ReadyPlane] = NOTHING,
 ) -> Work[Restored]:
     """Restore a stack.
 
@@ -73,6 +77,8 @@ def restore(
     overwrite : bool
         Whether a file that is there may be replaced.
     files : FileOptions
+    ready : mapping of index to ReadyPlane
+        Planes that were made before; those that would come out the same are taken over.
 
     Yields
     ------
@@ -91,7 +97,7 @@ def restore(
     """
     yield Progress(0, 0, stage=STARTING)
     if path is None:
-        return (yield from carried_out(stack, options, MemorySink()))
+        return (yield from carried_out(stack, options, ReadySink(MemorySink(), ready, stack)))
     sink = FileSink(path, overwrite, ome_zarr=files.ome_zarr, resume=files.resume)
     with closing(sink):
         reserve(sink, stack, options)
@@ -102,7 +108,7 @@ def restore(
             )
         if sink.former is not None:
             options = as_begun(options, sink.former)
-        return (yield from carried_out(stack, options, sink))
+        return (yield from carried_out(stack, options, ReadySink(sink, ready, stack)))
 
 
 def reserve(sink: FileSink, stack: Stack, options: RestoreOptions) -> None:

@@ -39,8 +39,8 @@ from napari_srgan._gui.runner import End, LastQuestion
 from napari_srgan._gui.super_resolve.region_picker import Range, preview_area
 from napari_srgan._gui.tags import made_from, role_tag
 from napari_srgan.errors import InputError
-from napari_srgan.tasks.look import KeptLooks, look
-from napari_srgan.tasks.restore import Restored
+from napari_srgan.io.sinks.ready import ReadyPlane
+from napari_srgan.tasks.look import KeptLooks, Look, look
 
 if TYPE_CHECKING:
     import napari
@@ -146,6 +146,14 @@ class Live(Part):
         """Whether something is on its way."""
         return self._soon.isActive() or self._question.busy
 
+    def ready(self, layer: Image) -> dict[Index, ReadyPlane]:
+        """The slices of a layer that are done, by their position."""
+        seen = self._seen
+        if seen is None or layer is not self._input:
+            return {}
+        looks = {i: self.kept.get((how, i)) for how, i in self.kept.held() if how == seen.how}
+        return {i: found.plane for i, found in looks.items() if found and found.plane}
+
     def stop(self) -> None:
         """End it, and leave nothing of it."""
         self.button.setChecked(False)
@@ -166,7 +174,10 @@ class Live(Part):
             return
         if layer is not self._input:
             self._take_up(layer)
-        self._ahead = ahead
+        how, former = _how(layer, ahead), self._seen
+        if self._ahead is None or former is None or former.how != how:
+            # Else it stays the same: what is measured of a stack is remembered with it.
+            self._ahead = ahead
         if view.outside or not view.plain:
             self._pause(
                 f"Live waits: the slider is beyond {layer.name}."
@@ -174,16 +185,7 @@ class Live(Part):
                 else "Live waits: the canvas shows no Y x X planes; leave the 3D view."
             )
             return
-        choice = ahead.choice
-        how = (
-            str(layer.unique_id),
-            id(finest_data(layer)),
-            ahead.options,
-            ahead.model.path,
-            choice.transform,
-            choice.stack.axes,
-        )
-        seen, former = _Seen(how, view, _index(ahead, view)), self._seen
+        seen = _Seen(how, view, _index(ahead, view))
         # napari tells of its sliders also when the extent of the layers changes, as by a new part.
         if seen == former:
             return
@@ -289,15 +291,16 @@ class Live(Part):
         if isinstance(found, End):
             self.say(found.error, error=True)
             self.stop()
-        elif isinstance(found, Restored) and self.on and self._input in self._viewer.layers:
+        elif isinstance(found, Look) and self.on and self._input in self._viewer.layers:
             self._take(found)
 
-    def _take(self, found: Restored) -> None:
+    def _take(self, found: Look) -> None:
         """Keep what is there, and show it if it is still in view."""
         seen, doing = self._seen, self._doing
         if seen is None or doing is None:
             return
-        self._speed[found.record.model] = found.plan.pixels / max(found.seconds, 1e-3)
+        made = found.restored
+        self._speed[made.record.model] = made.plan.pixels / max(made.seconds, 1e-3)
         self._done.add(doing)
         if doing.area is None:
             self.kept.put((seen.how, doing.index), found)
@@ -307,8 +310,9 @@ class Live(Part):
 
     # --- what is shown ----------------------------------------------------------------------
 
-    def _show(self, part: _Wanted, made: Restored) -> None:
-        seen, layer, plan, result = self._seen, self._input, made.plan, made.result
+    def _show(self, part: _Wanted, look: Look) -> None:
+        seen, layer, made = self._seen, self._input, look.restored
+        plan, result = made.plan, made.result
         assert seen is not None
         if self._shown == (seen.how, part):  # so it is while the layer is being added
             if self._layer is not None:
@@ -452,6 +456,13 @@ class Live(Part):
         if layer is not None:
             with suppress(ValueError):  # the viewer is being emptied
                 self._viewer.layers.remove(layer)
+
+
+def _how(layer: Image, ahead: Preflight) -> Hashable:
+    """All that decides what a slice of a layer is restored to, but its pixels and index."""
+    choice = ahead.choice
+    data, axes = id(finest_data(layer)), choice.stack.axes
+    return (str(layer.unique_id), data, ahead.options, ahead.model.path, choice.transform, axes)
 
 
 def _index(ahead: Preflight, view: View) -> Index:

@@ -11,7 +11,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,8 +24,10 @@ from napari_srgan.engine.plan import Preflight, choice_for, footprint, preflight
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.journal import Place
 from napari_srgan.io.open import spare_inputs
 from napari_srgan.io.sinks import check_output, check_room
+from napari_srgan.io.sinks.ready import ReadyPlane
 from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.restore import Restored, restore
 from napari_srgan.tasks.steps import Work, stage
@@ -63,6 +65,8 @@ class Order:
         Whether a file that is there may be replaced.
     preview : bool
         Whether it is a preview.
+    ready : mapping of index to ReadyPlane
+        Planes that Live has made.
     """
 
     layer: Image
@@ -72,6 +76,7 @@ class Order:
     moved: bool = False
     overwrite: bool = False
     preview: bool = False
+    ready: Mapping[Place, ReadyPlane] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -274,7 +279,9 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
     for number, order in enumerate(orders, 1):
         head = f"{number} of {len(orders)}" if len(orders) > 1 else ""
         ahead = order.ahead
-        work = restore(ahead.stack, ahead.options, order.path, overwrite=order.overwrite)
+        work = restore(
+            ahead.stack, ahead.options, order.path, overwrite=order.overwrite, ready=order.ready
+        )
         made.append((yield from stage(head, work)))
     return tuple(made)
 

@@ -407,6 +407,7 @@ class SuperResolve(Panel):
 
     def _carry_out(self, orders: Sequence[Order]) -> None:
         started = time.perf_counter()
+        orders = [o if o.preview else replace(o, ready=self.live.ready(o.layer)) for o in orders]
         self.live.stop()  # each would slow the other
         self.runner.start(
             partial(restore_all, orders),
@@ -437,7 +438,8 @@ class SuperResolve(Panel):
         return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
-        self._speeds.note_all(restored)
+        if not any(order.ready for order in orders):
+            self._speeds.note_all(restored)
         layers, text = show_results(
             self.viewer,
             orders,
