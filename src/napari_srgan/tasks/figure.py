@@ -516,10 +516,11 @@ def of_channels(stack: Stack, index: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 def _merged(channels: Sequence[NDArray[np.uint8]], looks: Sequence[Look]) -> NDArray[np.uint8]:
     """Add channels in their colours, as light."""
-    total = np.zeros((*channels[0].shape, 3))
+    total: NDArray[np.float64] = np.zeros((*channels[0].shape, 3))
     for plane, look in zip(channels, looks, strict=True):
         total += plane[..., None] * (np.asarray(look.colour) / 255)
-    return np.rint(np.clip(total, 0, 255)).astype(np.uint8)
+    drawn: NDArray[np.uint8] = np.rint(np.clip(total, 0, 255)).astype(np.uint8)
+    return drawn
 
 
 def _in_bytes(plane: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:
