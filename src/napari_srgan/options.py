@@ -87,7 +87,7 @@ def read_tile(text: str) -> str | int:
 
 
 def read_number(text: str) -> int:
-    """Read the number of a slice, a series or a level."""
+    """Read the number of a slice, a channel, a series or a level."""
     if not text.isdecimal():
         raise ValueError(f"'{text}' is not a number from 0")
     return int(text)
@@ -503,7 +503,7 @@ class FigureOptions:
         read=read_number,
         metavar="N",
     )
-    channel: int | None = option(None, _CHANNEL_HELP, read=read_slice, metavar="N")
+    channel: int | None = option(None, _CHANNEL_HELP, read=read_number, metavar="N")
     width: float = option(180.0, "mm at 300 dpi", read=read_above_zero, metavar="MM")
 
 
@@ -524,7 +524,7 @@ class MovieOptions:
     """
 
     panels: tuple[str, ...] | None = option(None, _PANELS_HELP, read=read_panels, metavar="A,B")
-    channel: int | None = option(None, _CHANNEL_HELP, read=read_slice, metavar="N")
+    channel: int | None = option(None, _CHANNEL_HELP, read=read_number, metavar="N")
     fps: float = option(8.0, "slices a second", read=read_above_zero, metavar="N")
     width: int = option(1280, "pixels", read=read_pixels, metavar="PX")
 
