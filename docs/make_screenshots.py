@@ -4,7 +4,8 @@
 
 Opens napari, drives it through the menus as a user would, with the models that are bundled now,
 and writes window.png (the sample volume beside its 4x result), compare.png (that result
-measured against the HR volume) and batch.png (a folder while it is restored). Make them again whenever the weights or the panels change.
+measured against the HR volume) and batch.png (a folder while it is restored). Make them again
+whenever the weights or the panels change.
 Needs a screen; without one it starts itself again under xvfb-run.
 """
 

@@ -11,17 +11,19 @@ from napari_srgan.options import (
     CompareOptions,
     EvaluateOptions,
     FigureOptions,
+    FileOptions,
     MapOptions,
     MovieOptions,
     PartOptions,
     RestoreOptions,
+    ShareOptions,
     declared,
 )
 
 COMMANDS = {
     "upscale": (
         "a.tif b.tif",
-        (RestoreOptions, PartOptions),
+        (RestoreOptions, PartOptions, FileOptions, ShareOptions),
         {
             "paths",
             "out_dir",
@@ -39,20 +41,21 @@ COMMANDS = {
         "a.tif --out maps",
         (RestoreOptions, PartOptions, MapOptions),
         {"input", "out", "overwrite", "json", "preset"},
-        {"back_project"},  # the maps are of the network's own result
+        {"back_project", "outscale", "factor_axes"},  # the maps are of the network's own result
     ),
     "report": (
         "a.tif -o a.html",
         (RestoreOptions, PartOptions, CompareOptions),
         {"input", "output", "reference", "show", "overwrite", "json", "preset"},
-        # The page always has rings, takes the range of the reference, and shows whole planes.
-        {"roi", "data_range", "frc", "frc_threshold"},
+        # The page always has rings, takes the range of the reference, and shows whole planes of
+        # the model's own result.
+        {"roi", "data_range", "frc", "frc_threshold", "outscale", "factor_axes"},
     ),
     "compare": (
         "a.tif b.tif",
         (CompareOptions, PartOptions),
         {"reference", "candidates", "low", "error_map", "csv", "overwrite", "json"},
-        {"roi", "series"},
+        {"roi", "series", "level"},
     ),
     "figure": (
         "a.tif -o a.png",
@@ -102,7 +105,7 @@ def test_the_call_has_the_options_that_are_declared_with_the_same_defaults():
 
 
 @pytest.mark.parametrize(
-    "cls", [RestoreOptions, PartOptions, MapOptions, CompareOptions, EvaluateOptions]
+    "cls", [RestoreOptions, PartOptions, FileOptions, MapOptions, CompareOptions, EvaluateOptions]
 )
 def test_every_option_is_described(cls):
     for f in declared(cls):

@@ -17,11 +17,15 @@ from napari_srgan.cli.arguments import (
     reader,
 )
 from napari_srgan.cli.terminal import follow, hide, tell
-from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_slice
+from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_number
 from napari_srgan.tasks.names import names_of
 
 if TYPE_CHECKING:
     from napari_srgan.tasks.report.content import Content
+
+
+_NOT_HERE = ("outscale", "factor_axes")
+"""A page compares the model's own result."""
 
 
 def add(commands: Any) -> None:
@@ -46,12 +50,12 @@ def add(commands: Any) -> None:
     )
     more(
         "--show",
-        type=reader(read_slice),
+        type=reader(read_number),
         metavar="N",
         help="the slice of the pictures, of Z or T (default: the middle one)",
     )
     add_options(parser, CompareOptions, only=("mode", "border", "lpips", "lpips_weights"))
-    add_options(parser, RestoreOptions)
+    add_options(parser, RestoreOptions, leave_out=_NOT_HERE)
     add_preset(parser)
     add_options(parser, PartOptions, leave_out=("roi",))
     more("--overwrite", action="store_true", help="replace a page that exists")
@@ -60,7 +64,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page and print its main figures."""
-    options = chosen(arguments, RestoreOptions, preset_values(arguments))
+    options = chosen(arguments, RestoreOptions, preset_values(arguments, _NOT_HERE))
     part, measured = chosen(arguments, PartOptions), chosen(arguments, CompareOptions)
     if options.anonymise:
         hide(names_of(filter(None, (arguments.input, arguments.reference))))

@@ -15,7 +15,7 @@ from napari_srgan.tasks.names import names_of
 if TYPE_CHECKING:
     from napari_srgan.image.intensity import Intensity
 
-_NOT_HERE = ("back_project",)
+_NOT_HERE = ("back_project", "outscale", "factor_axes")
 """Maps are of what the network says."""
 
 

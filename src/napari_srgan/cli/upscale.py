@@ -20,10 +20,11 @@ from napari_srgan.cli.arguments import (
 from napari_srgan.cli.terminal import Bar, follow, hide, say, sentence, tell
 from napari_srgan.cli.view import check_window, view
 from napari_srgan.errors import InputError
-from napari_srgan.options import PartOptions, RestoreOptions
+from napari_srgan.options import FileOptions, PartOptions, RestoreOptions, ShareOptions
 from napari_srgan.tasks.names import names_of, without_names
 
 if TYPE_CHECKING:
+    from napari_srgan.engine.plan import Plan
     from napari_srgan.tasks.batch import FileBegun
     from napari_srgan.tasks.restore import FileOutcome
     from napari_srgan.tasks.steps import Progress
@@ -38,7 +39,8 @@ def add(commands: Any) -> None:
         "       napari-srgan upscale INPUT... --out-dir DIR [options]\n"
         "       napari-srgan upscale --watch FOLDER --out-dir DIR [options]",
         description="Super-resolve one file, or many files into a folder. Input: TIFF, BigTIFF, "
-        "OME-TIFF, ImageJ TIFF, PNG, JPEG, .npy. Output: .tif, .ome.tif, .png (one plane), .npy.",
+        "OME-TIFF, ImageJ TIFF, OME-Zarr, PNG, JPEG, .npy. Output: .tif, .ome.tif, .zarr, .npy, "
+        ".png (one plane).",
     )
     parser.add_argument(
         "paths", nargs="*", metavar="PATH", help="INPUT OUTPUT, or with --out-dir only inputs"
@@ -71,6 +73,8 @@ def add(commands: Any) -> None:
     add_options(parser, RestoreOptions)
     add_preset(parser)
     add_options(parser, PartOptions)
+    add_options(parser, FileOptions)
+    add_options(parser, ShareOptions)
     parser.add_argument(
         "--view", action="store_true", help="then open input and result side by side in napari"
     )
@@ -82,10 +86,11 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Restore the files and print what came of each."""
-    from napari_srgan.tasks.restore import restore_file
+    from napari_srgan.tasks.cluster import is_share, share_file
+    from napari_srgan.tasks.restore import FileSummary, restore_file
 
     options = chosen(arguments, RestoreOptions, preset_values(arguments))
-    part = chosen(arguments, PartOptions)
+    part, files = chosen(arguments, PartOptions), chosen(arguments, FileOptions)
     if arguments.view:
         check_window("--view")
     if arguments.out_dir is not None:
@@ -93,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError("--view opens one result; with --out-dir, use 'napari-srgan view'.")
         if not arguments.paths and arguments.watch is None:
             raise InputError("Give the files to restore, or --watch FOLDER.")
-        return EXIT_INPUT if _many(arguments, options, part) else EXIT_OK
+        return EXIT_INPUT if _many(arguments, options, part, files) else EXIT_OK
     if arguments.watch is not None or arguments.skip_existing:
         raise InputError("--watch and --skip-existing need --out-dir DIR, for the results.")
     if len(arguments.paths) != 2:
@@ -104,15 +109,26 @@ def run(arguments: argparse.Namespace) -> int:
     if options.anonymise:
         hide(names_of(arguments.paths[:1]))
     source, target = (Path(path) for path in arguments.paths)
-    steps = restore_file(source, target, options, part, overwrite=arguments.overwrite)
-    summary = follow(steps, source.name, "tile", quiet=arguments.json)
+    how: dict[str, Any] = {"overwrite": arguments.overwrite, "files": files}
+    step = chosen(arguments, ShareOptions)
+    if step != ShareOptions() or is_share(target, part, files):
+        shared = share_file(source, target, options, part, step, **how)
+        made = follow(shared, source.name, "tile", quiet=arguments.json)
+        if not isinstance(made, FileSummary):
+            return _tell_prepared(made, target, arguments.json)
+        summary = made
+    else:
+        steps = restore_file(source, target, options, part, **how)
+        summary = follow(steps, source.name, "tile", quiet=arguments.json)
     _tell(summary.to_dict(), arguments.json)
     if arguments.view:
         view([source, target])
     return EXIT_OK
 
 
-def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOptions) -> int:
+def _many(
+    arguments: argparse.Namespace, options: RestoreOptions, part: PartOptions, files: FileOptions
+) -> int:
     """Restore a batch, or the files of a folder as they come; return how many files failed."""
     from napari_srgan.tasks.batch import SUMMARY, BatchOrder, run_batch, watch
     from napari_srgan.tasks.steps import drain
@@ -122,6 +138,7 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
         folder=folder,
         options=options,
         part=part,
+        files=files,
         overwrite=arguments.overwrite,
         anew=arguments.overwrite,
         skip=arguments.skip_existing,
@@ -201,6 +218,19 @@ class _Told:
         total = self.done + self.failed + self.left
         left = f", {self.left} left" if self.left else ""
         return f"{self.done} of {total} files done{left}"
+
+
+def _tell_prepared(plan: Plan, target: Path, as_json: bool) -> int:
+    """Print what was prepared for several jobs."""
+    count, nbytes = len(plan.planes), plan.output.nbytes
+    if as_json:
+        tell(json.dumps({"output": str(target), "slices": count, "bytes": nbytes}))
+    else:
+        tell(
+            f"{target} is prepared: {count} slices, {nbytes / 1e9:.3g} GB without compression; "
+            "fill it with --slice-of K/N, then --finish."
+        )
+    return EXIT_OK
 
 
 def _tell(summary: Mapping[str, Any], as_json: bool, brief: bool = False) -> None:

@@ -20,9 +20,9 @@ from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.io.open import READABLE_SUFFIXES
 from napari_srgan.io.tables import add_row, encoded
-from napari_srgan.options import PartOptions, RestoreOptions
+from napari_srgan.options import FileOptions, PartOptions, RestoreOptions
 from napari_srgan.tasks.names import names_of, natural, without_names
-from napari_srgan.tasks.restore import FileOutcome, restore_files
+from napari_srgan.tasks.restore import AS_USUAL, FileOutcome, restore_files
 from napari_srgan.tasks.steps import Progress
 
 SUMMARY = "summary.csv"
@@ -56,6 +56,7 @@ class BatchOrder:
         Of the results, which are called as `restore.target_name` says, and of their table.
     options : RestoreOptions
     part : PartOptions
+    files : FileOptions
     overwrite : bool
         Whether results that are there may be replaced.
     anew : bool
@@ -68,6 +69,7 @@ class BatchOrder:
     folder: Path
     options: RestoreOptions = field(default_factory=RestoreOptions)
     part: PartOptions = field(default_factory=PartOptions)
+    files: FileOptions = AS_USUAL
     overwrite: bool = False
     anew: bool = False
     skip: bool = False
@@ -210,8 +212,16 @@ def _restored(
 ) -> Steps:
     """Restore files, each outcome with its sentence, and in the table."""
     names = names_of(sources, order.options.anonymise)
-    how = {"overwrite": order.overwrite, "skip": order.skip}
-    with closing(restore_files(sources, order.folder, order.options, order.part, **how)) as steps:
+    steps = restore_files(
+        sources,
+        order.folder,
+        order.options,
+        order.part,
+        overwrite=order.overwrite,
+        skip=order.skip,
+        files=order.files,
+    )
+    with closing(steps):
         for step in steps:
             if isinstance(step, FileOutcome) and step.error is not None:
                 said = told(step.error)

@@ -175,7 +175,7 @@ def _kept() -> dict[str, Any]:
     try:
         if path.exists():
             found = schema.mapping(schema.from_json(schema.content(path)))
-        empty = {"presets": {}, "last": {}, "batch": {}}
+        empty: dict[str, Any] = {"presets": {}, "last": {}, "batch": {}}
         read = {"presets": _presets, "last": _typed, "batch": _typed}
         return empty | found | schema.fields_of(found, read)
     except ValueError as error:

@@ -144,8 +144,9 @@ class TrustMaps:
     """
 
     def __init__(self, request: MapRequest) -> None:
-        unprojected = replace(request.restore, back_project=False)
-        self._plan = plan(request.stack, request.restore if request.result is None else unprojected)
+        restore = request.restore.unresized()
+        unprojected = replace(restore, back_project=False)
+        self._plan = plan(request.stack, restore if request.result is None else unprojected)
         # RGB that holds gray has become gray.
         self.request = request = replace(request, stack=self._plan.stack)
         self._unprojected = unprojected
@@ -422,7 +423,7 @@ def write_trust_maps(
         If input, model or folder cannot be used, or a map is there and may not be replaced.
     """
     part = part or PartOptions()
-    stack = open_stack(source, axes=part.axes, series=part.series)
+    stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
     restore = replace(restore, region=region_of(stack, part))
     recognise(stack)
     card = choice_for(stack, restore).model.card

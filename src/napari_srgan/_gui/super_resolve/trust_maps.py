@@ -109,6 +109,7 @@ class TrustMapButtons(Part):
         self.overlay.closed.connect(self._on_closed)
         self._runner.ended.connect(lambda _end: self._press())
         connections.connect(viewer.dims.events.current_step, self._on_slider)
+        self.scope.setAccessibleName("Trust: slices of the maps")
         top = row(QLabel("Trust: maps of the"), self.scope)
         top.setStretch(0, 0)
         column(self, top, row(*self.buttons.values()), self.overlay)
@@ -277,6 +278,11 @@ def map_order(
     record = record_of(result)
     if record is None:
         raise InputError(f"{result.name} carries no record of how it was made.")
+    if record.resized_to is not None:
+        raise InputError(
+            f"{result.name} was resized after the model; restore the image with Outscale auto and "
+            "Enlarge Y and X under Advanced, and look at that result."
+        )
     source = input_of(result, viewer.layers)
     if source is None:
         raise InputError(
