@@ -45,6 +45,10 @@ class Content(Protocol):
     def check(spec: OutputSpec, name: str) -> None:
         """Say by InputError why the format cannot hold an output; nothing is written."""
 
+    @staticmethod
+    def nbytes(spec: OutputSpec, name: str) -> int:
+        """Count the bytes that an output will take on the disk, but for headers."""
+
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block as `Sink.write` does, contiguous and in the dtype of the output."""
 
@@ -125,7 +129,7 @@ class FileSink:
         """
         check_output(self.path, self._overwrite)
         self._kind().check(spec, self.path.name)
-        check_room(self.path, spec.nbytes)
+        check_room(self.path, self._kind().nbytes(spec, self.path.name))
         self._file = self._place()
         with self._disk_errors():
             self._file.hold()
