@@ -30,14 +30,15 @@ COMMANDS = {
         "a.tif --out maps",
         (RestoreOptions, PartOptions, MapOptions),
         {"input", "out", "overwrite", "json", "preset"},
-        {"back_project"},  # the maps are of the network's own result
+        {"back_project", "outscale", "factor_axes"},  # the maps are of the network's own result
     ),
     "report": (
         "a.tif -o a.html",
         (RestoreOptions, PartOptions, CompareOptions),
         {"input", "output", "reference", "show", "overwrite", "json", "preset"},
-        # The page always has rings, takes the range of the reference, and shows whole planes.
-        {"roi", "data_range", "frc", "frc_threshold"},
+        # The page always has rings, takes the range of the reference, and shows whole planes of
+        # the model's own result.
+        {"roi", "data_range", "frc", "frc_threshold", "outscale", "factor_axes"},
     ),
     "compare": (
         "a.tif b.tif",

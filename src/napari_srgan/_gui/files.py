@@ -20,7 +20,7 @@ from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.appearance import Channel, appearance_of
+from napari_srgan.io.appearance import Channel, appearance_of, channel_colours
 from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.tiff import count_images, open_tiff
 from napari_srgan.io.formats.zarr import count_zarr_images, open_zarr
@@ -32,7 +32,6 @@ from napari_srgan.synthetic.samples import sample_path
 
 MOST_CHANNELS = 16
 """Images of more are spectra, and stay one layer."""
-COLOURS = ("cyan", "yellow", "magenta", "red", "green", "blue")
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -127,10 +126,7 @@ def _split(
     limits: Sequence[tuple[float, float]],
 ) -> list[LayerData]:
     """Make a layer of each channel, with its name and colour, that blends with the others."""
-    chosen = [c.colour for c in channels]
-    if None in chosen or len(set(chosen)) < len(chosen):
-        usual = ("magenta", "green") if len(channels) == 2 else COLOURS
-        chosen = [usual[i % len(usual)] for i in range(len(channels))]
+    chosen = channel_colours(channels)
     along = ("scale", "translate", "units", "axis_labels")
     made: list[LayerData] = []
     for number, channel in enumerate(channels):
