@@ -23,7 +23,17 @@ COMMANDS = {
     "upscale": (
         "a.tif b.tif",
         (RestoreOptions, PartOptions, FileOptions),
-        {"paths", "out_dir", "overwrite", "json", "view", "preset"},
+        {
+            "paths",
+            "out_dir",
+            "overwrite",
+            "json",
+            "view",
+            "preset",
+            "prepare",
+            "slice_of",
+            "finish",
+        },
         set(),
     ),
     "trust": (
