@@ -1,4 +1,4 @@
-"""Sessions from the first panel to the last click: no stray window, nothing is left, napari ends."""
+"""Sessions from the first panel to the last click: no stray window, nothing left, napari ends."""
 
 import os
 import subprocess
