@@ -161,7 +161,7 @@ class SuperResolve(Panel):
             self.exports,
             self.report,
             self.figures,
-            foot=(self.summary, buttons, self.runner, self.message),
+            foot=(self.summary, buttons, self.live.bar, self.runner, self.message),
         )
 
     def choose_layer(self, layer: Image) -> bool:
@@ -233,6 +233,7 @@ class SuperResolve(Panel):
         self.model.adding.connect(self.add_model.ask)
         self.add_model.added.connect(self.model.choose)
         self.live.said.connect(self.say)
+        self.live.whole_wanted.connect(self.start_as_live)
         self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
         self.curtain.closed.connect(self.trust.overlay.place)
         dims, layers = self.viewer.dims.events, self.viewer.layers
@@ -331,11 +332,17 @@ class SuperResolve(Panel):
                 model=self.model.value(),
                 region=self.region.region(layer, view),
             ),
-            place=self.advanced.place.value(),
-            path=self.advanced.file(),
-            overwrite=self.advanced.overwrite.isChecked(),
+            **self._place(),
             among=among,
         )
+
+    def _place(self) -> dict[str, Any]:
+        """Where results go, as arguments of `full_order`."""
+        return {
+            "place": self.advanced.place.value(),
+            "path": self.advanced.file(),
+            "overwrite": self.advanced.overwrite.isChecked(),
+        }
 
     def _looked_at(self) -> tuple[Image, Preflight]:
         """Return the image that Live shows a part of, and how it is restored: quickly."""
@@ -343,7 +350,7 @@ class SuperResolve(Panel):
         if layer is None:
             raise InputError(NO_IMAGE)
         settings = self.advanced.values() | {"back_project": False, "kind": self.kind.value()}
-        chosen = RestoreOptions(**settings, model=self.model.value())
+        chosen = RestoreOptions(**settings, model=self.model.value()).unresized()
         ahead = preflight(self.kind.stack_of(layer), chosen)
         quick = quick_model(ahead.model)
         if quick.path != ahead.model.path:
@@ -384,16 +391,29 @@ class SuperResolve(Panel):
                 self._wanted = preview
                 self.message.say("Looking at the image first ...")
                 return
-            orders = self._preview_orders(layer) if preview else self._full_orders(layer)
-            started = time.perf_counter()
-            self.live.stop()  # each would slow the other
-            self.runner.start(
-                partial(restore_all, orders),
-                lambda restored: self._show(orders, restored, started),
-                self.say,
-            )
+            self._carry_out(self._preview_orders(layer) if preview else self._full_orders(layer))
             self.choices.keep()
         self.refresh()
+
+    def start_as_live(self) -> None:
+        """Make a result of the whole layer that Live shows, as Live does."""
+        with errors_said(self.say):
+            layer, ahead = self._looked_at()
+            order = full_order(
+                layer, ahead.stack, view_of(layer, self.viewer.dims), ahead.options, **self._place()
+            )
+            self._carry_out((order,))
+        self.refresh()
+
+    def _carry_out(self, orders: Sequence[Order]) -> None:
+        started = time.perf_counter()
+        orders = [o if o.preview else replace(o, ready=self.live.ready(o.layer)) for o in orders]
+        self.live.stop()  # each would slow the other
+        self.runner.start(
+            partial(restore_all, orders),
+            lambda restored: self._show(orders, restored, started),
+            self.say,
+        )
 
     def _on_kind(self) -> None:
         wanted, self._wanted = self._wanted, None
@@ -418,7 +438,8 @@ class SuperResolve(Panel):
         return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
-        self._speeds.note_all(restored)
+        if not any(order.ready for order in orders):
+            self._speeds.note_all(restored)
         layers, text = show_results(
             self.viewer,
             orders,
