@@ -85,7 +85,8 @@ class RawContent:
             start += width * pixel
 
     def plane_done(self, index: tuple[int, ...]) -> None:
-        """Nothing follows: the pixels are where they belong."""
+        """Let go of what is buffered, so that who maps the file sees the plane."""
+        self._file.flush()
 
     def flush(self) -> None:
         """Bring to the disk what was written."""
