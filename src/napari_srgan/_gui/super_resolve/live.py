@@ -50,8 +50,8 @@ _BURST = 30  # ms; a drag of the mouse brings an event every few
 _FIRST_SECONDS, _MORE_SECONDS = 0.15, 1.0
 _FIRST_SIDE = 64  # LR px, of the first part while the speed is not known
 _SOON = 2.0  # s; a slice that takes longer comes after all of the view
-_PATIENCE = 60.0  # s; a slice that takes longer is never made whole
-_AHEAD, _BEHIND = 6, 2  # slices that are made before one moves to them
+_AHEAD, _BEHIND = 6, 2  # slices that are made before one moves to them ...
+_PATIENCE = 15.0  # s; ... if one takes no longer than that
 _NAME = "live"
 
 Asked = tuple["Image", "Preflight"]
@@ -228,7 +228,7 @@ class Live(Part):
                 yield self._middle(_MORE_SECONDS)
             if makes_whole:
                 yield whole
-        if makes_whole:
+        if makes_whole and self._seconds(math.inf) <= _PATIENCE:
             for index in self._neighbours():
                 if (seen.how, index) not in self.kept:
                     yield _Wanted(index)
@@ -250,8 +250,8 @@ class Live(Part):
         return unknown if speed is None else ahead.stack.height * ahead.stack.width / speed
 
     def _makes_whole(self) -> bool:
-        """Whether whole slices are made: in a bearable time, and so that some can be kept."""
-        return self._seconds(math.inf) <= _PATIENCE and self._room() > 0
+        """Whether whole slices are made: not of images so large that none can be kept."""
+        return self._room() > 0
 
     def _room(self) -> int:
         """How many slices can be kept."""
@@ -341,7 +341,7 @@ class Live(Part):
         done = sum(how == seen.how for how, _ in self.kept.held())
         text = f"Live by {model}"
         if planes > 1 and done:
-            text += f": {done} of {planes} slices are done."
+            text += f"; slices done: {done} of {planes}."
         elif self._makes_whole():
             text += "."
         else:

@@ -9,6 +9,8 @@ from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_srgan._gui.layers import (
     add_result,
     in_layer_order,
@@ -88,8 +90,10 @@ class PartLayer:
             frame.points, frame.line_color = False, "white"
         else:
             self.layer.data = data
-            for changed in ("scale", "translate", "metadata"):
-                setattr(self.layer, changed, arguments[changed])
+            for moved in ("scale", "translate"):
+                if not np.array_equal(getattr(self.layer, moved), arguments[moved]):
+                    setattr(self.layer, moved, arguments[moved])  # each is drawn anew
+            self.layer.metadata = arguments["metadata"]
             if self.layer.name != name:
                 self.layer.name = name
             self._see(True)
