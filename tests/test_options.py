@@ -11,6 +11,7 @@ from napari_srgan.options import (
     CompareOptions,
     EvaluateOptions,
     FigureOptions,
+    FileOptions,
     MapOptions,
     MovieOptions,
     PartOptions,
@@ -21,7 +22,7 @@ from napari_srgan.options import (
 COMMANDS = {
     "upscale": (
         "a.tif b.tif",
-        (RestoreOptions, PartOptions),
+        (RestoreOptions, PartOptions, FileOptions),
         {"paths", "out_dir", "overwrite", "json", "view", "preset"},
         set(),
     ),
@@ -43,7 +44,7 @@ COMMANDS = {
         "a.tif b.tif",
         (CompareOptions, PartOptions),
         {"reference", "candidates", "low", "error_map", "csv", "overwrite", "json"},
-        {"roi", "series"},
+        {"roi", "series", "level"},
     ),
     "figure": (
         "a.tif -o a.png",
@@ -93,7 +94,7 @@ def test_the_call_has_the_options_that_are_declared_with_the_same_defaults():
 
 
 @pytest.mark.parametrize(
-    "cls", [RestoreOptions, PartOptions, MapOptions, CompareOptions, EvaluateOptions]
+    "cls", [RestoreOptions, PartOptions, FileOptions, MapOptions, CompareOptions, EvaluateOptions]
 )
 def test_every_option_is_described(cls):
     for f in declared(cls):

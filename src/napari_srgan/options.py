@@ -89,7 +89,7 @@ def read_tile(text: str) -> str | int:
 
 
 def read_number(text: str) -> int:
-    """Read the number of a slice, a series or a level."""
+    """Read the number of a slice, a channel, a series or a level."""
     if not text.isdecimal():
         raise ValueError(f"'{text}' is not a number from 0")
     return int(text)
@@ -585,6 +585,7 @@ def read_inset(text: str) -> str:
     return text
 
 
+_CHANNEL_HELP = "one channel, from 0 (default: all of them, merged in their colours)"
 _PANELS_HELP = "what is shown, of lr, bicubic, result and reference (default: all that is given)"
 
 
@@ -599,7 +600,9 @@ class FigureOptions:
     inset : str
         "auto", "none", or Y0:Y1,X0:X1 in pixels of the finest image.
     show : int or None
-        The slice along Z, T or C; None: the middle one.
+        The slice along Z or T, or C where channels are not merged; None: the middle one.
+    channel : int or None
+        One channel; None: all, merged in their colours.
     width : float
         Millimetres.
     """
@@ -617,6 +620,7 @@ class FigureOptions:
         read=read_number,
         metavar="N",
     )
+    channel: int | None = option(None, _CHANNEL_HELP, read=read_number, metavar="N")
     width: float = option(180.0, "mm at 300 dpi", read=read_above_zero, metavar="MM")
 
 
@@ -628,6 +632,8 @@ class MovieOptions:
     ----------
     panels : tuple of str or None
         Of `PANELS`; None: all that there is.
+    channel : int or None
+        One channel; None: all, merged in their colours.
     fps : float
         Slices a second.
     width : int
@@ -635,6 +641,7 @@ class MovieOptions:
     """
 
     panels: tuple[str, ...] | None = option(None, _PANELS_HELP, read=read_panels, metavar="A,B")
+    channel: int | None = option(None, _CHANNEL_HELP, read=read_number, metavar="N")
     fps: float = option(8.0, "slices a second", read=read_above_zero, metavar="N")
     width: int = option(1280, "pixels", read=read_pixels, metavar="PX")
 

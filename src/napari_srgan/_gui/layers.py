@@ -420,6 +420,15 @@ def add_plane(
     return add_layer(viewer, data, {"rgb": False, **shown, **placement(layer, region, (1, 1))})
 
 
+def blend(layers: Sequence[Any], order: Sequence[Any]) -> bool:
+    """Whether all of these layers are seen at once, as channels are, when they lie on each other.
+
+    `order` is that of the viewer, the lowest first.
+    """
+    upper = [layer for layer in order if any(layer is la for la in layers)][1:]
+    return all(layer.blending in ("additive", "minimum", "multiplicative") for layer in upper)
+
+
 def link_looks(viewer: napari.Viewer, layers: Sequence[Any]) -> None:
     """Show gray layers of one dtype with the first one's contrast, and link them.
 

@@ -18,7 +18,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_srgan._gui.layers import view_of
+from napari_srgan._gui.layers import blend, view_of
 from napari_srgan._gui.parts.curtain import Curtain
 from napari_srgan._gui.parts.grid import BeyondSlices
 from napari_srgan._gui.parts.widgets import (
@@ -459,18 +459,24 @@ class SuperResolve(Panel):
     def _draw_curtain(self, orders: Sequence[Order], made: Sequence[Image]) -> str:
         """Show inputs and results in the curtain, if that is wanted; what is in the way is said.
 
-        Previews of several models are many results of one input, and have no two sides.
+        Previews of several models are many results of one input, and have no two sides. Of images
+        that cover each other, unlike channels, the one that is selected is shown, which is said.
         """
         inputs = list(dict.fromkeys(order.layer for order in orders))
         there = all(layer in self.viewer.layers for layer in inputs)
         flat = self.viewer.dims.ndisplay == 2 and hasattr(self.viewer, "window")
-        if self.before_after.isChecked() and len(inputs) == len(made) and there and flat:
+        if not (self.before_after.isChecked() and len(inputs) == len(made) and there and flat):
+            return ""
+        said = ""
+        if not blend(inputs, self.viewer.layers):
+            inputs, made = inputs[-1:], made[-1:]
+            said = f"The curtain shows {made[0].name}."
+        try:
             names = ("Input", f"Result: {orders[-1].model}")
-            try:
-                self.curtain.open(inputs, made, names, closer=not orders[0].preview)
-            except InputError as error:
-                return str(error)
-        return ""
+            self.curtain.open(inputs, made, names, closer=not orders[0].preview)
+        except InputError as error:
+            return str(error)
+        return said
 
     def _on_ended(self, end: End) -> None:
         self.growing.end()
