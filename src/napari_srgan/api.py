@@ -37,6 +37,7 @@ def upscale(
     backend: str = "auto",
     kind: str = "auto",
     level: int = 0,
+    memory: str = "1GB",
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
 
@@ -83,6 +84,8 @@ def upscale(
         "auto" is for model and transform; "auto" is told from the pixels.
     level : int
         Which level of an OME-Zarr image; 0 is the finest.
+    memory : str
+        What the work may take beside the program and the result, as "500MB" or "4GB".
 
     Returns
     -------
@@ -115,6 +118,7 @@ def upscale(
         region=region,
         backend=backend,
         kind=kind,
+        memory=memory,
     )
 
     steps = restore(_as_stack(image, axes, series, level), options)
