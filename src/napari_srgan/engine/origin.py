@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from napari_srgan import __version__
+from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.intensity import Intensity
+from napari_srgan.image.memory import remembered
 from napari_srgan.image.sampling import sample
 from napari_srgan.image.stack import Stack
 from napari_srgan.io import schema
@@ -45,6 +47,7 @@ def origin_of(plan: Plan, device: torch.device, backend: str, precision: str) ->
         "NaN": "fill" if plan.fill_invalid else "refuse",
         "back-projection": "yes" if plan.options.back_project else "no",
         "tile": f"{plan.tile} px",
+        "factor": scale_text(plan.factor),
         "version": __version__,
     }
     machine = {"device": device.type, "backend": backend, "precision": precision}
@@ -82,6 +85,10 @@ def region_begun(origin: Origin) -> dict[str, tuple[int, int]]:
 
 def input_text(stack: Stack) -> str:
     """Tell a stack from others: by size and date of its files, or by a sample of its pixels."""
+    return remembered(stack, "input_text", lambda: _input_text(stack))
+
+
+def _input_text(stack: Stack) -> str:
     shape = " x ".join(map(str, stack.shape))
     files = list(_files(getattr(stack.data, "identity", None)))
     if not files:

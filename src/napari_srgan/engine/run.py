@@ -22,6 +22,7 @@ from napari_srgan.engine.devices import check_precision, is_out_of_memory, resol
 from napari_srgan.engine.origin import origin_of
 from napari_srgan.engine.plan import Plan
 from napari_srgan.engine.progress import Clock, Progress, counting
+from napari_srgan.engine.resize import ResizedSink
 from napari_srgan.engine.restore import (
     EnlargedTile,
     PlanePixels,
@@ -45,7 +46,7 @@ from napari_srgan.trust.shrinking import shrinking
 if TYPE_CHECKING:
     from xarray import DataArray
 
-_PATIENCE = 0.25  # s between two words about one tile
+_PATIENCE = 0.1  # s between two words about one tile, when it can be given up
 
 _KEPT_MEMORY = 2**29
 """Bytes of windows that a backend may keep after a run: to take them again costs a small run a
@@ -172,7 +173,7 @@ class Upscaler:
         """
         if plan.model_sha256 != self.model.sha256:
             raise ValueError("the plan was made for another model")
-        sink = MemorySink() if sink is None else sink
+        sink = _resized(MemorySink() if sink is None else sink, plan)
         run = _Run(self, plan)
         try:
             run.settle()
@@ -222,6 +223,16 @@ class Upscaler:
         return self.backend, precision
 
 
+def _resized(sink: Sink, plan: Plan) -> Sink:
+    """Let a sink take what the model makes, where the result is to be resized."""
+    if plan.factor == plan.scale:
+        return sink
+    height, width = (
+        f * (plan.region[a][1] - plan.region[a][0]) for a, f in zip("YX", plan.scale, strict=True)
+    )
+    return ResizedSink(sink, (height, width), plan.scale, plan.factor)
+
+
 class _Run:
     """The state of one run: what memory and precision have come to, and what was measured."""
 
@@ -234,6 +245,7 @@ class _Run:
         self._made_by: Mapping[str, str] = {}
         self.done = 0
         self._computed = 0  # tiles, some of which are still being finished
+        self._stopped = False
         self._counted, self._expected = 0.0, 0.0  # multiplications of the window that is computed
         self.notes: list[str] = []
         self._clock = Clock()
@@ -414,10 +426,14 @@ class _Run:
 
     def _watch(self, computing: Future[Any]) -> Iterator[Progress]:
         """Tell how far the tile is that is being computed, if that takes long."""
-        while not wait([computing], _PATIENCE).done:
-            part = min(self._counted / self._expected, 0.99) if self._expected else 0.0
-            if part:
-                yield self._progress(self._computed - self.done + part)
+        try:
+            while not wait([computing], _PATIENCE).done:
+                part = min(self._counted / self._expected, 0.99) if self._expected else 0.0
+                if part:
+                    yield self._progress(self._computed - self.done + part)
+        except GeneratorExit:
+            self._stopped = True
+            raise
 
     def _progress(self, part: float, note: str = "") -> Progress:
         total = self.plan.n_tiles
@@ -444,6 +460,7 @@ class _Run:
             backend=self._made_by.get("backend", self.backend),
             tile=0 if plan.halo is None else self.limit,
             scale=plan.scale,
+            resized_to=None if plan.factor == plan.scale else plan.factor,
             region=None if whole else plan.region,
             consistency=None if self._meter is None else self._meter.finding(),
             back_projection=None if self._projected is None else self._projected.finding(),
@@ -544,7 +561,13 @@ class _Run:
             return network(unit)
 
     def _count(self, multiplications: float) -> None:
+        if self._stopped:
+            raise _StoppedError  # nobody waits for the tile any more
         self._counted += multiplications
+
+
+class _StoppedError(Exception):
+    """The work was given up in the middle of a tile."""
 
 
 class _Worker(ThreadPoolExecutor):

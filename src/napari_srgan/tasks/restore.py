@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.engine.origin import as_begun
-from napari_srgan.engine.plan import Plan, choice_for, plan, preflight
+from napari_srgan.engine.plan import Plan, plan, preflight
 from napari_srgan.engine.record import Record, input_label
 from napari_srgan.engine.run import Result, Upscaler
 from napari_srgan.errors import InputError
@@ -22,11 +22,14 @@ from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
+from napari_srgan.io.journal import Place
 from napari_srgan.io.open import Spared, file_number, image_name, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
+from napari_srgan.io.sinks.ready import ReadyPlane, ReadySink
 from napari_srgan.options import FileOptions, OpenRange, PartOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
 
+NOTHING: Mapping[Place, ReadyPlane] = {}
 AS_USUAL = FileOptions()
 Planes = tuple[tuple[int, ...], ...]
 """Planes of a stack, by their indices."""
@@ -61,6 +64,7 @@ def restore(
     *,
     overwrite: bool = False,
     files: FileOptions = AS_USUAL,
+    ready: Mapping[Place, ReadyPlane] = NOTHING,
 ) -> Work[Restored]:
     """Restore a stack.
 
@@ -73,6 +77,8 @@ def restore(
     overwrite : bool
         Whether a file that is there may be replaced.
     files : FileOptions
+    ready : mapping of index to ReadyPlane
+        Planes that were made before; those that would come out the same are taken over.
 
     Yields
     ------
@@ -91,7 +97,7 @@ def restore(
     """
     yield Progress(0, 0, stage=STARTING)
     if path is None:
-        return (yield from carried_out(stack, options, MemorySink()))
+        return (yield from carried_out(stack, options, ReadySink(MemorySink(), ready, stack)))
     sink = FileSink(path, overwrite, ome_zarr=files.ome_zarr, resume=files.resume)
     with closing(sink):
         reserve(sink, stack, options)
@@ -102,7 +108,7 @@ def restore(
             )
         if sink.former is not None:
             options = as_begun(options, sink.former)
-        return (yield from carried_out(stack, options, sink))
+        return (yield from carried_out(stack, options, ReadySink(sink, ready, stack)))
 
 
 def reserve(sink: FileSink, stack: Stack, options: RestoreOptions) -> None:
@@ -150,7 +156,7 @@ class FileSummary:
         Of the result.
     scale, units : list of float, list of str
         Of the result, per axis without S.
-    factor : int or list of int
+    factor : float or list of float
         How many times Y and X grew.
     kind : str
         What the image was taken for.
@@ -175,7 +181,7 @@ class FileSummary:
     dtype: str
     scale: list[float]
     units: list[str]
-    factor: int | list[int]
+    factor: float | list[float]
     kind: str
     model: str
     device: str
@@ -341,12 +347,14 @@ def target_name(source: str, stack: Stack, options: RestoreOptions, part: PartOp
     do not share a name.
     """
     recognise(stack)
-    card = choice_for(stack, options).model.card
+    region = check_region(stack, region_of(stack, part))
+    ahead = preflight(stack, options)
     label = input_label(source, options.anonymise)
     ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
-    held = part_text(stack, check_region(stack, region_of(stack, part)), part.series)
+    held = part_text(stack, region, part.series)
     ending = ".ome.tif" if ome else ".tif"
-    return f"{image_name(label)}_{card.name}_{scale_text(card.scale)}{held}{ending}"
+    made_by = f"{ahead.model.card.name}_{scale_text(ahead.factor)}"
+    return f"{image_name(label)}_{made_by}{held}{ending}"
 
 
 def part_text(
@@ -432,7 +440,7 @@ def summed_up(made: Restored, target: Path, seconds: float) -> FileSummary:
         dtype=str(result.data.dtype),
         scale=[float(value) for value in result.scale],
         units=list(made.plan.output.units),
-        factor=plain_scale(record.scale),
+        factor=plain_scale(record.factor),
         kind=record.kind,
         model=record.model,
         device=record.device,

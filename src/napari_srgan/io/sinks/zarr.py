@@ -131,6 +131,8 @@ class ZarrContent:
 
     def finish(self, notes: dict[str, Any]) -> None:
         """Write the final attributes, which say that the store is whole."""
+        if self._planes:
+            raise RuntimeError(f"the planes at {sorted(self._planes)} are not done")
         self.flush()
         self._tell(notes)
 
