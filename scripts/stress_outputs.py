@@ -298,9 +298,7 @@ RESUMED = ("r.tif", "r.ome.tif", "r.npy", "r.zarr", "r5.zarr", "shared.zarr")
 def resume(place: Workplace, kills: int, rng: random.Random) -> Counter[str]:
     """Kill runs that go on where the one before was killed, over all kinds of files."""
     seen: Counter[str] = Counter()
-    for name in itertools.cycle(RESUMED):
-        if seen["killed"] >= kills:
-            return seen
+    for number, name in enumerate(RESUMED, 1):
         path, shared = place.out / name, name.startswith("shared")
         typed = [*place.upscale(0, path, overwrite=False), "--precision", "float32"]
         typed += ["--ome-zarr", "0.5"] * name.startswith("r5")
@@ -308,24 +306,28 @@ def resume(place: Workplace, kills: int, rng: random.Random) -> Counter[str]:
         place.wait(place.start(typed).pid)
         seconds, expected = time.monotonic() - started, bytes_of(path)
         remove(path)
-        if shared:
-            place.wait(place.start([*typed, "--prepare"]).pid)
-        jobs = [[*typed, "--slice-of", f"{k}/2"] for k in (1, 2)]
-        todo = jobs if shared else [[*typed, "--resume"]]
-        while todo:
-            running = [(job, place.start(job, rng.uniform(0, seconds))) for job in todo]
-            ended = [(job, killed_or_done(child)) for job, child in running]
-            seen["killed"] += sum(killed for _, killed in ended)
-            todo = [job for job, killed in ended if killed]
-            seen["went on"] += bool(todo)
-        if shared:
-            place.wait(place.start([*typed, "--finish"]).pid)
-        if bytes_of(path) != expected:
-            raise Failure(f"{name} is not what a run gives that nothing disturbs")
-        if place.others(name):
-            raise Failure(f"left behind: {', '.join(sorted(place.others(name)))}")
-        seen[f"{name}: the same bytes"] += 1
-        remove(path)
+        jobs = [[*typed, "--slice-of", f"{k}/2"] for k in (1, 2)] if shared else []
+        quota = kills * number // len(RESUMED)
+        while seen["killed"] < quota:  # a run that was faster begins anew
+            if shared:
+                place.wait(place.start([*typed, "--prepare"]).pid)
+            todo = jobs or [[*typed, "--resume"]]
+            while todo:
+                kill = seen["killed"] < quota
+                due = [rng.uniform(0, seconds) if kill else None for _ in todo]
+                running = [place.start(job, at) for job, at in zip(todo, due, strict=True)]
+                killed = [killed_or_done(child) for child in running]
+                seen["killed"] += sum(killed)
+                seen["gone on with"] += any(killed)
+                todo = [job for job, again in zip(todo, killed, strict=True) if again]
+            if shared:
+                place.wait(place.start([*typed, "--finish"]).pid)
+            if bytes_of(path) != expected:
+                raise Failure(f"{name} is not what a run gives that nothing disturbs")
+            if place.others(name):
+                raise Failure(f"left behind: {', '.join(sorted(place.others(name)))}")
+            seen[f"{name}: the same bytes"] += 1
+            remove(path)
     return seen
 
 

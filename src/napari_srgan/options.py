@@ -430,6 +430,10 @@ class ShareOptions:
         Restore part K of N, counted from 1.
     finish : bool
         Put it in place when all planes are done.
+    workers : int
+        Do all of that by so many processes here; 0: by none.
+    scheduler : str
+        Do all of that by the workers of the dask cluster of this address; "": of none.
 
     Raises
     ------
@@ -451,11 +455,24 @@ class ShareOptions:
     finish: bool = option(
         False, "put an output that --prepare has laid out in place, when all its planes are done"
     )
+    workers: int = option(
+        0,
+        "make a .zarr output by so many processes on this machine, with dask.distributed",
+        read=read_number,
+        metavar="N",
+    )
+    scheduler: str = option(
+        "",
+        "make a .zarr output by the workers of the dask cluster at this address, as tcp://host:8786",
+        metavar="ADDRESS",
+    )
 
     def __post_init__(self) -> None:
-        if self.prepare + self.finish + (self.slice_of is not None) > 1:
+        given = (self.prepare, self.slice_of, self.finish, self.workers, self.scheduler)
+        if sum(map(bool, given)) > 1:
             raise InputError(
-                "--prepare, --slice-of and --finish are three steps; give one of them at a time."
+                "--prepare, --slice-of, --finish, --workers and --scheduler do different things; "
+                "give one of them at a time."
             )
 
 
