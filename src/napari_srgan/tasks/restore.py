@@ -25,6 +25,7 @@ from napari_srgan.io.atomic import THERE_FOR_COMMANDS
 from napari_srgan.io.journal import Place
 from napari_srgan.io.open import Spared, file_number, image_name, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
+from napari_srgan.io.sinks.growth import GrowingSink, Growth
 from napari_srgan.io.sinks.ready import ReadyPlane, ReadySink
 from napari_srgan.options import FileOptions, OpenRange, PartOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work, stage
@@ -66,6 +67,7 @@ def restore(
     overwrite: bool = False,
     files: FileOptions = AS_USUAL,
     ready: Mapping[Place, ReadyPlane] = NOTHING,
+    growth: Growth | None = None,
 ) -> Work[Restored]:
     """Restore a stack.
 
@@ -80,6 +82,8 @@ def restore(
     files : FileOptions
     ready : mapping of index to ReadyPlane
         Planes that were made before; those that would come out the same are taken over.
+    growth : Growth, optional
+        Lets the file be looked at while it is made.
 
     Yields
     ------
@@ -109,7 +113,8 @@ def restore(
             )
         if sink.former is not None:
             options = as_begun(options, sink.former)
-        return (yield from carried_out(stack, options, ReadySink(sink, ready, stack)))
+        seen: Sink = sink if growth is None else GrowingSink(sink, growth)
+        return (yield from carried_out(stack, options, ReadySink(seen, ready, stack)))
 
 
 def reserve(sink: FileSink, stack: Stack, options: RestoreOptions) -> None:

@@ -27,6 +27,7 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io.journal import Place
 from napari_srgan.io.open import spare_inputs
 from napari_srgan.io.sinks import check_output, check_room
+from napari_srgan.io.sinks.growth import Growth
 from napari_srgan.io.sinks.ready import ReadyPlane
 from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.restore import Restored, restore
@@ -67,6 +68,8 @@ class Order:
         Whether it is a preview.
     ready : mapping of index to ReadyPlane
         Planes that Live has made.
+    growth : Growth
+        What there is of the file while it is made.
     """
 
     layer: Image
@@ -77,6 +80,7 @@ class Order:
     overwrite: bool = False
     preview: bool = False
     ready: Mapping[Place, ReadyPlane] = field(default_factory=dict)
+    growth: Growth = field(default_factory=Growth)
 
     @property
     def model(self) -> str:
@@ -283,7 +287,12 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
         head = f"{number} of {len(orders)}" if len(orders) > 1 else ""
         ahead = order.ahead
         work = restore(
-            ahead.stack, ahead.options, order.path, overwrite=order.overwrite, ready=order.ready
+            ahead.stack,
+            ahead.options,
+            order.path,
+            overwrite=order.overwrite,
+            ready=order.ready,
+            growth=order.growth,
         )
         made.append((yield from stage(head, work)))
     return tuple(made)
