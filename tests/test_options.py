@@ -24,7 +24,17 @@ COMMANDS = {
     "upscale": (
         "a.tif b.tif",
         (RestoreOptions, PartOptions, FileOptions, ShareOptions),
-        {"paths", "out_dir", "overwrite", "json", "view", "preset"},
+        {
+            "paths",
+            "out_dir",
+            "overwrite",
+            "json",
+            "view",
+            "preset",
+            "watch",
+            "pattern",
+            "skip_existing",
+        },
         set(),
     ),
     "trust": (

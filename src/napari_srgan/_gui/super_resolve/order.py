@@ -27,6 +27,7 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io.journal import Place, planes_done
 from napari_srgan.io.open import spare_inputs
 from napari_srgan.io.sinks import check_output, check_room
+from napari_srgan.io.sinks.growth import Growth
 from napari_srgan.io.sinks.ready import ReadyPlane
 from napari_srgan.options import FileOptions, RestoreOptions
 from napari_srgan.tasks.restore import Restored, restore
@@ -70,6 +71,8 @@ class Order:
     done : int or None
         Slices that a run which was stopped has made of the file; None if there is none to go on
         with.
+    growth : Growth
+        What there is of the file while it is made.
     """
 
     layer: Image
@@ -81,6 +84,7 @@ class Order:
     preview: bool = False
     ready: Mapping[Place, ReadyPlane] = field(default_factory=dict)
     done: int | None = None
+    growth: Growth = field(default_factory=Growth)
 
     @property
     def model(self) -> str:
@@ -97,16 +101,13 @@ class Order:
             Those that are there; empty before torch is loaded, when no time can be told.
         """
         ahead, output = self.ahead, self.ahead.output
-        seconds, device = None, device_name(ahead.options.device, devices)
-        speed = speeds.of(self.speed_key(devices)) if devices else None
-        if speed is not None:
-            seconds = _pixels(ahead, device) / speed
+        device = device_name(ahead.options.device, devices)
         parts = [
             outcome_text(
                 output.axes,
                 output.shape,
                 output.dtype.name,
-                seconds,
+                self.seconds(speeds, devices),
                 "the CPU" if device == "cpu" else device,
             )
         ]
@@ -126,6 +127,12 @@ class Order:
                 "is gone on with. Replace, under Advanced > File, starts anew."
             )
         return " ".join(parts)
+
+    def seconds(self, speeds: Speeds, devices: Sequence[str]) -> float | None:
+        """Say how long it takes; None if that is not known."""
+        speed = speeds.of(self.speed_key(devices)) if devices else None
+        device = device_name(self.ahead.options.device, devices)
+        return None if speed is None else _pixels(self.ahead, device) / speed
 
     def speed_key(self, devices: Sequence[str]) -> SpeedKey:
         """Say what its speed is found under."""
@@ -297,6 +304,7 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
             overwrite=order.overwrite,
             files=FileOptions(resume=order.done is not None),
             ready=order.ready,
+            growth=order.growth,
         )
         made.append((yield from stage(head, work)))
     return tuple(made)
@@ -333,7 +341,9 @@ class Speeds:
         return self._measured.get(key)
 
 
-def preview_pixels(speed: float | None, models: int, halo: int = 0) -> int:
+def preview_pixels(
+    speed: float | None, models: int, halo: int = 0, seconds: float = PREVIEW_SECONDS
+) -> int:
     """Pixels that a preview may cover, so that all its models are done within a second or two.
 
     Parameters
@@ -344,8 +354,9 @@ def preview_pixels(speed: float | None, models: int, halo: int = 0) -> int:
         How many.
     halo : int
         What the network reads beyond the area, on each side; it takes its share of the time.
+    seconds : float
     """
     if speed is None:
         return UNTIMED_PREVIEW**2
-    side = math.sqrt(max(speed, 1.0) * PREVIEW_SECONDS / max(models, 1)) - 2 * halo
+    side = math.sqrt(max(speed, 1.0) * seconds / max(models, 1)) - 2 * halo
     return max(int(side), 64) ** 2
