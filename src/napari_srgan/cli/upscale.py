@@ -59,6 +59,12 @@ def add(commands: Any) -> None:
     add_options(parser, RestoreOptions)
     add_options(parser, PartOptions)
     parser.add_argument(
+        "--trust-mask",
+        action="store_true",
+        help="also write <output>_trusted.tif: 1 where pixels can be trusted by the calibration of "
+        "the model for this kind of image ('napari-srgan calibrate')",
+    )
+    parser.add_argument(
         "--view", action="store_true", help="then open input and result side by side in napari"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
@@ -70,6 +76,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Restore the files and print what came of each."""
     from napari_srgan.tasks.restore import restore_file
+    from napari_srgan.tasks.trust_maps import check_calibrated
 
     options, part = chosen(arguments, RestoreOptions), chosen(arguments, PartOptions)
     if arguments.view:
@@ -86,9 +93,13 @@ def run(arguments: argparse.Namespace) -> int:
     if options.anonymise:
         hide(names_of(arguments.paths[:1]))
     source, target = (Path(path) for path in arguments.paths)
+    if arguments.trust_mask:
+        check_calibrated(source, options, part, target, arguments.overwrite)
     steps = restore_file(source, target, options, part, overwrite=arguments.overwrite)
     summary = follow(steps, source.name, "tile", quiet=arguments.json)
     _tell(summary.to_dict(), arguments.json)
+    if arguments.trust_mask:
+        _mask(source, target, options, part, arguments)
     if arguments.view:
         view([source, target])
     return EXIT_OK
@@ -119,6 +130,12 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
             row = step.summary.to_dict()
             table.add(row | {"status": "done"})
             _tell(row, arguments.json)
+            if arguments.trust_mask:
+                try:
+                    _mask(Path(step.source), Path(row["output"]), options, part, arguments)
+                except Exception as error:
+                    failed.append(step.source)
+                    say(sentence(error))
             return
         assert step.error is not None
         told = sentence(step.error)
@@ -129,14 +146,34 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
         if arguments.json:
             tell(json.dumps(row))
 
+    failed: list[str] = []  # those whose mask could not be made
     steps = restore_files(sources, folder, options, part, overwrite=arguments.overwrite)
     try:
-        failed = drain(steps, show)
+        lost = drain(steps, show)
     finally:
         bar.close()
     if not arguments.json:
-        tell(f"{len(sources) - failed} of {len(sources)} files done; see {folder / SUMMARY}")
-    return failed
+        tell(f"{len(sources) - lost} of {len(sources)} files done; see {folder / SUMMARY}")
+    return lost + len(failed)
+
+
+def _mask(
+    source: Path,
+    result: Path,
+    options: RestoreOptions,
+    part: PartOptions,
+    arguments: argparse.Namespace,
+) -> None:
+    """Write the trust mask of a result, and print its share and what it promises."""
+    from napari_srgan.tasks.trust_maps import write_trust_mask
+
+    steps = write_trust_mask(source, result, options, part, overwrite=arguments.overwrite)
+    made = follow(steps, source.name, "plane", quiet=arguments.json)
+    if arguments.json:
+        row = {"trust_mask": str(made.path), "trusted_percent": made.percent}
+        tell(json.dumps(row | {"sentence": made.notes.legend}))
+        return
+    tell(f"{made.path}: {made.percent:.1f} % of the pixels are trusted. {made.notes.legend}")
 
 
 def _tell(summary: Mapping[str, Any], as_json: bool) -> None:
