@@ -123,6 +123,22 @@ def test_the_mask_beside_a_result_is_what_the_score_says(place, capsys):
     np.testing.assert_array_equal(made.read((1,)), mask.read((1,)))
 
 
+def test_a_report_has_the_mask_its_share_and_the_promise(place, capsys):
+    assert calibrated("--score", "detail") == 0
+    (kept,) = read_calibrations(place / "models" / NAME)
+    tifffile.imwrite("low.tif", shrunk(scene(50)))
+    capsys.readouterr()
+    assert main(["report", "low.tif", "-o", "r.html", *PHOTO, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert 10 < told["trusted_percent"] < 90
+    assert told["promise"] == kept.sentence
+    page = (place / "r.html").read_text()
+    assert f"{told['trusted_percent']:.1f} % of the pixels in the image" in page
+    assert page.count(kept.sentence) >= 2, "in the summary and below the picture"
+    assert main(["report", "low.tif", "-o", "em.html", *PHOTO, "--kind", "em"]) == 0
+    assert "Trusted" not in (place / "em.html").read_text()
+
+
 def test_an_image_unlike_those_of_the_calibration_is_named_so(place, capsys):
     assert calibrated("--score", "detail") == 0
     random = np.random.default_rng(0)

@@ -533,7 +533,7 @@ def write_trust_maps(
         If input, model or folder cannot be used, or a map is there and may not be replaced.
     """
     part = part or PartOptions()
-    stack = open_stack(source, axes=part.axes, series=part.series)
+    stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
     restore = replace(restore, region=region_of(stack, part))
     recognise(stack)
     choice = choice_for(stack, restore)
@@ -646,7 +646,7 @@ def write_trust_mask(
         replaced.
     """
     part = part or PartOptions()
-    stack = open_stack(source, axes=part.axes, series=part.series)
+    stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
     options = replace(restore, region=region_of(stack, part))
     recognise(stack)
     target = mask_path(result)
@@ -668,6 +668,7 @@ def write_trust_mask(
         for step in maps.planes():
             if isinstance(step, MapPlane):
                 sink.write(step.index, 0, 0, step.values)
+                sink.plane_done(step.index)
                 shares.append(step.percent)
             else:
                 yield replace(step, stage="trust mask")
@@ -685,7 +686,7 @@ def check_calibrated(
 ) -> None:
     """Refuse a file whose result could have no trust mask, or no place for it, with InputError."""
     check_output(mask_path(result), overwrite, THERE_FOR_COMMANDS)
-    stack = open_stack(source, axes=part.axes, series=part.series)
+    stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
     recognise(stack)
     choice = choice_for(stack, restore)
     sha256 = load_model(choice.model.path).sha256

@@ -178,6 +178,17 @@ class _Writer:
         """Write a ReLU down."""
         return opset13.relu(x).output(0)
 
+    def sigmoid(self, _: nn.Sigmoid, x: Any) -> Any:
+        """Write a sigmoid down."""
+        return opset13.sigmoid(x).output(0)
+
+    def average(self, layer: nn.AdaptiveAvgPool2d, x: Any) -> Any:
+        """Write the mean over the whole image down, in float32."""
+        if layer.output_size not in (1, (1, 1)):
+            raise TypeError(f"OpenVINO is not told how to compute {layer}")
+        axes = opset13.constant(np.array([2, 3], np.int64))
+        return opset13.reduce_mean(_as(x, Type.f32), axes, keep_dims=True).output(0)
+
     def pixel_shuffle(self, layer: nn.PixelShuffle, x: Any) -> Any:
         """Write a pixel shuffle down."""
         return opset13.depth_to_space(x, "depth_first", layer.upscale_factor).output(0)
@@ -201,6 +212,8 @@ _LAYERS: dict[type[nn.Module], Callable[[_Writer, Any, Any], Any]] = {
     nn.LeakyReLU: _Writer.leaky_relu,
     nn.SiLU: _Writer.silu,
     nn.ReLU: _Writer.relu,
+    nn.Sigmoid: _Writer.sigmoid,
+    nn.AdaptiveAvgPool2d: _Writer.average,
     nn.PixelShuffle: _Writer.pixel_shuffle,
     LateralShuffle: _Writer.lateral_shuffle,
     nn.Upsample: _Writer.upsample,

@@ -43,6 +43,8 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         "Plain", "3x3 convolutions only, the fastest", ("activation", "branches", "lateral")
     ),
     "rrdb": Architecture("RRDBNet", "ESRGAN's: dense blocks without batch norm", ("growth",)),
+    "edsr": Architecture("EDSR", "residual blocks without batch norm", ("residual_scale",)),
+    "rcan": Architecture("RCAN", "attention to channels; sees planes whole", ("groups",)),
 }
 
 
