@@ -8,7 +8,7 @@ import pytest
 import tifffile
 import torch
 from scipy.ndimage import gaussian_filter
-from small_models import save
+from small_models import save, save_lateral
 
 from napari_srgan.cli import main
 from napari_srgan.errors import InputError
@@ -207,6 +207,17 @@ def test_a_model_is_calibrated_anew_in_the_place_of_before_and_beside_other_kind
     assert main(["calibrate", "hr", *PHOTO, "--kind", "em", "--score", "detail"]) == 0
     kept = read_calibrations(place / "models" / NAME)
     assert [(c.kind, c.score) for c in kept] == [("em", "detail"), ("photograph", "consistency")]
+
+
+def test_a_model_that_makes_one_axis_finer_is_calibrated_too(place, capsys):
+    save_lateral(place / "models", "lateral", 4, degradation="decimate")
+    for_all = ["--kind", "oct", "--device", "cpu", "--tolerance", "1000"]
+    assert main(["calibrate", "hr", "--model", "lateral", *for_all]) == 0
+    assert "100.0 % of the pixels of 12 images" in capsys.readouterr().out
+    tifffile.imwrite("low.tif", scene(50)[:, ::4], photometric="minisblack")
+    named = ["--model", "lateral", "--kind", "oct", "--device", "cpu"]
+    assert main(["upscale", "low.tif", "high.tif", *named, "--trust-mask"]) == 0
+    assert open_stack("high_trusted.tif").shape == (96, 96)
 
 
 def test_nothing_is_drawn_by_chance(place, capsys):
