@@ -139,6 +139,21 @@ def test_a_report_has_the_mask_its_share_and_the_promise(place, capsys):
     assert "Trusted" not in (place / "em.html").read_text()
 
 
+def test_a_batch_has_a_mask_beside_each_result_and_tells_of_those_it_cannot_make(place, capsys):
+    assert calibrated("--score", "detail") == 0
+    for name in ("a", "b"):
+        tifffile.imwrite(f"{name}.tif", shrunk(scene(50)))
+    command = ["upscale", "a.tif", "b.tif", "--out-dir", "out", *PHOTO, "--trust-mask"]
+    assert main(command) == 0
+    masks = sorted((place / "out").glob("*_trusted.tif"))
+    assert [m.name[0] for m in masks] == ["a", "b"]
+    assert "of the pixels are trusted" in capsys.readouterr().out
+    assert main([*command, "--kind", "em", "--overwrite"]) == 2
+    assert "has no calibration" in capsys.readouterr().err
+    assert main(["upscale", "a.tif", "c.tif", *PHOTO, "--trust-mask", "--outscale", "2"]) == 2
+    assert "of the model's own result" in capsys.readouterr().err
+
+
 def test_an_image_unlike_those_of_the_calibration_is_named_so(place, capsys):
     assert calibrated("--score", "detail") == 0
     random = np.random.default_rng(0)

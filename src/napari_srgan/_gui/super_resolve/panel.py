@@ -28,6 +28,7 @@ from napari_srgan._gui.parts.widgets import (
     Message,
     Panel,
     button,
+    column,
     row,
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
@@ -107,11 +108,14 @@ class SuperResolve(Panel):
         self.choices = Choices(self.kind, self.model, self.advanced.options)
         self.presets = PresetMenu(self.choices)
         self.fold = Fold("Advanced", self.advanced, beside=self.presets)
-        self.grid = QCheckBox("Show side by side in the grid")
+        self.grid = QCheckBox("Side by side")
+        self.grid.setToolTip("Show a result beside its input in the grid")
         self._beyond = BeyondSlices(viewer, self._connections)
         self.grid.setChecked(wanted("side_by_side"))
-        self.before_after = QCheckBox("Show before / after in a curtain")
-        self.before_after.setToolTip("A line on the canvas: input to its left, result to its right")
+        self.before_after = QCheckBox("Before / after")
+        self.before_after.setToolTip(
+            "Show a result in the curtain: input to the left of a line, result to its right"
+        )
         self.before_after.setChecked(wanted("before_after"))
         self.curtain = Curtain(viewer, self)
         self.summary = Message()
@@ -148,19 +152,20 @@ class SuperResolve(Panel):
         buttons.setStretch(0, 0)
         buttons.setStretch(1, 0)
         Form(self._result, {"Result": self.result})
+        more = QWidget()
+        column(more, self.report, self.figures, self.exports.canvas, spacing=6)
+        self.more = Fold("Report, figure, movie, canvas", more)
         self._about_layer = Form(fields={"Axes": self.axes, "Pixel size": self.pixel_size})
         self.fill(
             top,
             self.region,
             self._about_layer,
             self.fold,
-            self.before_after,
-            self.grid,
+            row(self.before_after, self.grid),
             self._result,
             self.trust,
             self.exports,
-            self.report,
-            self.figures,
+            self.more,
             foot=(self.summary, buttons, self.live.bar, self.runner, self.message),
         )
 
@@ -481,7 +486,8 @@ class SuperResolve(Panel):
     def _on_result(self) -> None:
         """Offer what can be done with the result that is named."""
         layer = self.result.value()
-        self._result.setVisible(layer is not None)
+        for part in (self._result, self.more):
+            part.setVisible(layer is not None)
         for part in (self.exports, self.trust, self.report, self.figures):
             part.show_layer(layer)
         self.refresh_soon()
