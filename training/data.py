@@ -120,6 +120,8 @@ class Data:
     pixel_size : (float, float) or None
         Along Y and X of the LR images that are trained on, micrometres; None if a file states no
         length, or pixels differ by more than a factor of 2.
+    pixel_range : ((float, float), (float, float)) or None
+        Their smallest and largest along Y and along X, of the files that state one.
     """
 
     train: list[ScanSet]
@@ -129,6 +131,7 @@ class Data:
     warnings: tuple[str, ...]
     split: Split
     pixel_size: tuple[float, float] | None
+    pixel_range: tuple[tuple[float, float], tuple[float, float]] | None
 
     @property
     def measured(self) -> bool:
@@ -232,7 +235,7 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
         for side in (found.train, found.val)
     )
     doubts = [left_out, _colour_lost(high, recipe.channels), *_doubts(found, train, val)]
-    return recipe, _data(train, val, recipe, found, doubts, _pixel_size(high, recipe.factors))
+    return recipe, _data(train, val, recipe, found, doubts, high)
 
 
 _Read = tuple[Decoded, Decoded | None]
@@ -348,7 +351,7 @@ def _data(
     recipe: Recipe,
     found: _Found,
     doubts: Sequence[str],
-    pixel_size: tuple[float, float] | None,
+    high: Sequence[Decoded],
 ) -> Data:
     digest = hashlib.sha256()
     sides: list[dict[bytes, str]] = []
@@ -393,7 +396,7 @@ def _data(
         summary,
         tuple(filter(None, (*doubts, alike))),
         {name: _as_text(side) for name, side in (("train", found.train), ("val", found.val))},
-        pixel_size,
+        *_pixel_sizes(high, recipe.factors),
     )
 
 
@@ -411,14 +414,19 @@ def _held_out(side: Side) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (f" and {beyond} more" if beyond > 0 else "")
 
 
-def _pixel_size(files: Sequence[Decoded], scale: Scale) -> tuple[float, float] | None:
-    """Return the pixel size of what is made of HR files, see `Data`."""
+def _pixel_sizes(
+    files: Sequence[Decoded], scale: Scale
+) -> tuple[tuple[float, float] | None, tuple[tuple[float, float], tuple[float, float]] | None]:
+    """Return the pixel size of what is made of HR files, and its range; see `Data`."""
     sizes = [micrometres(file.stack) for file in files]
     known = [size for size in sizes if size is not None]
-    axes = list(zip(*known, strict=True))
-    if len(known) < len(sizes) or any(max(axis) > ALIKE * min(axis) for axis in axes):
-        return None
-    return scale[0] * median(axes[0]), scale[1] * median(axes[1])
+    if not known:
+        return None, None
+    y, x = ([f * size[axis] for size in known] for axis, f in enumerate(scale))
+    span = (min(y), max(y)), (min(x), max(x))
+    if len(known) < len(sizes) or any(high > ALIKE * low for low, high in span):
+        return None, span
+    return (median(y), median(x)), span
 
 
 def _lively(scans: ScanSet) -> ScanSet:
