@@ -16,13 +16,14 @@ from napari_srgan.options import (
     MovieOptions,
     PartOptions,
     RestoreOptions,
+    ShareOptions,
     declared,
 )
 
 COMMANDS = {
     "upscale": (
         "a.tif b.tif",
-        (RestoreOptions, PartOptions, FileOptions),
+        (RestoreOptions, PartOptions, FileOptions, ShareOptions),
         {
             "paths",
             "out_dir",
@@ -30,9 +31,9 @@ COMMANDS = {
             "json",
             "view",
             "preset",
-            "prepare",
-            "slice_of",
-            "finish",
+            "watch",
+            "pattern",
+            "skip_existing",
         },
         set(),
     ),

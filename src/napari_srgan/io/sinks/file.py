@@ -30,7 +30,7 @@ from napari_srgan.io.formats.zarr_array import METADATA as ZARR_FILES
 from napari_srgan.io.journal import Found, Journal, Origin, Place, Unfinished, unfinished
 from napari_srgan.io.notes import notes_for
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks.memory import size_text
+from napari_srgan.io.sinks.memory import plane_view, size_text
 from napari_srgan.io.sinks.npy import NpyContent
 from napari_srgan.io.sinks.png import PngContent
 from napari_srgan.io.sinks.tiff import TiffContent
@@ -244,6 +244,22 @@ class FileSink:
             self._unmarked[index] = found or {}
             if time.monotonic() - self._marked >= FLUSHED_EVERY:
                 self._mark()
+
+    def plane(self, index: Place) -> npt.NDArray[Any] | None:
+        """Read a plane that is done, in any thread, while the file is made.
+
+        Returns
+        -------
+        ndarray, shape (Y, X[, S]), or None
+            None where the file is whole or given up, or lies in memory until its end.
+        """
+        content, file, spec = self._content, self._file, self._spec
+        if content is None or file is None or spec is None or not content.resumable:
+            return None
+        try:
+            return np.array(plane_view(content.result(file.path), spec.axes, index))
+        except (OSError, ValueError, InputError):  # it is being put in place
+            return None
 
     def commit(self, metadata: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
         """Finish the file and put it at its place, in one step.
