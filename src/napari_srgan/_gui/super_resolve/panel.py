@@ -37,11 +37,8 @@ from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
 from napari_srgan._gui.super_resolve.choices import Choices, PresetMenu
 from napari_srgan._gui.super_resolve.figures import FigureButtons
-<<<<<<< HEAD
 from napari_srgan._gui.super_resolve.first_look import FirstLook
-=======
 from napari_srgan._gui.super_resolve.growing import Growing
->>>>>>> w-live
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
@@ -126,11 +123,8 @@ class SuperResolve(Panel):
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
         self.live = Live(viewer, self._looked_at)
-<<<<<<< HEAD
         self.first_look = FirstLook(viewer)
-=======
         self.growing = Growing(viewer)
->>>>>>> w-live
         self.runner = RunnerBar()
         self.message = Message()
         self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
@@ -261,11 +255,8 @@ class SuperResolve(Panel):
         self.kind.changed.connect(self._on_kind)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
-<<<<<<< HEAD
         self.runner.stepped.connect(self.first_look.take)
-=======
         self.runner.stepped.connect(self.growing.look)
->>>>>>> w-live
         self.runner.ended.connect(self._on_ended)
         self.exports.said.connect(self.say)
         parts = (self.trust, self.report, self.figures, self.region, self.presets, self.add_model)
@@ -462,11 +453,8 @@ class SuperResolve(Panel):
         return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
-<<<<<<< HEAD
         self.first_look.end()
-=======
         self.growing.end()
->>>>>>> w-live
         if not any(order.ready for order in orders):
             self._speeds.note_all(restored)
         layers, text = show_results(
