@@ -93,16 +93,13 @@ class Order:
             Those that are there; empty before torch is loaded, when no time can be told.
         """
         ahead, output = self.ahead, self.ahead.output
-        seconds, device = None, device_name(ahead.options.device, devices)
-        speed = speeds.of(self.speed_key(devices)) if devices else None
-        if speed is not None:
-            seconds = _pixels(ahead, device) / speed
+        device = device_name(ahead.options.device, devices)
         parts = [
             outcome_text(
                 output.axes,
                 output.shape,
                 output.dtype.name,
-                seconds,
+                self.seconds(speeds, devices),
                 "the CPU" if device == "cpu" else device,
             )
         ]
@@ -117,6 +114,12 @@ class Order:
             why = ", because it would not fit in memory" if self.moved else ""
             parts.append(f"It is written to {self.path}{why}.")
         return " ".join(parts)
+
+    def seconds(self, speeds: Speeds, devices: Sequence[str]) -> float | None:
+        """Say how long it takes; None if that is not known."""
+        speed = speeds.of(self.speed_key(devices)) if devices else None
+        device = device_name(self.ahead.options.device, devices)
+        return None if speed is None else _pixels(self.ahead, device) / speed
 
     def speed_key(self, devices: Sequence[str]) -> SpeedKey:
         """Say what its speed is found under."""
@@ -317,7 +320,9 @@ class Speeds:
         return self._measured.get(key)
 
 
-def preview_pixels(speed: float | None, models: int, halo: int = 0) -> int:
+def preview_pixels(
+    speed: float | None, models: int, halo: int = 0, seconds: float = PREVIEW_SECONDS
+) -> int:
     """Pixels that a preview may cover, so that all its models are done within a second or two.
 
     Parameters
@@ -328,8 +333,9 @@ def preview_pixels(speed: float | None, models: int, halo: int = 0) -> int:
         How many.
     halo : int
         What the network reads beyond the area, on each side; it takes its share of the time.
+    seconds : float
     """
     if speed is None:
         return UNTIMED_PREVIEW**2
-    side = math.sqrt(max(speed, 1.0) * PREVIEW_SECONDS / max(models, 1)) - 2 * halo
+    side = math.sqrt(max(speed, 1.0) * seconds / max(models, 1)) - 2 * halo
     return max(int(side), 64) ** 2
