@@ -91,8 +91,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     options = chosen(arguments, RestoreOptions, preset_values(arguments))
     part, files = chosen(arguments, PartOptions), chosen(arguments, FileOptions)
+    step = chosen(arguments, ShareOptions)
     if arguments.view:
         check_window("--view")
+    if step != ShareOptions() and (arguments.out_dir is not None or arguments.view):
+        raise InputError(
+            "--prepare, --slice-of, --finish, --workers and --scheduler take one input and one "
+            "output, without --out-dir and --view."
+        )
     if arguments.out_dir is not None:
         if arguments.view:
             raise InputError("--view opens one result; with --out-dir, use 'napari-srgan view'.")
@@ -110,7 +116,6 @@ def run(arguments: argparse.Namespace) -> int:
         hide(names_of(arguments.paths[:1]))
     source, target = (Path(path) for path in arguments.paths)
     how: dict[str, Any] = {"overwrite": arguments.overwrite, "files": files}
-    step = chosen(arguments, ShareOptions)
     if step != ShareOptions() or is_share(target, part, files):
         shared = share_file(source, target, options, part, step, **how)
         made = follow(shared, source.name, "tile", quiet=arguments.json)
