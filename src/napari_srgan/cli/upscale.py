@@ -93,8 +93,8 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Restore the files and print what came of each."""
-    from napari_srgan.tasks.cluster import is_share, share_file
     from napari_srgan.tasks.restore import FileSummary, restore_file
+    from napari_srgan.tasks.share import is_share, share_file
     from napari_srgan.tasks.trust_maps import check_calibrated
 
     options = chosen(arguments, RestoreOptions, preset_values(arguments))
