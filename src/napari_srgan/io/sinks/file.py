@@ -61,6 +61,10 @@ class Content(Protocol):
     def check(spec: OutputSpec, name: str) -> None:
         """Say by InputError why the format cannot hold an output; nothing is written."""
 
+    @staticmethod
+    def nbytes(spec: OutputSpec, name: str) -> int:
+        """Count the bytes that an output will take on the disk, but for headers."""
+
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block as `Sink.write` does, contiguous and in the dtype of the output."""
 
@@ -190,7 +194,8 @@ class FileSink:
         with self._disk_errors():
             self._file.hold()
             written = self._look_for_unfinished(spec.plane_bytes)
-            check_room(self.path, spec.nbytes - written)
+            nbytes = self._kind().nbytes(spec, self.path.name)
+            check_room(self.path, nbytes - written)
 
     def open(self, spec: OutputSpec, origin: Callable[[], Origin] | None = None) -> Unfinished:
         """Lay out the file, after `reserve` or with all that it refuses; see `Sink.open`.
@@ -319,11 +324,15 @@ class FileSink:
             self._file.path, self._former, self._file.keep = path, journal, True
             return len(journal.planes()) * plane_bytes
         if not self._overwrite:
+            done = f"{len(journal.planes())} planes done"
             raise OutputExists(
-                f"A run that was stopped has left {self.path} unfinished, with "
-                f"{len(journal.planes())} planes done; {GO_ON}"
+                f"{self.path} is prepared for several jobs, with {done}; --slice-of fills it, "
+                "--overwrite starts anew."
+                if journal.shared
+                else f"A run that was stopped has left {self.path} unfinished, with {done}; {GO_ON}"
             )
-        remove_leftover(path)
+        if self._file.is_certain:  # else it may be another run's, at this moment
+            remove_leftover(path)
         return 0
 
     def _mark(self) -> None:
