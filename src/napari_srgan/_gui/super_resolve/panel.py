@@ -38,6 +38,7 @@ from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
 from napari_srgan._gui.super_resolve.choices import Choices, PresetMenu
 from napari_srgan._gui.super_resolve.figures import FigureButtons
 from napari_srgan._gui.super_resolve.first_look import FirstLook
+from napari_srgan._gui.super_resolve.growing import Growing
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
@@ -123,6 +124,7 @@ class SuperResolve(Panel):
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
         self.live = Live(viewer, self._looked_at)
         self.first_look = FirstLook(viewer)
+        self.growing = Growing(viewer)
         self.runner = RunnerBar()
         self.message = Message()
         self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
@@ -254,6 +256,7 @@ class SuperResolve(Panel):
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
         self.runner.stepped.connect(self.first_look.take)
+        self.runner.stepped.connect(self.growing.look)
         self.runner.ended.connect(self._on_ended)
         self.exports.said.connect(self.say)
         parts = (self.trust, self.report, self.figures, self.region, self.presets, self.add_model)
@@ -416,6 +419,7 @@ class SuperResolve(Panel):
         started = time.perf_counter()
         orders = [o if o.preview else replace(o, ready=self.live.ready(o.layer)) for o in orders]
         self.live.stop()  # each would slow the other
+        self.growing.begin(orders)
         self.runner.start(
             self.first_look.begin(orders, self._speeds, self._devices),
             lambda restored: self._show(orders, restored, started),
@@ -424,6 +428,7 @@ class SuperResolve(Panel):
 
     def _on_ended(self, end: End) -> None:
         self.first_look.end()
+        self.growing.end()
         self.refresh()
 
     def _on_kind(self) -> None:
@@ -450,6 +455,7 @@ class SuperResolve(Panel):
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
         self.first_look.end()
+        self.growing.end()
         if not any(order.ready for order in orders):
             self._speeds.note_all(restored)
         layers, text = show_results(
@@ -528,6 +534,7 @@ class SuperResolve(Panel):
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
         self.live.stop()
+        self.growing.end()
         self._beyond.stop()
         self.first_look.end()
         self.trust.let_go()

@@ -120,8 +120,9 @@ class RawContent:
             start += width * pixel
 
     def plane_done(self, index: tuple[int, ...]) -> None:
-        """Let go what was kept for coarser levels; all pixels are where they belong."""
+        """Let go of what is buffered, so that who maps the file sees the plane."""
         self._planes.pop(index, None)
+        self._file.flush()
 
     def flush(self) -> None:
         """Bring to the disk what was written."""
