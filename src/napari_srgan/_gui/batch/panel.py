@@ -289,8 +289,10 @@ class _Table(QTableWidget):
         self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
         self.setMinimumHeight(160)
         self.setToolTip("A double-click opens input and result")
+        self.setAccessibleName("Files and their states")
         for column in range(2):
             self.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
 
