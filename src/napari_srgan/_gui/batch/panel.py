@@ -283,6 +283,8 @@ class _Table(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, 2)
+        self.setAccessibleName("Files of the batch")
+        self.setTabKeyNavigation(False)  # arrows go through the cells, Tab leaves them
         self.setHorizontalHeaderLabels(["File", "State"])
         self.verticalHeader().setVisible(False)
         self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
