@@ -13,6 +13,7 @@ from typing import Any
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale
 from napari_srgan.io import schema
+from napari_srgan.io.open import is_zarr
 from napari_srgan.models.card import ALIKE, micrometres
 from training.likeness import ONE_PLACE, most_alike
 from training.pairs import (
@@ -337,8 +338,9 @@ def _expanded(paths: Sequence[Path]) -> list[Path]:
 
 def _volumes(paths: Sequence[Path], wanted: Wanted) -> dict[Path, list[Volume]]:
     """Find volumes: a folder is a set, and files that were named one by one are one together."""
-    found = {path: find_volumes(path, wanted) for path in paths if not path.is_file()}
-    files = [path for path in paths if path.is_file() and wanted(path)]
+    scans = [path for path in paths if path.is_file() or is_zarr(path)]
+    found = {path: find_volumes(path, wanted) for path in paths if path not in scans}
+    files = [path for path in scans if wanted(path)]
     if files:
         folder = Path(os.path.commonpath([path.parent.absolute() for path in files]))
         found[folder] = volumes_of([path.absolute() for path in dict.fromkeys(files)], folder)

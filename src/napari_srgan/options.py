@@ -112,6 +112,23 @@ def read_roi(text: str) -> dict[str, OpenRange]:
     return {"Y": read_range(parts[0]), "X": read_range(parts[1])}
 
 
+_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_BYTES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+LEAST_MEMORY = 10**8
+"""Bytes that `--memory` asks for at least: a tile of 16 px and the pixels around it."""
+
+
+def read_memory(text: str) -> int:
+    """Read an amount of memory like 2 GB, 500MB or 1.5GiB, in bytes."""
+    match = re.fullmatch(r"\s*(\d+\.?\d*)\s*([A-Za-z]*)\s*", str(text))
+    if match is None or match[2].lower() not in _BYTES:
+        raise ValueError(f"'{text}' is not an amount of memory like 2GB or 500MB")
+    amount = int(float(match[1]) * _BYTES[match[2].lower()])
+    if amount < LEAST_MEMORY:
+        raise ValueError(f"'{text}' is too little memory; give at least 100MB")
+    return amount
+
+
 def checked_tile(tile: int | str) -> int | None:
     """Return the side of a tile that is asked for, None for auto; InputError if it is neither."""
     if str(tile).strip().lower() == "auto":
@@ -174,6 +191,9 @@ class RestoreOptions:
     tile : "auto" or int
         Side of a tile's interior in LR pixels; the halo is added. It changes time and memory,
         not the result.
+    memory : str
+        What the work may take beside the program and a result in memory, as ``1GB`` or ``500MB``.
+        It changes tiles and time, not the result.
     intensity : str or Intensity
         A mode of `intensity.measure`, or a range that was measured before.
     transform : str
@@ -232,6 +252,11 @@ class RestoreOptions:
         metavar="PX",
         entries=(("auto", "auto"), *((f"{n} px", n) for n in (64, 128, 256, 512, 1024))),
     )
+    memory: str = option(
+        "1GB",
+        "memory that the work may take beside the program and a result in memory, as 500MB or 4GB",
+        metavar="SIZE",
+    )
     intensity: str | Intensity = option(
         "auto",
         "auto, minmax, dtype, percentile:A,B or LO:HI; one range for all slices",
@@ -284,6 +309,15 @@ class RestoreOptions:
         checked(self)
         checked_tile(self.tile)
         checked_outscale(self.outscale)
+        self.memory_bytes  # noqa: B018 (it refuses what is none)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory in bytes; InputError if it is no amount."""
+        try:
+            return read_memory(self.memory)
+        except ValueError as error:
+            raise InputError(f"The memory {error}.") from None
 
     def unresized(self) -> Self:
         """Return the options of the model's own result, which is what can be measured."""
@@ -396,6 +430,10 @@ class ShareOptions:
         Restore part K of N, counted from 1.
     finish : bool
         Put it in place when all planes are done.
+    workers : int
+        Do all of that by so many processes here; 0: by none.
+    scheduler : str
+        Do all of that by the workers of the dask cluster of this address; "": of none.
 
     Raises
     ------
@@ -417,11 +455,24 @@ class ShareOptions:
     finish: bool = option(
         False, "put an output that --prepare has laid out in place, when all its planes are done"
     )
+    workers: int = option(
+        0,
+        "make a .zarr output by so many processes on this machine, with dask.distributed",
+        read=read_number,
+        metavar="N",
+    )
+    scheduler: str = option(
+        "",
+        "make a .zarr output by the workers of the dask cluster at this address, as tcp://host:8786",
+        metavar="ADDRESS",
+    )
 
     def __post_init__(self) -> None:
-        if self.prepare + self.finish + (self.slice_of is not None) > 1:
+        given = (self.prepare, self.slice_of, self.finish, self.workers, self.scheduler)
+        if sum(map(bool, given)) > 1:
             raise InputError(
-                "--prepare, --slice-of and --finish are three steps; give one of them at a time."
+                "--prepare, --slice-of, --finish, --workers and --scheduler do different things; "
+                "give one of them at a time."
             )
 
 

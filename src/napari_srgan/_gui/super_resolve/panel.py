@@ -37,6 +37,8 @@ from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
 from napari_srgan._gui.super_resolve.choices import Choices, PresetMenu
 from napari_srgan._gui.super_resolve.figures import FigureButtons
+from napari_srgan._gui.super_resolve.first_look import FirstLook
+from napari_srgan._gui.super_resolve.growing import Growing
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
@@ -47,7 +49,6 @@ from napari_srgan._gui.super_resolve.order import (
     full_order,
     orders_text,
     preview_orders,
-    restore_all,
 )
 from napari_srgan._gui.super_resolve.pixel_size import PixelSize, set_pixel_size
 from napari_srgan._gui.super_resolve.region_picker import RegionPicker
@@ -122,6 +123,8 @@ class SuperResolve(Panel):
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
         self.live = Live(viewer, self._looked_at)
+        self.first_look = FirstLook(viewer)
+        self.growing = Growing(viewer)
         self.runner = RunnerBar()
         self.message = Message()
         self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
@@ -252,7 +255,9 @@ class SuperResolve(Panel):
         self.kind.changed.connect(self._on_kind)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
-        self.runner.ended.connect(lambda _end: self.refresh())
+        self.runner.stepped.connect(self.first_look.take)
+        self.runner.stepped.connect(self.growing.look)
+        self.runner.ended.connect(self._on_ended)
         self.exports.said.connect(self.say)
         parts = (self.trust, self.report, self.figures, self.region, self.presets, self.add_model)
         for part in parts:
@@ -414,11 +419,17 @@ class SuperResolve(Panel):
         started = time.perf_counter()
         orders = [o if o.preview else replace(o, ready=self.live.ready(o.layer)) for o in orders]
         self.live.stop()  # each would slow the other
+        self.growing.begin(orders)
         self.runner.start(
-            partial(restore_all, orders),
+            self.first_look.begin(orders, self._speeds, self._devices),
             lambda restored: self._show(orders, restored, started),
             self.say,
         )
+
+    def _on_ended(self, end: End) -> None:
+        self.first_look.end()
+        self.growing.end()
+        self.refresh()
 
     def _on_kind(self) -> None:
         wanted, self._wanted = self._wanted, None
@@ -443,6 +454,8 @@ class SuperResolve(Panel):
         return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
+        self.first_look.end()
+        self.growing.end()
         if not any(order.ready for order in orders):
             self._speeds.note_all(restored)
         layers, text = show_results(
@@ -521,7 +534,9 @@ class SuperResolve(Panel):
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
         self.live.stop()
+        self.growing.end()
         self._beyond.stop()
+        self.first_look.end()
         self.trust.let_go()
         self.curtain.close()
         self.choices.keep()
