@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,13 @@ def complain(sentence: str, as_json: bool) -> None:
     if as_json:
         tell(json.dumps({"event": "error", "text": sentence}))
     say(sentence, "train_oct")
+
+
+def teller(as_json: bool) -> Callable[[dict[str, Any]], None]:
+    """Return what prints an event: one JSON object a line, or its sentence if it has one."""
+    if as_json:
+        return lambda event: tell(json.dumps(event, allow_nan=False))
+    return lambda event: tell(event["text"]) if "text" in event else None
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from napari_srgan.models.vgg import VGGFeatures
 from training import checkpoint
 from training.crops import Crops, loader
 from training.data import Data
+from training.hardware import memory_used
 from training.outputs import MODEL, PRETRAINED, Outputs
 from training.pace import Forecast, Pace
 from training.players import Players
@@ -283,7 +284,8 @@ def _log(run: Run, pace: Pace, forecast: Forecast, since: int, *, rough: bool) -
             "learning_rate": table.learning_rate(run.step),
             "skipped": sum(run.players.skipped.values()),
         }
-        run.outputs.monitor.step(values, table.total, forecast.seconds_left(run.step))
+        left = forecast.seconds_left(run.step)
+        run.outputs.monitor.step(values, table.total, left, memory_used(run.fabric))
         if "adversarial" in values and not run.weighed:
             run.weighed = True
             if sentence := _imbalance(run.players.weights, values):

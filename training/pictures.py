@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.checkpoint import replace_file
-from training.monitor import CSV_NAME, read_rows
+from training.log import CSV_NAME, read_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
