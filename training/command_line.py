@@ -13,7 +13,7 @@ from napari_srgan.cli.parser import Parser
 from napari_srgan.cli.terminal import say, tell
 from training.hardware import PRECISIONS
 from training.presets import PRESETS
-from training.recipe import Recipe, field_kinds
+from training.recipe import COMMON, Recipe, field_kinds
 
 _EPILOG = """\
 examples:
@@ -35,17 +35,6 @@ _PARTS = {
     "intensity": "scans, degradation and augmentation",
     "validate_every": "the run",
 }
-# What most trainings are told; the rest of the recipe comes after the other options.
-_COMMON = (
-    "name",
-    "scale",
-    "degradation",
-    "init",
-    "pretrain_steps",
-    "adversarial_steps",
-    "content",
-    "validate_every",
-)
 _WORDS = {int: "N", float: "X", str: "TEXT"}
 
 
@@ -88,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(command.add_argument_group("run"))
     common = command.add_argument_group("recipe: what is set most often")
     for f in fields(Recipe):
-        if f.name in _COMMON:
+        if f.name in COMMON:
             _add_field(common, f)
     _add_hardware(command.add_argument_group("hardware"))
     _add_recipe(command)
@@ -100,7 +89,7 @@ def _add_recipe(command: argparse.ArgumentParser) -> None:
     for f in fields(Recipe):
         if f.name in _PARTS:
             group = command.add_argument_group(f"recipe: {_PARTS[f.name]}")
-        if f.name not in _COMMON:
+        if f.name not in COMMON:
             _add_field(group, f)
 
 

@@ -285,7 +285,8 @@ def _log(run: Run, pace: Pace, forecast: Forecast, since: int, *, rough: bool) -
             "skipped": sum(run.players.skipped.values()),
         }
         left = forecast.seconds_left(run.step)
-        run.outputs.monitor.step(values, table.total, left, memory_used(run.fabric))
+        memory = memory_used(run.fabric)
+        run.outputs.monitor.step(values, table.total, left, memory, table.pretrain)
         if "adversarial" in values and not run.weighed:
             run.weighed = True
             if sentence := _imbalance(run.players.weights, values):

@@ -51,6 +51,7 @@ class Monitor:
         steps: int,
         seconds_left: float,
         memory: tuple[float, float] | None = None,
+        pretrain: int = 0,
     ) -> None:
         """Log a step.
 
@@ -63,6 +64,8 @@ class Monitor:
         seconds_left : float
         memory : tuple of float, optional
             That is used of a GPU, and what it has, GB.
+        pretrain : int
+            Steps of the first phase.
         """
         self._append(values)
         numbers = {f"train/{k}": values[k] for k in values.keys() - {"step", "phase"}}
@@ -76,6 +79,7 @@ class Monitor:
             f"{values['steps_per_second']:.3g} steps/s, device busy "
             f"{values['device_share']:.0%}{held}, {duration(seconds_left)} left{skipped}",
             steps=steps,
+            pretrain=pretrain,
             seconds_left=round(seconds_left, 1),
             **({"memory_gb": list(memory)} if memory else {}),
             **values,

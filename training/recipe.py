@@ -41,6 +41,17 @@ MAY_CHANGE = frozenset(
     )
 )
 """Fields that a run may change when it goes on: nothing that is learned depends on them."""
+COMMON = (
+    "name",
+    "scale",
+    "degradation",
+    "init",
+    "pretrain_steps",
+    "adversarial_steps",
+    "content",
+    "validate_every",
+)
+"""Fields that most trainings are told; faces show them first."""
 EXTENDS = frozenset(
     ("pretrain_steps", "pretrain_epochs", "adversarial_steps", "adversarial_epochs")
 )

@@ -31,7 +31,7 @@ OUTPUT = "output.jsonl"
 """Where `napari` lets the command write its events; a run that was started elsewhere has none."""
 
 _MODEL, _CHECKPOINT = "generator.safetensors", "checkpoint.pt"
-_TAIL = 2**20  # bytes of the events that are looked at; the last ones are what counts
+_TAIL = 2**17  # bytes of the events that are looked at; the last ones are what counts
 
 State = Literal["starting", "training", "done", "stopped", "failed"]
 
@@ -174,7 +174,7 @@ class RunFolder:
     def _lengths(self, events: list[dict[str, Any]]) -> tuple[int, int]:
         """Return the steps of both phases together, and of the first; 0 where it is not known."""
         for event in reversed(events):
-            if event.get("event") == "start":
+            if "steps" in event and "pretrain" in event:
                 return int(event["steps"]), int(event["pretrain"])
         with suppress(InputError):
             recipe = self.recipe

@@ -8,6 +8,7 @@ from napari_srgan._gui.compare.panel import Compare
 from napari_srgan._gui.parts.widgets import Panel, viewer_itself
 from napari_srgan._gui.profile import LineProfile
 from napari_srgan._gui.super_resolve.panel import SuperResolve
+from napari_srgan._gui.train.panel import Train
 
 if TYPE_CHECKING:
     import napari
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _TITLES: dict[type[Panel], str] = {
     SuperResolve: "Super-resolve",
     Compare: "Compare",
+    Train: "Train",
     LineProfile: "Line profile",
 }
 

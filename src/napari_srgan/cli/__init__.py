@@ -28,6 +28,7 @@ from napari_srgan.cli import (
     movie,
     report,
     sample_data,
+    train,
     trust,
     upscale,
     view,
@@ -48,6 +49,7 @@ _COMMANDS: dict[str, Any] = {
     "figure": figure,
     "movie": movie,
     "models": models,
+    "train": train,
     "sample-data": sample_data,
     "demo": demo,
     "doctor": doctor,
@@ -92,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     words = with_negative_ranges(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["train"]:
+        return train.pass_on(words[1:])
     whole = parser()
     if words and not words[0].startswith("-") and words[0] not in _COMMANDS:
         whole.error(f"there is no command {words[0]!r}{did_you_mean(words[0], _COMMANDS)}")
