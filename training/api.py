@@ -30,6 +30,7 @@ def train(
     exclude: Sequence[str] = (),
     skip_bad: bool = False,
     vgg_weights: str | Path | None = None,
+    lpips_weights: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
     workers: int = -1,
@@ -54,7 +55,7 @@ def train(
         The run folder, a new one; runs/ and the name, date and time by default.
     val : path or sequence of paths
         Folders to validate on; some volumes of `data` by default.
-    paired, include, exclude, skip_bad, vgg_weights, device, precision, workers
+    paired, include, exclude, skip_bad, vgg_weights, lpips_weights, device, precision, workers
         As the options of the command.
 
     Returns
@@ -91,6 +92,7 @@ def train(
             skip_bad=skip_bad,
         ),
         None if vgg_weights is None else Path(vgg_weights),
+        None if lpips_weights is None else Path(lpips_weights),
         Hardware(device, precision, workers),
         progress or (lambda event: None),
     )

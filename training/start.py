@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import scale_text
 from napari_srgan.io import schema
 from napari_srgan.io.lock import FileLock, Taken
-from napari_srgan.models.vgg import VGGFeatures
+from napari_srgan.measure.features import FeatureMaps
 from training import checkpoint
 from training.checkpoint import replace_file
 from training.data import Data, Sources, Split, load
@@ -52,6 +53,7 @@ _PATIENCE = 1.0  # seconds: who looks whether it is held holds it for a moment
 _KEPT: Mapping[str, schema.Reader[Any]] = {
     # Beside the sources, of a run that is resumed.
     "vgg_weights": schema.optional(schema.path),
+    "lpips_weights": schema.optional(schema.path),
     "device": schema.line,
     "precision": schema.line,
 }
@@ -70,7 +72,7 @@ class Request:
     by_hand : dict
         The fields of the recipe that were set, by options or a recipe file.
     sources : Sources
-    vgg_weights : Path or None
+    vgg_weights, lpips_weights : Path or None
     hardware : Hardware
     told : callable
         Takes what happens, see `monitor.Monitor`.
@@ -82,6 +84,7 @@ class Request:
     by_hand: dict[str, Any]
     sources: Sources
     vgg_weights: Path | None
+    lpips_weights: Path | None
     hardware: Hardware
     told: Told
     resumed: bool = False
@@ -126,6 +129,7 @@ def request(options: argparse.Namespace, told: Told) -> Request:
             told,
             moved=_sources(options) if options.data or options.hr else None,
             vgg_weights=options.vgg_weights,
+            lpips_weights=options.lpips_weights,
             hardware=hardware,
         )
     if bool(options.hr) != bool(options.lr) or (options.hr and options.data):
@@ -140,6 +144,7 @@ def request(options: argparse.Namespace, told: Told) -> Request:
         by_hand,
         _sources(options),
         options.vgg_weights,
+        options.lpips_weights,
         hardware,
         told,
     )
@@ -170,6 +175,7 @@ def resumed(
     *,
     moved: Sources | None = None,
     vgg_weights: Path | None = None,
+    lpips_weights: Path | None = None,
     hardware: Hardware = _ANY,
 ) -> Request:
     """Ask for a run to go on.
@@ -183,7 +189,7 @@ def resumed(
     told : callable
     moved : Sources, optional
         Where the scans are now; their pixels are compared with those that were trained on.
-    vgg_weights, hardware
+    vgg_weights, lpips_weights, hardware
         Instead of those that the run was begun with.
 
     Raises
@@ -199,8 +205,7 @@ def resumed(
         recipe = Recipe(**from_plain(values))
         kept = schema.from_json(schema.content(folder / SOURCES))
         sources = Sources.from_dict(kept)
-        kept = schema.fields_of(kept, _KEPT, _KEPT)
-        weights, device, precision = (kept[key] for key in _KEPT)
+        kept = schema.fields_of(kept, _KEPT, _KEPT.keys() - {"lpips_weights"})  # later than others
     except FileNotFoundError as error:
         raise InputError(f"{folder} holds no run that could be resumed.") from error
     except ValueError as error:
@@ -212,10 +217,11 @@ def resumed(
         replace(recipe, **by_hand),
         by_hand,
         sources,
-        vgg_weights or weights,
+        vgg_weights or kept["vgg_weights"],
+        lpips_weights or kept.get("lpips_weights"),
         Hardware(
-            device if hardware.device == "auto" else hardware.device,
-            precision if hardware.precision == "auto" else hardware.precision,
+            kept["device"] if hardware.device == "auto" else hardware.device,
+            kept["precision"] if hardware.precision == "auto" else hardware.precision,
             hardware.workers,
         ),
         told,
@@ -254,7 +260,7 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
             f"A batch of {recipe.batch} cannot be shared by {processes()} processes; give a "
             "--batch that can."
         )
-    vgg = table_features(request.vgg_weights)
+    features = table_features(request.vgg_weights, request.lpips_weights)
     # A file that is wrong is found at once; what is fetched waits until all else is right.
     named = request.vgg_weights is not None
     content = content_features(recipe, request.vgg_weights) if named else None
@@ -283,7 +289,7 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
             _refuse_former(folder)
             _open_folder(request, recipe, data.split, settled(fabric))
     run = assemble(recipe, data, fabric, folder, start_from, content)
-    vgg = [features.to(fabric.device) for features in vgg]
+    features = [network.to(fabric.device) for network in features]
     run.workers = workers(request.hardware, fabric)
     if goes_on:
         run.resume()
@@ -295,8 +301,8 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
             run.outputs = Outputs(
                 recipe, data, folder, monitor, fabric.device, run.timetable.pretrain
             )
-            _begin(run, data, vgg)
-        rows = train(run, lambda: asked_to_stop() or (folder / STOP).exists(), vgg)
+            _begin(run, data, features)
+        rows = train(run, lambda: asked_to_stop() or (folder / STOP).exists(), features)
     except Stopped:
         if monitor:
             monitor.event(
@@ -352,9 +358,10 @@ def _hold_folder(folder: Path, undo: ExitStack) -> None:
 def _open_folder(request: Request, recipe: Recipe, split: Split, on: dict[str, str]) -> None:
     """Write what a resumption reads; the recipe last, as the mark."""
     folder = request.folder
-    weights = request.vgg_weights
     kept = request.sources.to_dict() | on
-    kept["vgg_weights"] = weights and str(weights.resolve())
+    for name in ("vgg_weights", "lpips_weights"):
+        weights = getattr(request, name)
+        kept[name] = weights and str(weights.resolve())
     for name, values in ((SPLIT, split), (SOURCES, kept), (RECIPE, recipe.to_dict())):
         _write_json(folder / name, values)
 
@@ -363,7 +370,7 @@ def _write_json(path: Path, values: Any) -> None:
     replace_file(path, (json.dumps(values, indent=2) + "\n").encode(), "the recipe")
 
 
-def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
+def _begin(run: Run, data: Data, features: Sequence[FeatureMaps]) -> None:
     """Say what is going to happen; validate the model that the training starts from."""
     outputs, table = run.outputs, run.timetable
     assert outputs is not None
@@ -382,7 +389,7 @@ def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
         "start",
         f"{recipe.generator} {recipe.blocks} x {recipe.features} "
         f"({size / 1e6:.2f} million weights), "
-        f"{recipe.scale}x, {'measured' if data.measured else recipe.degradation}; "
+        f"{scale_text(recipe.factors)}, {'measured' if data.measured else recipe.degradation}; "
         f"{table.pretrain} steps on pixel loss, "
         f"{table.adversarial} against the discriminator; {describe(run.fabric)}.",
         folder=str(outputs.folder),
@@ -394,4 +401,4 @@ def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
     if run.step:
         monitor.event("resumed", f"Resumed after step {run.step}.", step=run.step)
     elif recipe.init:
-        outputs.validate(run.players.kept(), 0, "before", (), vgg)
+        outputs.validate(run.players.kept(), 0, "before", (), features)

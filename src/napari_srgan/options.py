@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_srgan.errors import InputError
+from napari_srgan.errors import InputError, did_you_mean
 from napari_srgan.image.axes import MIN_SIDE
 from napari_srgan.image.kind import KINDS
 
@@ -28,6 +28,12 @@ PANELS = ("lr", "bicubic", "result", "reference")
 MAP_KINDS = ("consistency", "invention", "spread")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BACKENDS = ("auto", "torch", "openvino")
+LPIPS = ("off", "alex", "vgg")
+_LPIPS_HELP = "also measure LPIPS, how different images look, by AlexNet (alex) or VGG16 (vgg)"
+_LPIPS_WEIGHTS_HELP = (
+    "torchvision's AlexNet or VGG16 for it, which alone asks for it too (default: torchvision's "
+    "own, downloaded once)"
+)
 
 
 def option(
@@ -364,6 +370,9 @@ class CompareOptions:
         Whether Fourier ring correlation is wanted.
     frc_threshold : Fraction or None
         Where the resolution is read; None: 1/2.
+    lpips : {"off", "alex", "vgg"}
+    lpips_weights : Path or None
+        See `models.lpips.wanted_lpips`.
 
     Raises
     ------
@@ -394,6 +403,8 @@ class CompareOptions:
         read=read_threshold,
         metavar="T",
     )
+    lpips: str = option("off", _LPIPS_HELP, choices=LPIPS)
+    lpips_weights: Path | None = option(None, _LPIPS_WEIGHTS_HELP, read=Path, metavar="FILE")
 
     def __post_init__(self) -> None:
         checked(self)
@@ -491,6 +502,9 @@ class EvaluateOptions:
         Ranges of `degradation.BlurNoise`.
     intensity, transform : str or None
     vgg_weights : Path or None
+    lpips : {"off", "alex", "vgg"}
+    lpips_weights : Path or None
+        See `models.lpips.wanted_lpips`.
 
     Raises
     ------
@@ -546,6 +560,8 @@ class EvaluateOptions:
         read=Path,
         metavar="FILE",
     )
+    lpips: str = option("off", _LPIPS_HELP, choices=LPIPS)
+    lpips_weights: Path | None = option(None, _LPIPS_WEIGHTS_HELP, read=Path, metavar="FILE")
 
     def __post_init__(self) -> None:
         checked(self)
@@ -560,6 +576,37 @@ class EvaluateOptions:
 def declared(cls: type) -> list[Field[Any]]:
     """Return the fields of a dataclass that were declared as options, in their order."""
     return [f for f in fields(cls) if "help" in f.metadata]
+
+
+def chosen_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a dataclass's options that are not as they are where nobody chose."""
+    known = {f.name: f.default for f in declared(cls)}
+    return {name: value for name, value in values.items() if known.get(name, value) != value}
+
+
+def as_typed(values: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Write options as they are typed: text, and True or False for a switch."""
+    return {name: v if isinstance(v, bool) else str(v) for name, v in values.items()}
+
+
+def from_typed(cls: type, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Read options of a dataclass that were written by `as_typed`.
+
+    Raises
+    ------
+    ValueError
+        If there is no option of that name, or the text is none of its values.
+    """
+    options, values = {f.name: f for f in declared(cls)}, {}
+    for name, text in typed.items():
+        if name not in options:
+            raise ValueError(f"there is no option {name!r}{did_you_mean(name, options)}")
+        is_switch = isinstance(options[name].default, bool)
+        if not isinstance(text, bool if is_switch else str):
+            wanted = "true or false" if is_switch else "text"
+            raise ValueError(f"its {name} must be {wanted}, not {text!r}")
+        values[name] = text if is_switch else options[name].metadata["read"](text)
+    return values
 
 
 def checked(options: Any) -> None:

@@ -198,6 +198,7 @@ def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
             at = iter(index)
             key = tuple(slice(None) if a in "YXS" else next(at) for a in axes)
             sink.write(index, 0, 0, np.asarray(data[key]).transpose(order))
+            sink.plane_done(index)
         sink.commit()
     except BaseException:
         sink.abort()

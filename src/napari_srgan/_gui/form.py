@@ -34,6 +34,7 @@ class OptionFields:
         known = {f.name: f for f in declared(options)}
         self._options = {name: known[name] for name in only or known if name not in leave_out}
         self._fields = {name: _field(option) for name, option in self._options.items()}
+        self._entries = {name: _entries(option) for name, option in self._options.items()}
 
     def __getitem__(self, name: str) -> ValueWidget:
         """The field of an option."""
@@ -57,19 +58,28 @@ class OptionFields:
 
     def set_defaults(self) -> None:
         """Put everything back to its default."""
-        self.show({name: option.default for name, option in self._options.items()})
+        for name, field in self._fields.items():
+            default = self._options[name].default
+            field.value = _text(default) if isinstance(field, LineEdit) else default
 
-    def show(self, values: Mapping[str, Any]) -> None:
-        """Put values into their fields; those that have none here are passed over."""
-        for name in self._fields.keys() & values.keys():
-            field = self._fields[name]
-            field.value = _text(values[name]) if isinstance(field, LineEdit) else values[name]
+    def choose(self, values: Mapping[str, Any]) -> None:
+        """Set values by name, where they have a field; one not on offer is added to what is."""
+        for name in values.keys() & self._fields.keys():
+            field, value = self._fields[name], values[name]
+            if isinstance(field, ComboBox):
+                self._list(name, value)
+            field.value = _text(value) if isinstance(field, LineEdit) else value
 
     def offer(self, name: str, entries: Sequence[tuple[str, Any]]) -> None:
-        """List other values; what was chosen stays chosen if it is among them."""
-        field = self._fields[name]
+        """List other values; what was chosen stays chosen, so that nothing is changed unseen."""
+        self._entries[name] = tuple(entries)
+        self._list(name, self._fields[name].value)
+
+    def _list(self, name: str, chosen: Any) -> None:
+        field, entries = self._fields[name], self._entries[name]
+        there = any(value == chosen for _, value in entries)
         with field.changed.blocked():
-            field.choices = entries
+            field.choices = entries if there else (*entries, (str(chosen), chosen))
 
     def _value(self, name: str) -> Any:
         field, option = self._fields[name], self._options[name]
@@ -111,10 +121,14 @@ def _text(value: Any) -> str:
     return " ".join(map(_text, value)) if isinstance(value, tuple) else str(value)
 
 
-def _field(option: Field[Any]) -> ValueWidget:
+def _entries(option: Field[Any]) -> tuple[tuple[str, Any], ...]:
     about = option.metadata
     choices = tuple((str(value), value) for value in about.get("choices", ()))
-    entries = about.get("entries") or choices
+    return about.get("entries") or choices
+
+
+def _field(option: Field[Any]) -> ValueWidget:
+    about, entries = option.metadata, _entries(option)
     tip = about["help"][:1].upper() + about["help"][1:]
     if option.default is False:
         return CheckBox(value=False, text=entries[0][0] if entries else "", tooltip=tip)

@@ -11,7 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen, expanded
+from napari_srgan.cli.arguments import (
+    EXIT_INPUT,
+    EXIT_OK,
+    add_options,
+    add_preset,
+    chosen,
+    expanded,
+    preset_values,
+)
 from napari_srgan.cli.terminal import (
     Bar,
     follow,
@@ -57,6 +65,7 @@ def add(commands: Any) -> None:
         "ending where it is not the whole, and summary.csv",
     )
     add_options(parser, RestoreOptions)
+    add_preset(parser)
     add_options(parser, PartOptions)
     parser.add_argument(
         "--view", action="store_true", help="then open input and result side by side in napari"
@@ -71,7 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Restore the files and print what came of each."""
     from napari_srgan.tasks.restore import restore_file
 
-    options, part = chosen(arguments, RestoreOptions), chosen(arguments, PartOptions)
+    options = chosen(arguments, RestoreOptions, preset_values(arguments))
+    part = chosen(arguments, PartOptions)
     if arguments.view:
         check_window("--view")
     if arguments.out_dir is not None:

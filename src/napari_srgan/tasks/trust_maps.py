@@ -461,6 +461,7 @@ def write_trust_maps(
         for step in steps:
             if isinstance(step, MapPlane):
                 sinks[step.kind].write(step.index, 0, 0, step.values)
+                sinks[step.kind].plane_done(step.index)
                 written[step.kind].slices.append(step.percent)
             else:
                 yield step

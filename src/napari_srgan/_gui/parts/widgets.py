@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
@@ -34,8 +35,10 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_srgan._gui.parts.issue_report import IssueReport
 from napari_srgan._gui.runner import Runner, RunnerBar
 from napari_srgan.errors import InputError
+from napari_srgan.tasks.steps import DEFECT
 
 if TYPE_CHECKING:
     import napari
@@ -90,13 +93,23 @@ class Panel(QWidget):
     Parameters
     ----------
     viewer : napari.Viewer
+
+    Attributes
+    ----------
+    title : str
+        Its name in the Plugins menu, as in napari.yaml.
     """
+
+    title: ClassVar[str]
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
         self.viewer = viewer_itself(viewer)
         self._connections = Connections()
         self._placed = False
+        self.issue_report = IssueReport()
+        self.issue_report.setVisible(False)
+        self._defect_in: Message | None = None
         # Many events come at once (a layer brings its dims, its name, its selection): one refresh
         # after the burst is enough, and the slider stays smooth.
         self._pending = timer(self, _BURST, self.refresh)
@@ -114,7 +127,17 @@ class Panel(QWidget):
         column(inner, *content, spacing=6, margin=6).addStretch(1)
         column(below, *foot, spacing=6, margin=6)
         scrolled = Scrolling(inner, least=100 if foot else 230)
-        column(self, scrolled, *([below] if foot else []), spacing=0)
+        column(self, scrolled, *([below] if foot else []), self.issue_report, spacing=0)
+        for message in self.findChildren(Message):
+            message.said.connect(partial(self._on_said, message))
+
+    def _on_said(self, message: Message, text: str) -> None:
+        """Offer a report while the sentence on a defect is there."""
+        defect = text.startswith(DEFECT)
+        if defect or message is self._defect_in:
+            self._defect_in = message if defect else None
+            self.issue_report.about(text if defect else "")
+            self.issue_report.setVisible(defect)
 
     def let_go(self) -> None:
         """Give up all work and hear of the viewer no more."""
@@ -160,6 +183,27 @@ def _dock_of(panel: Panel) -> QDockWidget | None:
     return dock if inside and not dock.isFloating() else None
 
 
+P = TypeVar("P", bound=Panel)
+
+
+def dock_name(panel: type[Panel]) -> str:
+    """Name that napari gives the dock when it is opened from the Plugins menu: so there is one."""
+    return f"{panel.title} (SRGAN upscale)"
+
+
+def open_panel(viewer: napari.Viewer, kind: type[P]) -> P:
+    """Return the panel of that kind of this window, opened and in front."""
+    window, name = viewer.window, dock_name(kind)
+    panel = window.dock_widgets.get(name)
+    if panel is None:
+        panel = kind(viewer)
+        window.add_dock_widget(panel, name=name)
+    dock = panel.parentWidget()
+    dock.show()
+    dock.raise_()
+    return panel
+
+
 def viewer_itself(viewer: napari.Viewer) -> napari.Viewer:
     """The viewer behind the proxy that napari gives to plugins.
 
@@ -178,6 +222,15 @@ def timer(parent: QObject, interval: int, act: Callable[[], None]) -> QTimer:
     made.setInterval(interval)
     made.timeout.connect(act)
     return made
+
+
+def bring_into_view(widget: QWidget) -> None:
+    """Scroll the panel that a widget is in until it is seen."""
+    parent = widget.parentWidget()
+    while parent is not None:
+        if isinstance(parent, QScrollArea):
+            parent.ensureWidgetVisible(widget)
+        parent = parent.parentWidget()
 
 
 def column(
@@ -351,9 +404,16 @@ class Fold(QWidget):
 
     Not superqt's QCollapsible: it fixes the height when it opens, so that what grows in it later (a
     plot, a progress bar) is cut, and its animation redraws the window.
+
+    Parameters
+    ----------
+    title : str
+    body : QWidget
+    beside : QWidget, optional
+        At the right end of the heading.
     """
 
-    def __init__(self, title: str, body: QWidget) -> None:
+    def __init__(self, title: str, body: QWidget, beside: QWidget | None = None) -> None:
         super().__init__()
         self.button = QToolButton()
         self.button.setText(title)
@@ -364,7 +424,11 @@ class Fold(QWidget):
         self.body = body
         body.setVisible(False)
         self.button.toggled.connect(self._toggled)
-        column(self, self.button, body, spacing=2)
+        heading = row(self.button, stretch=0)
+        heading.addStretch(1)
+        if beside is not None:
+            heading.addWidget(beside)
+        column(self, heading, body, spacing=2)
 
     def _toggled(self, on: bool) -> None:
         self.button.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
@@ -372,7 +436,15 @@ class Fold(QWidget):
 
 
 class Message(QLabel):
-    """A line of text that wraps, can be copied, and stands out when it reports an error."""
+    """A line of text that wraps, can be copied, and stands out when it reports an error.
+
+    Signals
+    -------
+    said(str)
+        The text that is shown from now on.
+    """
+
+    said = Signal(str)
 
     def __init__(self, text: str = "") -> None:
         super().__init__(text)
@@ -391,6 +463,7 @@ class Message(QLabel):
         )
         self.setText(text)
         self._take_room()
+        self.said.emit(text)
 
     def changeEvent(self, event: QEvent) -> None:
         """Take room, or none, where it has been placed."""

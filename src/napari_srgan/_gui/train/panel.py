@@ -29,9 +29,11 @@ from napari_srgan._gui.parts.widgets import (
     Panel,
     button,
     column,
+    open_panel,
     row,
 )
 from napari_srgan._gui.runner import RunnerBar, errors_said
+from napari_srgan._gui.super_resolve.panel import SuperResolve
 from napari_srgan._gui.train.process import begin
 from napari_srgan._gui.train.run_view import Look, RunView
 from napari_srgan._gui.train.scans import SCANS, FolderField, ScanPicker, Scans, write_layers
@@ -83,6 +85,8 @@ class Train(Panel):
     napari_viewer : napari.Viewer
         The viewer; napari passes it by this name.
     """
+
+    title = "Train"
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -211,7 +215,7 @@ class Train(Panel):
     def _on_preset(self) -> None:
         preset = self.preset.value()
         self.about.say(_ABOUT[preset])
-        self.options.show(compose(preset, {}).to_dict())
+        self.options.choose(compose(preset, {}).to_dict())
 
     # --- starting, pausing, stopping ----------------------------------------------------------
 
@@ -404,10 +408,9 @@ class Train(Panel):
     def _choose(self, name: str) -> None:
         """Open Super-resolve with the model chosen."""
         if hasattr(self.viewer, "window"):
-            _, panel = self.viewer.window.add_plugin_dock_widget("napari-srgan", "Super-resolve")
+            panel = open_panel(self.viewer, SuperResolve)
             panel.model.refresh()
             panel.model.box.choose(name)
-            panel.parentWidget().raise_()
 
     def let_go(self) -> None:
         """Look no more; the training goes on."""

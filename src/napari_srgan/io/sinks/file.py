@@ -40,6 +40,9 @@ class Content(Protocol):
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block as `Sink.write` does, contiguous and in the dtype of the output."""
 
+    def plane_done(self, index: tuple[int, ...]) -> None:
+        """Learn that a plane is complete, as `Sink.plane_done` does."""
+
     def finish(self, notes: dict[str, Any]) -> None:
         """Write what is left to write, with the final notes, and close the file."""
 
@@ -127,6 +130,12 @@ class FileSink:
         assert spec is not None and content is not None
         with self._disk_errors():
             content.write(index, y, x, np.ascontiguousarray(block, spec.dtype))
+
+    def plane_done(self, index: tuple[int, ...]) -> None:
+        """Learn that a plane is complete; see `Sink.plane_done`."""
+        assert self._content is not None
+        with self._disk_errors():
+            self._content.plane_done(index)
 
     def commit(self, metadata: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
         """Finish the file and put it at its place, in one step.

@@ -279,8 +279,8 @@ def report_file(
     settings = settings or Settings()
     if reference is None and settings != Settings():
         raise InputError(
-            "--mode and --border say how the result is compared with --reference; add that or "
-            "leave them out."
+            "--mode, --border and --lpips say how the result is compared with --reference; add "
+            "that or leave them out."
         )
     stack = open_stack(source, axes=part.axes, series=part.series)
     check_mode(settings, stack)
