@@ -17,6 +17,7 @@ from training.recipe import COMMON, Recipe, field_kinds
 
 _EPILOG = """\
 examples:
+  python -m training.train_oct --data scans/ --look
   python -m training.train_oct --data scans/
   python -m training.train_oct --data scans/ --preset quick --out trial
   python -m training.train_oct --data scans/ --preset finetune --init srresnet-gray
@@ -35,6 +36,8 @@ _PARTS = {
     "intensity": "scans, degradation and augmentation",
     "validate_every": "the run",
 }
+DEFAULT_PAGE = Path()
+"""Stands for a name that is made of the date."""
 _WORDS = {int: "N", float: "X", str: "TEXT"}
 
 
@@ -192,6 +195,15 @@ def _add_run(group: Any) -> None:
         metavar="RUN",
         help="go on with a run as it was begun, or longer: with more --pretrain-steps or "
         "--adversarial-steps",
+    )
+    group.add_argument(
+        "--look",
+        type=_path,
+        nargs="?",
+        const=DEFAULT_PAGE,
+        metavar="PAGE.html",
+        help="train nothing: write a page on what is in the scans, how they are split, what the "
+        "training would take here, and what to heed (default: runs/look and the date)",
     )
     group.add_argument("--json-progress", action="store_true", help="print one JSON object a line")
 

@@ -6,7 +6,7 @@ imported, and nothing is changed but by `RunFolder.ask_to_stop`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,8 +117,8 @@ class RunFolder:
 
     @property
     def preview(self) -> Path | None:
-        """The newest picture of what the model makes of a validation scan."""
-        found = sorted(self.path.glob("preview-*.png"), key=lambda path: path.stem[-7:])
+        """The newest picture of what the model makes of the first validation scan."""
+        found = sorted(self.path.glob("preview-*.png"), key=lambda p: (p.stem[-7:], p.stem))
         return next((path for path in found if path.stem[-7:] == found[-1].stem[-7:]), None)
 
     def ask_to_stop(self) -> None:
@@ -143,7 +143,7 @@ class RunFolder:
             Whether its process is known to be there, as before it has got to the folder.
         """
         output = self.output()
-        events = list(_parsed(output))
+        events = list(events_of(output))
         steps = [e for e in events if e.get("event") == "step"]
         last: Mapping[str, Any] = steps[-1] if steps else {}
         rows = read_rows(self.path / CSV_NAME)
@@ -183,7 +183,7 @@ class RunFolder:
         return 0, 0
 
 
-def _parsed(lines: list[bytes]) -> Iterator[dict[str, Any]]:
+def events_of(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
     """Yield what is an event: a library may write a line of its own, and the first may be cut."""
     for line in lines:
         with suppress(ValueError):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QToolButton, QWidget
+from superqt.utils import signals_blocked
 
 from napari_srgan._gui.form import OptionFields
 from napari_srgan._gui.parts.widgets import (
@@ -34,7 +36,7 @@ from napari_srgan._gui.parts.widgets import (
 )
 from napari_srgan._gui.runner import RunnerBar, errors_said
 from napari_srgan._gui.super_resolve.panel import SuperResolve
-from napari_srgan._gui.train.process import begin
+from napari_srgan._gui.train.process import begin, look
 from napari_srgan._gui.train.run_view import Look, RunView
 from napari_srgan._gui.train.scans import SCANS, FolderField, ScanPicker, Scans, write_layers
 from napari_srgan.errors import InputError, OutputExists
@@ -295,6 +297,25 @@ class Train(Panel):
 
     def look_at_scans(self) -> None:
         """Say what is in the scans, on a page, or why not."""
+        with errors_said(self.say):
+            self.message.say("")
+            check_installed()
+            scans, arguments = self.scans.value(), self.recipe_arguments()
+            root = self.runs.value() or runs_folder()
+            page = root / f"look-{datetime.datetime.now():%Y%m%d-%H%M%S}.html"
+            self.runner.start(
+                partial(look_at_scans, scans, [*arguments, "--look", str(page)]),
+                self._show_page,
+                self.say,
+                cancelled="Cancelled; no page was written.",
+            )
+            self.refresh()
+
+    def _show_page(self, told: Mapping[str, Any]) -> None:
+        page = Path(str(told["page"]))
+        advice = "\n".join(map(str, told["advice"])) or "Nothing stands in the way of a training."
+        self.say(f"{told['cost']}\n{advice}\nThe page is {page}.")
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
 
     # --- what is shown ------------------------------------------------------------------------
 
@@ -306,17 +327,16 @@ class Train(Panel):
         except InputError:  # no run yet
             found = []
         extra = [shown] if shown is not None and shown not in found else []
-        self.run.blockSignals(True)
-        self.run.clear()
-        self.run.addItem(_NEW, None)
-        for path in (*extra, *found):
-            self.run.addItem(path.name, path)
-        self.run.blockSignals(False)
         going = (path for path in found if RunFolder(path).is_trained_in)
         wanted = shown if shown is not None else next(going, None)
-        if not (wanted is not None and self.run.choose(wanted)):
-            self.run.setCurrentIndex(0)
-        self._on_run()
+        with signals_blocked(self.run):
+            self.run.clear()
+            self.run.addItem(_NEW, None)
+            for path in (*extra, *found):
+                self.run.addItem(path.name, path)
+            self.run.choose(wanted)
+        if self.run.value() != shown:
+            self._on_run()
 
     def show_run(self, folder: Path) -> None:
         """Show a run folder."""
@@ -416,6 +436,18 @@ class Train(Panel):
         """Look no more; the training goes on."""
         self.view.stop()
         super().let_go()
+
+
+def look_at_scans(
+    scans: Scans, arguments: Sequence[str]
+) -> Generator[Any, None, Mapping[str, Any]]:
+    """Look at what was chosen; layers become files for that time."""
+    with tempfile.TemporaryDirectory(prefix="napari-srgan-") as folder:
+        where: Sequence[str] = scans.arguments
+        if scans.layers:
+            at = yield from write_layers(scans.layers, Path(folder) / SCANS)
+            where = ("--data", str(at))
+        return (yield from look([*where, *arguments], Path(folder)))
 
 
 def flags(values: Mapping[str, Any]) -> list[str]:

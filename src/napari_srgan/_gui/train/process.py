@@ -10,16 +10,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from napari_srgan.errors import InputError
-from training.runs import OUTPUT
+from napari_srgan.tasks.steps import Progress
+from training.runs import OUTPUT, events_of
 
-_NICER = 5  # what the processor does for the window comes first
+_NICER = 5
 _begun: list[subprocess.Popen[bytes]] = []
 """So that Python complains of none that goes on, and the system keeps none that has ended."""
 
@@ -104,7 +107,46 @@ def begin(arguments: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
             f"The training cannot be started in {folder}: {error.strerror or error}."
         ) from error
     _begun.append(process)
+    _be_nice(process)
+    return process
+
+
+def look(arguments: Sequence[str], folder: Path) -> Generator[Progress, None, dict[str, Any]]:
+    """Let the command look at the scans, and wait for what it tells; for a thread.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Of the command, --look and the page included.
+    folder : Path
+        Takes what it prints.
+
+    Returns
+    -------
+    dict
+        The event "look".
+
+    Raises
+    ------
+    InputError
+        With the sentence of the command if it cannot.
+    """
+    process = begin(arguments, folder)
+    try:
+        while process.poll() is None:
+            yield Progress(0, 0, stage="Looking at the scans")
+            time.sleep(0.1)
+    finally:
+        process.kill()
+    told = list(events_of((folder / OUTPUT).read_bytes().splitlines()))
+    last = told[-1] if told else {"event": "error", "text": "The scans could not be looked at."}
+    if last["event"] != "look":
+        raise InputError(str(last.get("text")))
+    return last
+
+
+def _be_nice(process: subprocess.Popen[bytes]) -> None:
+    """Let what the processor does for the window come first."""
     with suppress(psutil.Error, OSError):  # it may have ended already
         other = psutil.Process(process.pid)
         other.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else _NICER)
-    return process
