@@ -25,7 +25,7 @@ LAYERS = (
     ("__init__", "api", "cli", "_gui"),  # faces
 )
 LEVEL = {entry: level for level, entries in enumerate(LAYERS) for entry in entries}
-KNOWS_TRAINING = ("cli.train", "_gui.train.")
+KNOWS_TRAINING = ("cli.train", "cli.runs", "_gui.train.")
 """Faces of a training: beside these the package knows nothing of it."""
 SCREEN = {"napari", "qtpy", "magicgui", "superqt"}
 MOST_ENTRIES = 16

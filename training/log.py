@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ VALIDATION = (
     "lpips_alex", "lpips_alex_bicubic", "lpips_vgg", "lpips_vgg_bicubic",
 )  # fmt: skip
 """Of a line about the validation of a set."""
+LOWER_IS_BETTER = ("mse", "mae")
 COLUMNS = STEP + VALIDATION
 
 
@@ -51,6 +53,25 @@ def _is_whole(row: Mapping[str | None, Any]) -> bool:
     except ValueError:
         return False
     return True
+
+
+def scores_by(rows: Iterable[Mapping[str, Any]], measure: str) -> dict[int, float]:
+    """Return how much better than bicubic a run was, by step: the mean over its sets.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Lines about validations; what a run started from (step 0) does not count.
+    measure : str
+        Of `recipe.BEST_BY`; more is better in what is returned, whichever it is.
+    """
+    sign = -1.0 if measure in LOWER_IS_BETTER else 1.0
+    found: dict[int, list[float]] = defaultdict(list)
+    for row in rows:
+        if row["set"] and int(row["step"]) and row[measure] not in ("", None):
+            gain = float(row[measure]) - float(row[f"{measure}_bicubic"])
+            found[int(row["step"])].append(sign * gain)
+    return {step: sum(gains) / len(gains) for step, gains in sorted(found.items())}
 
 
 def duration(seconds: float) -> str:

@@ -11,13 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -37,6 +35,7 @@ from training.hardware import check_installed, describe, memory_used, start
 from training.likeness import ONE_PLACE, thumbnails
 from training.log import duration
 from training.pace import Forecast
+from training.page import page
 from training.presets import with_init
 from training.recipe import Recipe
 from training.scans import Scan, short_name, thinned
@@ -145,14 +144,14 @@ class Look:
     advice: tuple[str, ...]
 
 
-def look(request: Request, page: Path | None) -> Look:
+def look(request: Request, place: Path | None) -> Look:
     """Look at the scans of a training that was asked for, and write the page.
 
     Parameters
     ----------
     request : Request
         As of a training; files that cannot be used are left out and named.
-    page : Path, optional
+    place : Path, optional
         The HTML file, a new one; runs/look and the date and time by default.
 
     Raises
@@ -161,9 +160,9 @@ def look(request: Request, page: Path | None) -> Look:
         If there is nothing that could be trained on, or the page cannot be written.
     """
     check_installed()
-    page = page or Path("runs") / f"look-{datetime.datetime.now():%Y%m%d-%H%M%S}.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    check_place(page, False, (".html", ".htm"), "the page is HTML; let its name end in .html.")
+    place = place or Path("runs") / f"look-{datetime.datetime.now():%Y%m%d-%H%M%S}.html"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    check_place(place, False, (".html", ".htm"), "the page is HTML; let its name end in .html.")
     began: Path | None = None
 
     def settle(channels: int) -> Recipe:
@@ -180,15 +179,15 @@ def look(request: Request, page: Path | None) -> Look:
     histogram = _histogram(data)
     first = Look(data.summary, recipe, found, beyond, histogram, alike, bicubic, cost, ())
     seen = replace(first, advice=tuple(advice(first, data)))
-    with whole_file(page, False) as partial:
+    with whole_file(place, False) as partial:
         partial.write_text(render(seen), encoding="utf-8", newline="\n")
     request.told(
         {
             "event": "look",
             "text": "\n".join(
-                [f"{data.summary}.", _cost_text(cost), *seen.advice, f"Page: {page}"]
+                [f"{data.summary}.", _cost_text(cost), *seen.advice, f"Page: {place}"]
             ),
-            "page": str(page.absolute()),
+            "page": str(place.absolute()),
             "summary": data.summary,
             "cost": _cost_text(cost),
             "advice": list(seen.advice),
@@ -423,12 +422,9 @@ def advice(seen: Look, data: Data) -> Iterator[str]:
 
 def render(seen: Look) -> str:
     """Lay the page out; every text in it is escaped, and it needs no other file."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = files("training").joinpath("look.html").read_text("utf-8")
     kinds = Counter(file.kind for file in seen.files)
-    return environment.from_string(source).render(
+    return page(
+        "look.html",
         seen=seen,
         cost=_cost_text(seen.cost),
         scale=scale_text(seen.recipe.factors),

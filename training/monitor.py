@@ -88,9 +88,10 @@ class Monitor:
     def validation(self, step: int, phase: str, rows: list[dict[str, Any]]) -> None:
         """Log the scores of every validation set."""
         for row in rows:
-            # A run that is resumed at its end is validated again, and the same.
+            # What is resumed at its end, or ends early, is validated again, and the same.
             if (step, row["set"]) not in self._validated:
                 self._append({"step": step, "phase": phase, **row})
+                self._validated.add((step, row["set"]))
                 figures = {key: row[key] for key in VALIDATION[2:] if row.get(key) is not None}
                 self._board.scalars(step, {f"{row['set']}/{k}": v for k, v in figures.items()})
             gain = row["psnr"] - row["psnr_bicubic"]

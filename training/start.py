@@ -255,9 +255,10 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
         _hold_folder(folder, undo)
     if not request.resumed:
         _refuse_former(folder)
-    if recipe.batch % processes():
+    if recipe.batch % (processes() * recipe.accumulate):
+        parts = f", each in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
         raise InputError(
-            f"A batch of {recipe.batch} cannot be shared by {processes()} processes; give a "
+            f"A batch of {recipe.batch} cannot be shared by {processes()} processes{parts}; give a "
             "--batch that can."
         )
     features = table_features(request.vgg_weights, request.lpips_weights)
