@@ -24,7 +24,7 @@ from napari_srgan.models.catalogue import Card, load_model, save_model
 from training.command_line import parser
 from training.presets import compose
 from training.recipe import Recipe
-from training.runs import RunFolder, find_runs
+from training.runs import find_runs
 
 WAIT = 120_000  # ms; a process that imports torch on a busy machine
 TINY = {
@@ -291,11 +291,3 @@ def test_the_process_finds_this_package_and_no_folder_of_the_same_name(tmp_path)
     begun = process.begin(["--help"], tmp_path)
     assert begun.wait(60) == 0
     assert "--data" in (tmp_path / "output.jsonl").read_text()
-
-
-def test_looking_changes_nothing_and_heeds_damage(tmp_path):
-    run = RunFolder(tmp_path)
-    (tmp_path / "output.jsonl").write_bytes(b'{"event": "step", "steps": 9, "pretr\nTraceback\n')
-    seen = run.look()
-    assert (seen.state, seen.step, seen.sentence) == ("failed", 0, "Traceback")
-    assert [p.name for p in tmp_path.iterdir()] == ["output.jsonl"]

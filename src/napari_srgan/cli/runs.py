@@ -9,18 +9,22 @@ from typing import Any
 
 from napari_srgan.cli.arguments import EXIT_OK
 from napari_srgan.cli.terminal import say, table, tell
+from napari_srgan.errors import InputError, did_you_mean
 
 
 def add(commands: Any) -> None:
     """Describe the command."""
-    from training.recipe import BEST_BY
-
     parser = commands.add_parser(
         "runs",
         help="compare the trainings in a folder: scores, and in what their recipes differ",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of run folders")
-    parser.add_argument("--by", choices=BEST_BY, default="psnr", help="the measure (default: psnr)")
+    parser.add_argument(
+        "--by",
+        default="psnr",
+        metavar="MEASURE",
+        help="psnr, ssim, ms_ssim, mse or mae (default: psnr)",
+    )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="PAGE.html", help="also write a page with curves"
     )
@@ -32,8 +36,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare the runs."""
     from napari_srgan.io.atomic import THERE_FOR_COMMANDS, check_place, whole_file
     from training.comparison import compared, comparison_page, folds, table_rows
+    from training.recipe import BEST_BY
     from training.runs import find_runs
 
+    if arguments.by not in BEST_BY:
+        raise InputError(
+            f"Runs are compared by {', '.join(BEST_BY)}, not by {arguments.by}"
+            f"{did_you_mean(arguments.by, BEST_BY)}."
+        )
     page = arguments.output
     if page is not None:
         advice = "the page is HTML; let its name end in .html."
