@@ -86,6 +86,13 @@ def read_tile(text: str) -> str | int:
     return int(text)
 
 
+def read_number(text: str) -> int:
+    """Read the number of a slice, a series or a level."""
+    if not text.isdecimal():
+        raise ValueError(f"'{text}' is not a number from 0")
+    return int(text)
+
+
 def read_range(text: str) -> OpenRange:
     """Read A:B, both ends optional as in Python."""
     match = re.fullmatch(r"\s*(\d*):(\d*)\s*", text)
@@ -234,6 +241,8 @@ class PartOptions:
         Letters of T C Z Y X S in the order of the file; None: from the file.
     series : int or None
         Number of one of several images in the file, from 0; None: the largest.
+    level : int
+        Of OME-Zarr the level that is taken: 0 is the image, the others are coarser.
     slices : (start, stop) or None
         Range along Z, or along T where there is no Z; an end that is None is the image's.
     roi : mapping of Y and X to (start, stop), or None
@@ -252,6 +261,12 @@ class PartOptions:
         read=int,
         metavar="N",
     )
+    level: int = option(
+        0,
+        "which level of an OME-Zarr image; 0 is the finest",
+        read=read_number,
+        metavar="N",
+    )
     slices: OpenRange | None = option(
         None,
         "slices A to B-1, counted from 0, of Z or else of T",
@@ -264,6 +279,33 @@ class PartOptions:
         read=read_roi,
         metavar="Y0:Y1,X0:X1",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """How a result is written to a file.
+
+    Attributes
+    ----------
+    ome_zarr : {"0.4", "0.5"}
+        Version of OME-Zarr.
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have.
+    """
+
+    ome_zarr: str = option(
+        "0.4",
+        "version of OME-Zarr that .zarr outputs have: 0.4, which most programs read, or 0.5, whose "
+        "shards make a sixteenth of the files",
+        choices=("0.4", "0.5"),
+        noun="version of OME-Zarr",
+    )
+
+    def __post_init__(self) -> None:
+        checked(self)
 
 
 def read_kinds(text: str) -> tuple[str, ...]:
@@ -322,13 +364,6 @@ def read_pixels(text: str) -> int:
     """Read a number of pixels."""
     if not text.isdecimal():
         raise ValueError(f"'{text}' is not a number of pixels from 0")
-    return int(text)
-
-
-def read_slice(text: str) -> int:
-    """Read the number of a slice."""
-    if not text.isdecimal():
-        raise ValueError(f"'{text}' is not a number from 0")
     return int(text)
 
 
@@ -462,7 +497,7 @@ class FigureOptions:
     show: int | None = option(
         None,
         "the slice, of Z, T or C (default: the middle one)",
-        read=read_slice,
+        read=read_number,
         metavar="N",
     )
     width: float = option(180.0, "mm at 300 dpi", read=read_above_zero, metavar="MM")

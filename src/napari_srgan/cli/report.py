@@ -17,7 +17,7 @@ from napari_srgan.cli.arguments import (
     reader,
 )
 from napari_srgan.cli.terminal import follow, hide, names_of, tell
-from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_slice
+from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_number
 
 if TYPE_CHECKING:
     from napari_srgan.tasks.report.content import Content
@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
     )
     more(
         "--show",
-        type=reader(read_slice),
+        type=reader(read_number),
         metavar="N",
         help="the slice of the pictures, of Z or T (default: the middle one)",
     )

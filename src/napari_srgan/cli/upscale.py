@@ -34,7 +34,7 @@ from napari_srgan.cli.view import check_window, view
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.io.tables import add_row, encoded
-from napari_srgan.options import PartOptions, RestoreOptions
+from napari_srgan.options import FileOptions, PartOptions, RestoreOptions
 
 SUMMARY = "summary.csv"
 _PATIENCE = 30.0  # seconds
@@ -52,7 +52,8 @@ def add(commands: Any) -> None:
         usage="napari-srgan upscale INPUT OUTPUT [options]\n"
         "       napari-srgan upscale INPUT... --out-dir DIR [options]",
         description="Super-resolve one file, or many files into a folder. Input: TIFF, BigTIFF, "
-        "OME-TIFF, ImageJ TIFF, PNG, JPEG, .npy. Output: .tif, .ome.tif, .png (one plane), .npy.",
+        "OME-TIFF, ImageJ TIFF, OME-Zarr, PNG, JPEG, .npy. Output: .tif, .ome.tif, .zarr, .npy, "
+        ".png (one plane).",
     )
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="INPUT OUTPUT, or with --out-dir only inputs"
@@ -67,6 +68,7 @@ def add(commands: Any) -> None:
     add_options(parser, RestoreOptions)
     add_preset(parser)
     add_options(parser, PartOptions)
+    add_options(parser, FileOptions)
     parser.add_argument(
         "--view", action="store_true", help="then open input and result side by side in napari"
     )
@@ -96,7 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
     if options.anonymise:
         hide(names_of(arguments.paths[:1]))
     source, target = (Path(path) for path in arguments.paths)
-    steps = restore_file(source, target, options, part, overwrite=arguments.overwrite)
+    files = chosen(arguments, FileOptions)
+    steps = restore_file(source, target, options, part, overwrite=arguments.overwrite, files=files)
     summary = follow(steps, source.name, "tile", quiet=arguments.json)
     _tell(summary.to_dict(), arguments.json)
     if arguments.view:

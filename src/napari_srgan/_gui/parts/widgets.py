@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QComboBox,
     QDockWidget,
     QFileDialog,
@@ -222,6 +223,14 @@ def timer(parent: QObject, interval: int, act: Callable[[], None]) -> QTimer:
     made.setInterval(interval)
     made.timeout.connect(act)
     return made
+
+
+def name_controls(field: QWidget, name: str) -> None:
+    """Give what a label stands before its name, for screen readers; what has one keeps it."""
+    for each in (field, *field.findChildren(QWidget)):
+        says = isinstance(each, QAbstractButton) and each.text()
+        if each.focusPolicy() & Qt.FocusPolicy.TabFocus and not (says or each.accessibleName()):
+            each.setAccessibleName(name)
 
 
 def bring_into_view(widget: QWidget) -> None:
@@ -505,6 +514,7 @@ class Form(QFormLayout):
         label = QLabel(text)
         label.setMinimumWidth(label.fontMetrics().horizontalAdvance("Pixel size  "))
         self.addRow(label, field)
+        name_controls(field, text)
 
 
 class Scrolling(QScrollArea):
@@ -521,6 +531,7 @@ class Scrolling(QScrollArea):
         super().__init__()
         self._least = least
         self.setWidget(content)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes to what is in it
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -109,6 +109,7 @@ class TrustMapButtons(Part):
         self.overlay.closed.connect(self._on_closed)
         self._runner.ended.connect(lambda _end: self._press())
         connections.connect(viewer.dims.events.current_step, self._on_slider)
+        self.scope.setAccessibleName("Trust: slices of the maps")
         top = row(QLabel("Trust: maps of the"), self.scope)
         top.setStretch(0, 0)
         column(self, top, row(*self.buttons.values()), self.overlay)
