@@ -15,6 +15,7 @@ from napari_srgan.io.lock import FileLock
 from napari_srgan.models.catalogue import load_model
 from training import loop
 from training.log import scores_by
+from training.monitor import Monitor
 from training.presets import compose
 from training.recipe import Recipe
 from training.runs import RunFolder
@@ -140,6 +141,22 @@ def test_looking_changes_nothing_and_heeds_damage(tmp_path):
     (tmp_path / "recipe.json").write_text('{"blocks": "many"}')
     with pytest.raises(InputError, match="blocks must be of the type int"):
         _ = folder.recipe
+
+
+def test_memory_of_a_gpu_is_told(tmp_path):
+    told = []
+    monitor = Monitor(tmp_path, 0, told.append)
+    values = {"step": 1, "phase": "pixel", "steps_per_second": 1.0, "device_share": 1.0}
+    monitor.step(values, 9, 60.0, (5.1, 80.0), 4)
+    monitor.close()
+    assert "5.1 of 80 GB" in told[0]["text"]
+    (tmp_path / "output.jsonl").write_text(json.dumps(told[0]) + "\n")
+    lock = FileLock(tmp_path / "run")
+    lock.acquire()
+    seen = RunFolder(tmp_path).look()
+    lock.release()
+    assert (seen.state, seen.step, seen.steps, seen.pretrain) == ("training", 1, 9, 4)
+    assert (seen.seconds_left, seen.memory_gb) == (60.0, (5.1, 80.0))
 
 
 # The best model, and early ends

@@ -54,9 +54,10 @@ if TYPE_CHECKING:
 
 _ABOUT = {
     "quick": "quick: a small network, in minutes on any computer; shows that all is in place.",
-    "default": "default: the full network; hours on a GPU, more than a day on a processor.",
+    "default": "default: the full network; hours on a GPU, more than a day on a processor. VGG19 "
+    "(548 MB) is downloaded once, unless Options > Content is none.",
     "finetune": "finetune: a bundled model learns your scans; the best start with few of them.",
-    "paper": "paper: the values of Ledig et al. (2017); days on a GPU.",
+    "paper": "paper: the values of Ledig et al. (2017), with VGG19 (548 MB); days on a GPU.",
 }
 _OPTIONS = (
     "scale",
