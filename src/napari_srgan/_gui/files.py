@@ -20,10 +20,11 @@ from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.appearance import Channel, appearance_of
+from napari_srgan.io.appearance import Channel, appearance_of, channel_colours
 from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.tiff import count_images, open_tiff
 from napari_srgan.io.formats.zarr import count_zarr_images, open_zarr
+from napari_srgan.io.formats.zarr_array import ZarrArray
 from napari_srgan.io.open import check_file, image_name, is_zarr
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink
@@ -31,7 +32,6 @@ from napari_srgan.synthetic.samples import sample_path
 
 MOST_CHANNELS = 16
 """Images of more are spectra, and stay one layer."""
-COLOURS = ("cyan", "yellow", "magenta", "red", "green", "blue")
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -104,22 +104,26 @@ def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
     data = shown_data(image.data, image.axes)
     count = image.data.shape[image.axes.index("C")] if "C" in plain else 1
     one = not isinstance(image, ImageFile) or image.own or meta["rgb"]
-    ranges = appearance_of(metadata).ranges
-    if isinstance(data, list) and len(ranges) == 2 * count and not meta["rgb"]:
-        meta["contrast_limits"] = min(ranges[::2]), max(ranges[1::2])
+    shown = appearance_of(metadata)
+    limits = list(zip(shown.ranges[::2], shown.ranges[1::2], strict=True))
+    if not isinstance(image.data, ZarrArray) or len(limits) != count or meta["rgb"]:
+        limits = []  # of TIFF napari looks at the pixels
     if 1 < count <= MOST_CHANNELS and not one:
-        return _split(data, meta, plain.index("C"), appearance_of(metadata).channels(count))
+        return _split(data, meta, plain.index("C"), shown.channels(count), limits)
+    if limits:
+        meta["contrast_limits"] = min(low for low, _ in limits), max(high for _, high in limits)
     return [(data, meta | {"multiscale": isinstance(data, list)}, "image")]
 
 
 def _split(
-    data: Any, meta: Mapping[str, Any], axis: int, channels: Sequence[Channel]
+    data: Any,
+    meta: Mapping[str, Any],
+    axis: int,
+    channels: Sequence[Channel],
+    limits: Sequence[tuple[float, float]],
 ) -> list[LayerData]:
     """Make a layer of each channel, with its name and colour, that blends with the others."""
-    chosen = [c.colour for c in channels]
-    if None in chosen or len(set(chosen)) < len(chosen):
-        usual = ("magenta", "green") if len(channels) == 2 else COLOURS
-        chosen = [usual[i % len(usual)] for i in range(len(channels))]
+    chosen = channel_colours(channels)
     along = ("scale", "translate", "units", "axis_labels")
     made: list[LayerData] = []
     for number, channel in enumerate(channels):
@@ -130,12 +134,11 @@ def _split(
         own["blending"] = "additive" if number else "translucent_no_depth"
         key = (slice(None),) * axis + (number,)
         if isinstance(data, list):
-            one = [level[key] for level in data]
-            ranges = appearance_of(meta["metadata"]).ranges[2 * number : 2 * number + 2]
-            own |= {"multiscale": True} | ({"contrast_limits": ranges} if ranges else {})
-        else:
-            one = data[key]
-        made.append((one, own, "image"))
+            own["multiscale"] = True
+        if limits:
+            own["contrast_limits"] = limits[number]
+        part = [level[key] for level in data] if isinstance(data, list) else data[key]
+        made.append((part, own, "image"))
     return made
 
 
