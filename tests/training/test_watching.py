@@ -130,6 +130,10 @@ def test_a_file_in_the_folder_stops_a_training(scans, tmp_path, monkeypatch, cap
 
 def test_looking_changes_nothing_and_heeds_damage(tmp_path):
     folder = RunFolder(tmp_path)
+    (tmp_path / "output.jsonl").write_text(
+        '{"event": "step", "steps": "many", "pretrain": null, "memory_gb": [1, "x"]}\n'
+    )
+    assert folder.look().steps == 0 and folder.look().memory_gb is None
     (tmp_path / "output.jsonl").write_bytes(b'{"event": "step", "steps": 9, "pretr\nTraceback\n')
     seen = folder.look()
     assert (seen.state, seen.step, seen.sentence) == ("failed", 0, "Traceback")
@@ -273,3 +277,10 @@ def test_runs_are_compared_by_score_and_recipe(scans, tmp_path, capsys):
     assert napari_srgan(["runs", str(tmp_path / "runs"), "--json"]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert first["run"] == "fold1" and np.isfinite(float(first["best"]))
+
+
+def test_a_model_of_no_use_is_said_to_who_watches(tmp_path):
+    done = {"event": "done", "text": "a table. The model is here. It is poor.", "step": 9}
+    for more, said in (({}, ""), ({"warning": "It is poor."}, "It is poor.")):
+        (tmp_path / "output.jsonl").write_text(json.dumps(done | more) + "\n")
+        assert RunFolder(tmp_path).look().sentence == said
