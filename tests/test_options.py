@@ -8,6 +8,7 @@ from napari_srgan import upscale
 from napari_srgan.cli import parser
 from napari_srgan.cli.arguments import chosen
 from napari_srgan.options import (
+    CalibrateOptions,
     CompareOptions,
     EvaluateOptions,
     FigureOptions,
@@ -16,14 +17,26 @@ from napari_srgan.options import (
     MovieOptions,
     PartOptions,
     RestoreOptions,
+    ShareOptions,
     declared,
 )
 
 COMMANDS = {
     "upscale": (
         "a.tif b.tif",
-        (RestoreOptions, PartOptions, FileOptions),
-        {"paths", "out_dir", "overwrite", "json", "view", "preset"},
+        (RestoreOptions, PartOptions, FileOptions, ShareOptions),
+        {
+            "paths",
+            "out_dir",
+            "overwrite",
+            "json",
+            "view",
+            "trust_mask",
+            "preset",
+            "watch",
+            "pattern",
+            "skip_existing",
+        },
         set(),
     ),
     "trust": (
@@ -59,6 +72,12 @@ COMMANDS = {
         set(),
     ),
     "evaluate": ("folder", (EvaluateOptions,), {"paths", "csv", "overwrite", "json"}, set()),
+    "calibrate": (
+        "folder",
+        (CalibrateOptions,),
+        {"paths", "choose_on", "check", "keep", "json"},
+        set(),
+    ),
 }
 """Of each command: what has to be typed, its options, what it has beside them, and what of them it
 leaves out."""

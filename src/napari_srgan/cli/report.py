@@ -16,8 +16,9 @@ from napari_srgan.cli.arguments import (
     preset_values,
     reader,
 )
-from napari_srgan.cli.terminal import follow, hide, names_of, tell
+from napari_srgan.cli.terminal import follow, hide, tell
 from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_number
+from napari_srgan.tasks.names import names_of
 
 if TYPE_CHECKING:
     from napari_srgan.tasks.report.content import Content
@@ -107,6 +108,8 @@ def _summary(content: Content) -> dict[str, Any]:
         if residuals is None
         else {"kind": residuals.title, "rmse_percent": residuals.percent},
         "invention_percent": content.shown.invention_percent,
+        "trusted_percent": content.shown.trusted_percent,
+        "promise": content.shown.promise,
         "measures": [{key: _finite(value) for key, value in row.items()} for row in laid],
     }
 

@@ -30,7 +30,7 @@ from napari_srgan.io.formats.zarr_array import METADATA as ZARR_FILES
 from napari_srgan.io.journal import Found, Journal, Origin, Place, Unfinished, unfinished
 from napari_srgan.io.notes import notes_for
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks.memory import size_text
+from napari_srgan.io.sinks.memory import plane_view, size_text
 from napari_srgan.io.sinks.npy import NpyContent
 from napari_srgan.io.sinks.png import PngContent
 from napari_srgan.io.sinks.tiff import TiffContent
@@ -60,6 +60,10 @@ class Content(Protocol):
     @staticmethod
     def check(spec: OutputSpec, name: str) -> None:
         """Say by InputError why the format cannot hold an output; nothing is written."""
+
+    @staticmethod
+    def nbytes(spec: OutputSpec, name: str) -> int:
+        """Count the bytes that an output will take on the disk, but for headers."""
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block as `Sink.write` does, contiguous and in the dtype of the output."""
@@ -190,7 +194,8 @@ class FileSink:
         with self._disk_errors():
             self._file.hold()
             written = self._look_for_unfinished(spec.plane_bytes)
-            check_room(self.path, spec.nbytes - written)
+            nbytes = self._kind().nbytes(spec, self.path.name)
+            check_room(self.path, nbytes - written)
 
     def open(self, spec: OutputSpec, origin: Callable[[], Origin] | None = None) -> Unfinished:
         """Lay out the file, after `reserve` or with all that it refuses; see `Sink.open`.
@@ -239,6 +244,22 @@ class FileSink:
             self._unmarked[index] = found or {}
             if time.monotonic() - self._marked >= FLUSHED_EVERY:
                 self._mark()
+
+    def plane(self, index: Place) -> npt.NDArray[Any] | None:
+        """Read a plane that is done, in any thread, while the file is made.
+
+        Returns
+        -------
+        ndarray, shape (Y, X[, S]), or None
+            None where the file is whole or given up, or lies in memory until its end.
+        """
+        content, file, spec = self._content, self._file, self._spec
+        if content is None or file is None or spec is None or not content.resumable:
+            return None
+        try:
+            return np.array(plane_view(content.result(file.path), spec.axes, index))
+        except (OSError, ValueError, InputError):  # it is being put in place
+            return None
 
     def commit(self, metadata: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
         """Finish the file and put it at its place, in one step.
@@ -303,11 +324,15 @@ class FileSink:
             self._file.path, self._former, self._file.keep = path, journal, True
             return len(journal.planes()) * plane_bytes
         if not self._overwrite:
+            done = f"{len(journal.planes())} planes done"
             raise OutputExists(
-                f"A run that was stopped has left {self.path} unfinished, with "
-                f"{len(journal.planes())} planes done; {GO_ON}"
+                f"{self.path} is prepared for several jobs, with {done}; --slice-of fills it, "
+                "--overwrite starts anew."
+                if journal.shared
+                else f"A run that was stopped has left {self.path} unfinished, with {done}; {GO_ON}"
             )
-        remove_leftover(path)
+        if self._file.is_certain:  # else it may be another run's, at this moment
+            remove_leftover(path)
         return 0
 
     def _mark(self) -> None:
