@@ -53,6 +53,8 @@ class Batch(Panel):
         The viewer; napari passes it by this name.
     """
 
+    title = "Batch"
+
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self.job = job_of(self.viewer, self)
