@@ -8,41 +8,56 @@ from napari_srgan import upscale
 from napari_srgan.cli import parser
 from napari_srgan.cli.arguments import chosen
 from napari_srgan.options import (
+    CalibrateOptions,
     CompareOptions,
     EvaluateOptions,
     FigureOptions,
+    FileOptions,
     MapOptions,
     MovieOptions,
     PartOptions,
     RestoreOptions,
+    ShareOptions,
     declared,
 )
 
 COMMANDS = {
     "upscale": (
         "a.tif b.tif",
-        (RestoreOptions, PartOptions),
-        {"paths", "out_dir", "overwrite", "json", "view", "preset"},
+        (RestoreOptions, PartOptions, FileOptions, ShareOptions),
+        {
+            "paths",
+            "out_dir",
+            "overwrite",
+            "json",
+            "view",
+            "trust_mask",
+            "preset",
+            "watch",
+            "pattern",
+            "skip_existing",
+        },
         set(),
     ),
     "trust": (
         "a.tif --out maps",
         (RestoreOptions, PartOptions, MapOptions),
         {"input", "out", "overwrite", "json", "preset"},
-        {"back_project"},  # the maps are of the network's own result
+        {"back_project", "outscale", "factor_axes"},  # the maps are of the network's own result
     ),
     "report": (
         "a.tif -o a.html",
         (RestoreOptions, PartOptions, CompareOptions),
         {"input", "output", "reference", "show", "overwrite", "json", "preset"},
-        # The page always has rings, takes the range of the reference, and shows whole planes.
-        {"roi", "data_range", "frc", "frc_threshold"},
+        # The page always has rings, takes the range of the reference, and shows whole planes of
+        # the model's own result.
+        {"roi", "data_range", "frc", "frc_threshold", "outscale", "factor_axes"},
     ),
     "compare": (
         "a.tif b.tif",
         (CompareOptions, PartOptions),
         {"reference", "candidates", "low", "error_map", "csv", "overwrite", "json"},
-        {"roi", "series"},
+        {"roi", "series", "level"},
     ),
     "figure": (
         "a.tif -o a.png",
@@ -57,6 +72,12 @@ COMMANDS = {
         set(),
     ),
     "evaluate": ("folder", (EvaluateOptions,), {"paths", "csv", "overwrite", "json"}, set()),
+    "calibrate": (
+        "folder",
+        (CalibrateOptions,),
+        {"paths", "choose_on", "check", "keep", "json"},
+        set(),
+    ),
 }
 """Of each command: what has to be typed, its options, what it has beside them, and what of them it
 leaves out."""
@@ -92,7 +113,7 @@ def test_the_call_has_the_options_that_are_declared_with_the_same_defaults():
 
 
 @pytest.mark.parametrize(
-    "cls", [RestoreOptions, PartOptions, MapOptions, CompareOptions, EvaluateOptions]
+    "cls", [RestoreOptions, PartOptions, FileOptions, MapOptions, CompareOptions, EvaluateOptions]
 )
 def test_every_option_is_described(cls):
     for f in declared(cls):

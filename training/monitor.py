@@ -36,6 +36,7 @@ class Monitor:
         self._path, self._told = folder / CSV_NAME, told
         rows = [row for row in read_rows(self._path) if int(row["step"]) <= after]
         self._validated = {(int(row["step"]), row["set"]) for row in rows if row["set"]}
+        self._pictured = {step for step, _ in self._validated}
         table = encoded([COLUMNS, *([row[key] for key in COLUMNS] for row in rows)])
         replace_file(self._path, table, "the log")
         self._board = Board(folder / "tensorboard", after)
@@ -105,7 +106,8 @@ class Monitor:
 
     def pictures(self, step: int, files: Mapping[str, bytes]) -> None:
         """Log previews, PNG files by their names."""
-        if step not in {validated for validated, _ in self._validated}:
+        if step not in self._pictured:
+            self._pictured.add(step)
             self._board.pictures(step, files)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from napari_srgan.errors import InputError
 from napari_srgan.io import schema
@@ -33,6 +33,8 @@ OUTPUT = "output.jsonl"
 _MODEL, _CHECKPOINT = "generator.safetensors", "checkpoint.pt"
 _TAIL = 2**17  # bytes of the events that are looked at; the last ones are what counts
 
+_COUNT = schema.whole(0, 2**53)
+Value = TypeVar("Value")
 State = Literal["starting", "training", "done", "stopped", "failed"]
 
 
@@ -159,28 +161,37 @@ class RunFolder:
             state = "done"
         else:
             state = "stopped" if self.can_go_on else "failed"
-        left, memory = last.get("seconds_left"), last.get("memory_gb")
+        left = _read(schema.number, last.get("seconds_left"))
+        memory = _read(schema.several(schema.number, 2), last.get("memory_gb"))
         return Seen(
             state,
             done,
             total,
             pretrain,
-            float(left) if isinstance(left, int | float) and state == "training" else None,
-            (float(memory[0]), float(memory[1])) if isinstance(memory, list) else None,
-            _sentence(events) or (output[-1].decode(errors="replace") if output else ""),
+            left if state == "training" else None,
+            None if memory is None else (memory[0], memory[1]),
+            _sentence(events) if events else b"".join(output[-1:]).decode(errors="replace"),
             rows,
         )
 
     def _lengths(self, events: list[dict[str, Any]]) -> tuple[int, int]:
         """Return the steps of both phases together, and of the first; 0 where it is not known."""
         for event in reversed(events):
-            if "steps" in event and "pretrain" in event:
-                return int(event["steps"]), int(event["pretrain"])
+            steps, first = (_read(_COUNT, event.get(key)) for key in ("steps", "pretrain"))
+            if steps is not None and first is not None:
+                return steps, first
         with suppress(InputError):
             recipe = self.recipe
             if not (recipe.pretrain_epochs or recipe.adversarial_epochs):
                 return recipe.pretrain_steps + recipe.adversarial_steps, recipe.pretrain_steps
         return 0, 0
+
+
+def _read(reader: schema.Reader[Value], value: Any) -> Value | None:
+    """Read what a file states; None if it states nothing of the kind."""
+    with suppress(ValueError):
+        return reader(value)
+    return None
 
 
 def events_of(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
@@ -193,7 +204,12 @@ def events_of(lines: Sequence[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _sentence(events: list[dict[str, Any]]) -> str:
-    """Return the last thing that was said, but for steps and scores, which are shown otherwise."""
+    """Return the last thing that was said, but for steps and scores, which are shown otherwise.
+
+    Of a training that came to its end that is why its model may be of no use, or nothing.
+    """
+    if events and events[-1].get("event") == "done":
+        return str(events[-1].get("warning", ""))
     said = [e for e in events if e.get("event") not in ("step", "validation") and e.get("text")]
     return " ".join(str(said[-1]["text"]).split()) if said else ""
 

@@ -12,6 +12,7 @@ import numpy as np
 from napari_srgan.engine.progress import Progress, Work, drain
 from napari_srgan.engine.run import Result
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Factor
 from napari_srgan.image.stack import Region, Stack
 from napari_srgan.io.data_array import is_data_array, stack_of
 from napari_srgan.options import RestoreOptions
@@ -36,6 +37,10 @@ def upscale(
     anonymise: bool = False,
     backend: str = "auto",
     kind: str = "auto",
+    outscale: str | float | Factor = "auto",
+    factor_axes: str = "both",
+    level: int = 0,
+    memory: str = "1GB",
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
 
@@ -80,6 +85,15 @@ def upscale(
     kind : str
         "raw-oct", "oct", "fluorescence", "brightfield", "em" or "photograph", which decides what
         "auto" is for model and transform; "auto" is told from the pixels.
+    outscale : str, float or (float, float)
+        How many times finer the result is along Y and X, from 1 to the model's own factor, which
+        "auto" is; the model's result is resized to it, antialiased.
+    factor_axes : {"both", "lateral"}
+        "lateral": only X becomes finer, as the lateral axis of an OCT frame.
+    level : int
+        Which level of an OME-Zarr image; 0 is the finest.
+    memory : str
+        What the work may take beside the program and the result, as "500MB" or "4GB".
 
     Returns
     -------
@@ -112,9 +126,12 @@ def upscale(
         region=region,
         backend=backend,
         kind=kind,
+        outscale=outscale,
+        factor_axes=factor_axes,
+        memory=memory,
     )
 
-    steps = restore(_as_stack(image, axes, series), options)
+    steps = restore(_as_stack(image, axes, series, level), options)
     if progress is True:
         return _under_a_bar(steps).result
 
@@ -141,9 +158,9 @@ def _under_a_bar(steps: Work[Restored]) -> Restored:
         return drain(steps, tell)
 
 
-def _as_stack(image: Any, axes: str | None, series: int | None) -> Stack:
-    if series is not None and not isinstance(image, (str, Path)):
-        raise InputError("series chooses an image of a file; an array holds only one.")
+def _as_stack(image: Any, axes: str | None, series: int | None, level: int) -> Stack:
+    if (series is not None or level) and not isinstance(image, (str, Path)):
+        raise InputError("series and level choose an image of a file; an array holds only one.")
     if isinstance(image, Stack):
         if axes is not None and axes.upper() != image.axes:
             raise InputError(
@@ -155,7 +172,7 @@ def _as_stack(image: Any, axes: str | None, series: int | None) -> Stack:
     if isinstance(image, (str, Path)):
         from napari_srgan.io.open import open_stack
 
-        return open_stack(image, axes, series)
+        return open_stack(image, axes, series, level)
     if not hasattr(image, "dtype"):
         try:
             image = np.asarray(image)  # nested lists

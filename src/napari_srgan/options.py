@@ -6,15 +6,17 @@ those of a training follow from `training.recipe.Recipe`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from napari_srgan.errors import InputError, did_you_mean
 from napari_srgan.image.axes import MIN_SIDE
+from napari_srgan.image.geometry import Factor
 from napari_srgan.image.kind import KINDS
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ OpenRange = tuple[int | None, int | None]
 """A half-open range whose ends may be left to the image."""
 
 PANELS = ("lr", "bicubic", "result", "reference")
-MAP_KINDS = ("consistency", "invention", "spread")
+MAP_KINDS = ("consistency", "invention", "spread", "trusted")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BACKENDS = ("auto", "torch", "openvino")
 LPIPS = ("off", "alex", "vgg")
@@ -86,6 +88,13 @@ def read_tile(text: str) -> str | int:
     return int(text)
 
 
+def read_number(text: str) -> int:
+    """Read the number of a slice, a channel, a series or a level."""
+    if not text.isdecimal():
+        raise ValueError(f"'{text}' is not a number from 0")
+    return int(text)
+
+
 def read_range(text: str) -> OpenRange:
     """Read A:B, both ends optional as in Python."""
     match = re.fullmatch(r"\s*(\d*):(\d*)\s*", text)
@@ -103,6 +112,23 @@ def read_roi(text: str) -> dict[str, OpenRange]:
     return {"Y": read_range(parts[0]), "X": read_range(parts[1])}
 
 
+_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_BYTES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+LEAST_MEMORY = 10**8
+"""Bytes that `--memory` asks for at least: a tile of 16 px and the pixels around it."""
+
+
+def read_memory(text: str) -> int:
+    """Read an amount of memory like 2 GB, 500MB or 1.5GiB, in bytes."""
+    match = re.fullmatch(r"\s*(\d+\.?\d*)\s*([A-Za-z]*)\s*", str(text))
+    if match is None or match[2].lower() not in _BYTES:
+        raise ValueError(f"'{text}' is not an amount of memory like 2GB or 500MB")
+    amount = int(float(match[1]) * _BYTES[match[2].lower()])
+    if amount < LEAST_MEMORY:
+        raise ValueError(f"'{text}' is too little memory; give at least 100MB")
+    return amount
+
+
 def checked_tile(tile: int | str) -> int | None:
     """Return the side of a tile that is asked for, None for auto; InputError if it is neither."""
     if str(tile).strip().lower() == "auto":
@@ -116,6 +142,38 @@ def checked_tile(tile: int | str) -> int | None:
             f"The tile {tile!r} must be auto or a whole number of pixels, {MIN_SIDE} or more."
         )
     return side
+
+
+def checked_outscale(given: Any) -> Factor | None:
+    """Return the factor along Y and X that is asked for, None for auto.
+
+    Parameters
+    ----------
+    given : str, number or pair of numbers
+        "auto", one number for both, or two; a text holds two with a comma between them.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or a number is below 1.
+    """
+    parts = given.split(",") if isinstance(given, str) else given
+    if [str(part).strip().lower() for part in _listed(parts)] == ["auto"]:
+        return None
+    try:
+        numbers = [float(part) for part in _listed(parts)]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) not in (1, 2) or not all(1 <= n < math.inf for n in numbers):
+        raise InputError(
+            f"The outscale {given!r} must be auto, a number from 1 on, or two of them for Y and X "
+            "like 1,4."
+        )
+    return numbers[0], numbers[-1]
+
+
+def _listed(parts: Any) -> list[Any]:
+    return list(parts) if isinstance(parts, (list, tuple)) else [parts]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +191,9 @@ class RestoreOptions:
     tile : "auto" or int
         Side of a tile's interior in LR pixels; the halo is added. It changes time and memory,
         not the result.
+    memory : str
+        What the work may take beside the program and a result in memory, as ``1GB`` or ``500MB``.
+        It changes tiles and time, not the result.
     intensity : str or Intensity
         A mode of `intensity.measure`, or a range that was measured before.
     transform : str
@@ -146,6 +207,11 @@ class RestoreOptions:
         Make the result reproduce the measured data; see `trust.back_projection`.
     anonymise : bool
         Keep the input's name and metadata out of the result.
+    outscale : str, float or (float, float)
+        How many times finer the result is, along Y and X: what the model makes is resized to it.
+        "auto": as the model makes it.
+    factor_axes : {"both", "lateral"}
+        "lateral": only X becomes finer.
     region : mapping of axis letter to (start, stop), optional
         The part to restore, in pixels of the input; axes left out are whole.
 
@@ -186,6 +252,11 @@ class RestoreOptions:
         metavar="PX",
         entries=(("auto", "auto"), *((f"{n} px", n) for n in (64, 128, 256, 512, 1024))),
     )
+    memory: str = option(
+        "1GB",
+        "memory that the work may take beside the program and a result in memory, as 500MB or 4GB",
+        metavar="SIZE",
+    )
     intensity: str | Intensity = option(
         "auto",
         "auto, minmax, dtype, percentile:A,B or LO:HI; one range for all slices",
@@ -217,11 +288,40 @@ class RestoreOptions:
         "record no file name in the results, and say none on standard error",
         entries=(("hide the name", True),),
     )
+    outscale: str | float | Factor = option(
+        "auto",
+        "how many times finer the result is, S or SY,SX: the model's result is resized to it, "
+        "antialiased; auto: the model's own factor",
+        metavar="S",
+    )
+    factor_axes: str = option(
+        "both",
+        "lateral: only X becomes finer, as the lateral axis of an OCT frame; by a model for that "
+        "if there is one, else Y is shrunk again",
+        choices=("both", "lateral"),
+        noun="choice of axes",
+        label="Enlarge",
+        entries=(("Y and X", "both"), ("X only (lateral)", "lateral")),
+    )
     region: Region | None = None
 
     def __post_init__(self) -> None:
         checked(self)
         checked_tile(self.tile)
+        checked_outscale(self.outscale)
+        self.memory_bytes  # noqa: B018 (it refuses what is none)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory in bytes; InputError if it is no amount."""
+        try:
+            return read_memory(self.memory)
+        except ValueError as error:
+            raise InputError(f"The memory {error}.") from None
+
+    def unresized(self) -> Self:
+        """Return the options of the model's own result, which is what can be measured."""
+        return replace(self, outscale="auto", factor_axes="both")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +334,8 @@ class PartOptions:
         Letters of T C Z Y X S in the order of the file; None: from the file.
     series : int or None
         Number of one of several images in the file, from 0; None: the largest.
+    level : int
+        Of OME-Zarr the level that is taken: 0 is the image, the others are coarser.
     slices : (start, stop) or None
         Range along Z, or along T where there is no Z; an end that is None is the image's.
     roi : mapping of Y and X to (start, stop), or None
@@ -252,6 +354,12 @@ class PartOptions:
         read=int,
         metavar="N",
     )
+    level: int = option(
+        0,
+        "which level of an OME-Zarr image; 0 is the finest",
+        read=read_number,
+        metavar="N",
+    )
     slices: OpenRange | None = option(
         None,
         "slices A to B-1, counted from 0, of Z or else of T",
@@ -264,6 +372,108 @@ class PartOptions:
         read=read_roi,
         metavar="Y0:Y1,X0:X1",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """How a result is written to a file.
+
+    Attributes
+    ----------
+    ome_zarr : {"0.4", "0.5"}
+        Version of OME-Zarr.
+    resume : bool
+        Go on with what a run that was stopped has left unfinished, if it has, and leave what is
+        done where this one is stopped.
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have.
+    """
+
+    ome_zarr: str = option(
+        "0.4",
+        "version of OME-Zarr that .zarr outputs have: 0.4, which most programs read, or 0.5, whose "
+        "shards make a sixteenth of the files",
+        choices=("0.4", "0.5"),
+        noun="version of OME-Zarr",
+    )
+    resume: bool = option(
+        False,
+        "go on with an output that a run has left unfinished, and keep what is done when this one "
+        "is stopped",
+    )
+
+    def __post_init__(self) -> None:
+        checked(self)
+
+
+def read_part(text: str) -> tuple[int, int]:
+    """Read K/N, one of N equal parts, counted from 1."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise ValueError(f"'{text}' is not a part like 3/16, counted from 1 to 16")
+    return number, count
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareOptions:
+    """What one of several jobs does with the store that they fill together.
+
+    Attributes
+    ----------
+    prepare : bool
+        Lay it out.
+    slice_of : (int, int) or None
+        Restore part K of N, counted from 1.
+    finish : bool
+        Put it in place when all planes are done.
+    workers : int
+        Do all of that by so many processes here; 0: by none.
+    scheduler : str
+        Do all of that by the workers of the dask cluster of this address; "": of none.
+
+    Raises
+    ------
+    InputError
+        If it is to do two of them at once.
+    """
+
+    prepare: bool = option(
+        False,
+        "lay out a .zarr output for several jobs, which then fill it with --slice-of K/N, or "
+        "--slices A:B --resume",
+    )
+    slice_of: tuple[int, int] | None = option(
+        None,
+        "restore part K of N of the planes into an output that --prepare has laid out; K from 1",
+        read=read_part,
+        metavar="K/N",
+    )
+    finish: bool = option(
+        False, "put an output that --prepare has laid out in place, when all its planes are done"
+    )
+    workers: int = option(
+        0,
+        "make a .zarr output by so many processes on this machine, with dask.distributed",
+        read=read_number,
+        metavar="N",
+    )
+    scheduler: str = option(
+        "",
+        "make a .zarr output by the workers of the dask cluster at this address, as tcp://host:8786",
+        metavar="ADDRESS",
+    )
+
+    def __post_init__(self) -> None:
+        given = (self.prepare, self.slice_of, self.finish, self.workers, self.scheduler)
+        if sum(map(bool, given)) > 1:
+            raise InputError(
+                "--prepare, --slice-of, --finish, --workers and --scheduler do different things; "
+                "give one of them at a time."
+            )
 
 
 def read_kinds(text: str) -> tuple[str, ...]:
@@ -295,8 +505,9 @@ class MapOptions:
 
     maps: tuple[str, ...] | None = option(
         None,
-        "some of consistency,invention,spread (default: consistency and spread, and invention "
-        "where the model has a fidelity model of its own degradation)",
+        "some of consistency,invention,spread,trusted (default: consistency and spread, invention "
+        "where the model has a fidelity model of its own degradation, and trusted where it is "
+        "calibrated for the kind of image)",
         read=read_kinds,
         metavar="KINDS",
     )
@@ -322,13 +533,6 @@ def read_pixels(text: str) -> int:
     """Read a number of pixels."""
     if not text.isdecimal():
         raise ValueError(f"'{text}' is not a number of pixels from 0")
-    return int(text)
-
-
-def read_slice(text: str) -> int:
-    """Read the number of a slice."""
-    if not text.isdecimal():
-        raise ValueError(f"'{text}' is not a number from 0")
     return int(text)
 
 
@@ -433,6 +637,7 @@ def read_inset(text: str) -> str:
     return text
 
 
+_CHANNEL_HELP = "one channel, from 0 (default: all of them, merged in their colours)"
 _PANELS_HELP = "what is shown, of lr, bicubic, result and reference (default: all that is given)"
 
 
@@ -447,7 +652,9 @@ class FigureOptions:
     inset : str
         "auto", "none", or Y0:Y1,X0:X1 in pixels of the finest image.
     show : int or None
-        The slice along Z, T or C; None: the middle one.
+        The slice along Z or T, or C where channels are not merged; None: the middle one.
+    channel : int or None
+        One channel; None: all, merged in their colours.
     width : float
         Millimetres.
     """
@@ -462,9 +669,10 @@ class FigureOptions:
     show: int | None = option(
         None,
         "the slice, of Z, T or C (default: the middle one)",
-        read=read_slice,
+        read=read_number,
         metavar="N",
     )
+    channel: int | None = option(None, _CHANNEL_HELP, read=read_number, metavar="N")
     width: float = option(180.0, "mm at 300 dpi", read=read_above_zero, metavar="MM")
 
 
@@ -476,6 +684,8 @@ class MovieOptions:
     ----------
     panels : tuple of str or None
         Of `PANELS`; None: all that there is.
+    channel : int or None
+        One channel; None: all, merged in their colours.
     fps : float
         Slices a second.
     width : int
@@ -483,6 +693,7 @@ class MovieOptions:
     """
 
     panels: tuple[str, ...] | None = option(None, _PANELS_HELP, read=read_panels, metavar="A,B")
+    channel: int | None = option(None, _CHANNEL_HELP, read=read_number, metavar="N")
     fps: float = option(8.0, "slices a second", read=read_above_zero, metavar="N")
     width: int = option(1280, "pixels", read=read_pixels, metavar="PX")
 
@@ -573,6 +784,70 @@ class EvaluateOptions:
         return {key: value for key, value in given.items() if value is not None}
 
 
+def read_alpha(text: str) -> float:
+    """Read a number between 0 and 1."""
+    return float(read_threshold(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions:
+    """What the trust masks of a model are to promise, and how it is calibrated.
+
+    Attributes
+    ----------
+    model : str or Path
+        A name of the catalogue, or a model file.
+    alpha : float
+    tolerance : float
+        % of the range.
+    kind : str
+        Of `KINDS`, or auto.
+    score : str
+        Of `trust.scores.SCORES`, or auto.
+    by_folder : bool
+    device : str
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have.
+    """
+
+    model: str | Path = option("auto", "name or file of the model")
+    alpha: float = option(
+        0.1,
+        "expected share of the trusted pixels that are off by more than the tolerance, at most",
+        read=read_alpha,
+        metavar="A",
+    )
+    tolerance: float = option(
+        5.0,
+        "error above which a pixel is off, in % of the intensity range",
+        read=read_above_zero,
+        metavar="T",
+    )
+    kind: str = option(
+        "auto",
+        "kind of image that the calibration is for; auto: what most of the images are taken for",
+        choices=("auto", *KINDS),
+        noun="kind of image",
+    )
+    score: str = option(
+        "auto",
+        "score that pixels are trusted by; auto: of those that there are for the model, the one "
+        "that trusts most, told on a quarter of the images, which no threshold is chosen on",
+        choices=("auto", "detail", "consistency", "invention", "spread"),
+    )
+    by_folder: bool = option(
+        False,
+        "all images of a folder count as one: a volume, an eye, a specimen; else each file is one",
+    )
+    device: str = option("auto", "auto, cpu, cuda[:N] or mps; auto is the GPU if there is one")
+
+    def __post_init__(self) -> None:
+        checked(self)
+
+
 def declared(cls: type) -> list[Field[Any]]:
     """Return the fields of a dataclass that were declared as options, in their order."""
     return [f for f in fields(cls) if "help" in f.metadata]
@@ -586,7 +861,11 @@ def chosen_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_typed(values: Mapping[str, Any]) -> dict[str, str | bool]:
     """Write options as they are typed: text, and True or False for a switch."""
-    return {name: v if isinstance(v, bool) else str(v) for name, v in values.items()}
+    return {name: v if isinstance(v, bool) else _text(v) for name, v in values.items()}
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def from_typed(cls: type, typed: Mapping[str, Any]) -> dict[str, Any]:

@@ -330,7 +330,7 @@ def test_previews_say_when_and_how_good_and_are_kept(tmp_path, monkeypatch):
     )
     for step in (5, 10):
         draw_previews(tmp_path, [shown], step)
-    assert titles[1] == "eyes 1, step 10: PSNR 31.25 dB (+1.25 over bicubic)"
+    assert titles[1] == "eyes 1, step 10\nPSNR 31.25 dB (+1.25 over bicubic)"
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["preview-eyes-1-0000005.png", "preview-eyes-1-0000010.png"]
 

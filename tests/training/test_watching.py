@@ -15,6 +15,7 @@ from napari_srgan.io.lock import FileLock
 from napari_srgan.models.catalogue import load_model
 from training import loop
 from training.log import scores_by
+from training.monitor import Monitor
 from training.presets import compose
 from training.recipe import Recipe
 from training.runs import RunFolder
@@ -129,6 +130,10 @@ def test_a_file_in_the_folder_stops_a_training(scans, tmp_path, monkeypatch, cap
 
 def test_looking_changes_nothing_and_heeds_damage(tmp_path):
     folder = RunFolder(tmp_path)
+    (tmp_path / "output.jsonl").write_text(
+        '{"event": "step", "steps": "many", "pretrain": null, "memory_gb": [1, "x"]}\n'
+    )
+    assert folder.look().steps == 0 and folder.look().memory_gb is None
     (tmp_path / "output.jsonl").write_bytes(b'{"event": "step", "steps": 9, "pretr\nTraceback\n')
     seen = folder.look()
     assert (seen.state, seen.step, seen.sentence) == ("failed", 0, "Traceback")
@@ -140,6 +145,22 @@ def test_looking_changes_nothing_and_heeds_damage(tmp_path):
     (tmp_path / "recipe.json").write_text('{"blocks": "many"}')
     with pytest.raises(InputError, match="blocks must be of the type int"):
         _ = folder.recipe
+
+
+def test_memory_of_a_gpu_is_told(tmp_path):
+    told = []
+    monitor = Monitor(tmp_path, 0, told.append)
+    values = {"step": 1, "phase": "pixel", "steps_per_second": 1.0, "device_share": 1.0}
+    monitor.step(values, 9, 60.0, (5.1, 80.0), 4)
+    monitor.close()
+    assert "5.1 of 80 GB" in told[0]["text"]
+    (tmp_path / "output.jsonl").write_text(json.dumps(told[0]) + "\n")
+    lock = FileLock(tmp_path / "run")
+    lock.acquire()
+    seen = RunFolder(tmp_path).look()
+    lock.release()
+    assert (seen.state, seen.step, seen.steps, seen.pretrain) == ("training", 1, 9, 4)
+    assert (seen.seconds_left, seen.memory_gb) == (60.0, (5.1, 80.0))
 
 
 # The best model, and early ends
@@ -256,3 +277,10 @@ def test_runs_are_compared_by_score_and_recipe(scans, tmp_path, capsys):
     assert napari_srgan(["runs", str(tmp_path / "runs"), "--json"]) == 0
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert first["run"] == "fold1" and np.isfinite(float(first["best"]))
+
+
+def test_a_model_of_no_use_is_said_to_who_watches(tmp_path):
+    done = {"event": "done", "text": "a table. The model is here. It is poor.", "step": 9}
+    for more, said in (({}, ""), ({"warning": "It is poor."}, "It is poor.")):
+        (tmp_path / "output.jsonl").write_text(json.dumps(done | more) + "\n")
+        assert RunFolder(tmp_path).look().sentence == said

@@ -1,8 +1,8 @@
 """What napari calls to read and to write image files, and the bundled samples.
 
-TIFF with axes, spacing, units and origin; what one of the two hooks writes, the other restores. The
-samples are named as in the catalogue of `sample_data`, one function each; the manifest points at
-them.
+TIFF and OME-Zarr with axes, spacing, units and origin; what one of the two hooks writes, the other
+restores. The samples are named as in the catalogue of `sample_data`, one function each; the
+manifest points at them.
 """
 
 from __future__ import annotations
@@ -20,35 +20,42 @@ from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.appearance import Channel, appearance_of
-from napari_srgan.io.formats.tiff import ImageFile, count_images, open_tiff
-from napari_srgan.io.open import check_file, image_name
+from napari_srgan.io.appearance import Channel, appearance_of, channel_colours
+from napari_srgan.io.formats.image_file import ImageFile
+from napari_srgan.io.formats.tiff import count_images, open_tiff
+from napari_srgan.io.formats.zarr import count_zarr_images, open_zarr
+from napari_srgan.io.formats.zarr_array import ZarrArray
+from napari_srgan.io.open import check_file, image_name, is_zarr
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink
 from napari_srgan.synthetic.samples import sample_path
 
 MOST_CHANNELS = 16
 """Images of more are spectra, and stay one layer."""
-COLOURS = ("cyan", "yellow", "magenta", "red", "green", "blue")
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 SHARE_OF_MEMORY = 0.25
 """Images beyond this share of the free memory stay in their file and are read as they are shown."""
 
+_SIDE = 1024
+"""Pixels a side of what is read at once of a level of TIFF."""
+
 # --- reading ----------------------------------------------------------------------------------
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | None:
-    """Return a reader if every path is a TIFF file, else None (as npe2 asks)."""
+    """Return a reader if every path is a TIFF file or a Zarr folder, else None (as npe2 asks)."""
     paths = _paths(path)
-    if paths and all(p.suffix.lower() in (".tif", ".tiff") and not p.is_dir() for p in paths):
+    if paths and all(
+        is_zarr(p) if p.is_dir() else p.suffix.lower() in (".tif", ".tiff") for p in paths
+    ):
         return read
     return None
 
 
 def read(path: str | Sequence[str]) -> list[LayerData]:
-    """Read each TIFF file into the data of an image layer for each of its images and channels.
+    """Read each file into the data of an image layer for each of its images and channels.
 
     Raises
     ------
@@ -60,10 +67,11 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
 
 def _read_all(path: Path) -> list[LayerData]:
     check_file(path)
-    name, count = image_name(path), count_images(path)
-    if count == 1:
-        return layers_of(open_tiff(path), name)
-    images = ((i, open_tiff(path, series=i)) for i in range(count))
+    name, zarr = image_name(path), path.is_dir()
+    count, opened = (count_zarr_images, open_zarr) if zarr else (count_images, open_tiff)
+    if (number := count(path)) == 1:
+        return layers_of(opened(path), name)
+    images = ((i, opened(path, series=i)) for i in range(number))
     return [layer for i, image in images for layer in layers_of(image, f"{name} {i}")]
 
 
@@ -94,22 +102,31 @@ def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
     for key, sizes in fitting.items():
         if key in extra and np.size(extra[key]) in sizes:
             meta[key] = np.asarray(extra[key])
-    data = _in_memory_or_lazy(image)
+    if isinstance(image, ImageFile) and image.done is not None:
+        meta["name"] += " (unfinished: {} of {} slices)".format(*image.done)
+    data = shown_data(image.data, image.axes)
     count = image.data.shape[image.axes.index("C")] if "C" in plain else 1
     one = not isinstance(image, ImageFile) or image.own or meta["rgb"]
+    shown = appearance_of(metadata)
+    limits = list(zip(shown.ranges[::2], shown.ranges[1::2], strict=True))
+    if not isinstance(image.data, ZarrArray) or len(limits) != count or meta["rgb"]:
+        limits = []  # of TIFF napari looks at the pixels
     if 1 < count <= MOST_CHANNELS and not one:
-        return _split(data, meta, plain.index("C"), appearance_of(metadata).channels(count))
-    return [(data, meta, "image")]
+        return _split(data, meta, plain.index("C"), shown.channels(count), limits)
+    if limits:
+        meta["contrast_limits"] = min(low for low, _ in limits), max(high for _, high in limits)
+    return [(data, meta | {"multiscale": isinstance(data, list)}, "image")]
 
 
 def _split(
-    data: Any, meta: Mapping[str, Any], axis: int, channels: Sequence[Channel]
+    data: Any,
+    meta: Mapping[str, Any],
+    axis: int,
+    channels: Sequence[Channel],
+    limits: Sequence[tuple[float, float]],
 ) -> list[LayerData]:
     """Make a layer of each channel, with its name and colour, that blends with the others."""
-    chosen = [c.colour for c in channels]
-    if None in chosen or len(set(chosen)) < len(chosen):
-        usual = ("magenta", "green") if len(channels) == 2 else COLOURS
-        chosen = [usual[i % len(usual)] for i in range(len(channels))]
+    chosen = channel_colours(channels)
     along = ("scale", "translate", "units", "axis_labels")
     made: list[LayerData] = []
     for number, channel in enumerate(channels):
@@ -118,18 +135,41 @@ def _split(
         own["name"] = f"{meta['name']} {channel.name or f'channel {number}'}"
         own["colormap"] = chosen[number]
         own["blending"] = "additive" if number else "translucent_no_depth"
-        made.append((data[(slice(None),) * axis + (number,)], own, "image"))
+        key = (slice(None),) * axis + (number,)
+        if isinstance(data, list):
+            own["multiscale"] = True
+        if limits:
+            own["contrast_limits"] = limits[number]
+        part = [level[key] for level in data] if isinstance(data, list) else data[key]
+        made.append((part, own, "image"))
     return made
 
 
-def _in_memory_or_lazy(image: ImageFile | Stack) -> Any:
-    data: Any = image.data
+def shown_data(data: Any, axes: str) -> Any:
+    """Give an array as napari is to have it: in memory, or where that would be much as dask.
+
+    Of a file with coarser levels a list of all levels, of which it reads what the canvas needs.
+    """
+    levels = getattr(data, "coarser", ())
+    if levels:
+        return [_lazy(level, axes, _piece(level)) for level in (data, *levels)]
     nbytes = math.prod(data.shape) * np.dtype(data.dtype).itemsize
     if nbytes <= SHARE_OF_MEMORY * psutil.virtual_memory().available:
         return np.asarray(data)
+    return _lazy(data, axes, data.shape)
+
+
+def _piece(level: Any) -> Sequence[int]:
+    """Lengths of what is read at once of a level: a chunk, or of TIFF as much as one."""
+    own = getattr(level, "chunk_shape", None)
+    return own or [min(n, _SIDE) for n in level.shape]
+
+
+def _lazy(data: Any, axes: str, sides: Sequence[int]) -> Any:
     import dask.array  # napari brings it; the core does without
 
-    chunks = tuple(n if a in "YXS" else 1 for a, n in zip(image.axes, data.shape, strict=True))
+    sizes = zip(axes, data.shape, sides, strict=True)
+    chunks = tuple({"S": n}.get(a, side) if a in "YXS" else 1 for a, n, side in sizes)
     return dask.array.from_array(data, chunks=chunks, name=False, meta=np.empty(0, data.dtype))
 
 
@@ -141,7 +181,7 @@ def _paths(path: str | Sequence[str]) -> list[Path]:
 
 
 def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
-    """Write an image layer as TIFF, plane by plane.
+    """Write an image layer as TIFF or OME-Zarr, plane by plane.
 
     Axes (from the axis labels), scale, translate, units and the layer's metadata, provenance
     included, are kept; so are rotation, shear and affine, for this plugin's reader. Of a
@@ -150,7 +190,7 @@ def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     Parameters
     ----------
     path : str
-        Ending in .tif, .tiff, .ome.tif or .ome.tiff; a file that is there is replaced (napari's
+        Ending in .tif, .tiff, .ome.tif, .ome.tiff or .zarr; what is there is replaced (napari's
         dialog has asked).
     data, meta
         The layer's data and attributes, as npe2 gives them.
@@ -187,6 +227,7 @@ def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
         units=tuple(str(u) for u in meta.get("units") or ("pixel",) * ndim),
         name=name,
         metadata=_metadata(meta, ndim),
+        window=_window(meta, dict(zip(axes, data.shape, strict=True)).get("C", 1)),
     )
     sink = FileSink(path, overwrite=True)
     sink.open(spec)
@@ -209,6 +250,11 @@ def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
 def _numbers(given: Any, n: int, default: float) -> tuple[float, ...]:
     values = tuple(float(v) for v in ([default] * n if given is None else given))
     return values[-n:]
+
+
+def _window(meta: Mapping[str, Any], channels: int) -> tuple[tuple[float, float], ...]:
+    low, high = meta.get("contrast_limits") or (0, 0)
+    return ((float(low), float(high)),) * channels if low < high else ()
 
 
 def _metadata(meta: Mapping[str, Any], ndim: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from napari_srgan.tasks.steps import Progress, sentence_for
 _log = logging.getLogger(__name__)
 _POLL = 10  # ms
 _FINE = 100  # steps of the bar for a tile, which tells of parts of itself
-_NO_MEMORY = (
+NO_MEMORY = (
     "There is not enough memory; restore fewer slices or a smaller area, set Advanced > Output to "
     "a file, or close other layers."
 )
@@ -54,7 +54,7 @@ def said(error: Exception) -> str:
     """
     if not isinstance(error, InputError):
         _log.exception("the work failed")
-    return sentence_for(error, _NO_MEMORY)
+    return sentence_for(error, NO_MEMORY)
 
 
 @contextmanager
@@ -264,7 +264,7 @@ class RunnerBar(QWidget):
             self.bar.setFormat(numbers)
             self.text.hide()
         else:
-            self.cancel_button.setToolTip("Stop after the tile in progress; nothing is kept")
+            self.cancel_button.setToolTip("Stop; nothing is kept")
         self.cancel_button.clicked.connect(self.cancel)
         row = QHBoxLayout()
         row.addWidget(self.bar, 1)
@@ -318,7 +318,7 @@ class RunnerBar(QWidget):
         """Ask the work to end; it does at its next step."""
         self._runner.cancel()
         self.cancel_button.setEnabled(False)
-        self.text.setText("Cancelling after this tile")
+        self.text.setText("Cancelling")
 
     def stop(self) -> None:
         """Cancel, and tell nobody of it any more."""

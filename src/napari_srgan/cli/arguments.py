@@ -11,11 +11,10 @@ from typing import Any, TypeVar
 
 from napari_srgan.errors import InputError
 from napari_srgan.options import declared
+from napari_srgan.tasks.names import natural
 
 EXIT_OK, EXIT_INPUT = 0, 2
 _MAY_BEGIN_NEGATIVE = ("--intensity", "--slices", "--roi")
-
-_DIGITS = re.compile(r"(\d+)")
 
 Options = TypeVar("Options")
 
@@ -133,15 +132,11 @@ def expanded(paths: Iterable[str | Path]) -> list[str]:
     for path in map(str, paths):
         if not glob.has_magic(path) or Path(path).exists():
             found.append(path)
-        elif matches := sorted(glob.glob(path), key=_natural):  # noqa: PTH207 - as it is typed
+        elif matches := sorted(glob.glob(path), key=natural):  # noqa: PTH207 - as it is typed
             found += matches
         else:
             raise InputError(f"No file matches {path}; check the folder and the pattern.")
     return found
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part or 0), "") if part.isdigit() else (0, part) for part in _DIGITS.split(name)]
 
 
 def with_negative_ranges(argv: Sequence[str]) -> list[str]:

@@ -16,11 +16,16 @@ from napari_srgan.cli.arguments import (
     preset_values,
     reader,
 )
-from napari_srgan.cli.terminal import follow, hide, names_of, tell
-from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_slice
+from napari_srgan.cli.terminal import follow, hide, tell
+from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_number
+from napari_srgan.tasks.names import names_of
 
 if TYPE_CHECKING:
     from napari_srgan.tasks.report.content import Content
+
+
+_NOT_HERE = ("outscale", "factor_axes")
+"""A page compares the model's own result."""
 
 
 def add(commands: Any) -> None:
@@ -45,12 +50,12 @@ def add(commands: Any) -> None:
     )
     more(
         "--show",
-        type=reader(read_slice),
+        type=reader(read_number),
         metavar="N",
         help="the slice of the pictures, of Z or T (default: the middle one)",
     )
     add_options(parser, CompareOptions, only=("mode", "border", "lpips", "lpips_weights"))
-    add_options(parser, RestoreOptions)
+    add_options(parser, RestoreOptions, leave_out=_NOT_HERE)
     add_preset(parser)
     add_options(parser, PartOptions, leave_out=("roi",))
     more("--overwrite", action="store_true", help="replace a page that exists")
@@ -59,7 +64,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page and print its main figures."""
-    options = chosen(arguments, RestoreOptions, preset_values(arguments))
+    options = chosen(arguments, RestoreOptions, preset_values(arguments, _NOT_HERE))
     part, measured = chosen(arguments, PartOptions), chosen(arguments, CompareOptions)
     if options.anonymise:
         hide(names_of(filter(None, (arguments.input, arguments.reference))))
@@ -103,6 +108,8 @@ def _summary(content: Content) -> dict[str, Any]:
         if residuals is None
         else {"kind": residuals.title, "rmse_percent": residuals.percent},
         "invention_percent": content.shown.invention_percent,
+        "trusted_percent": content.shown.trusted_percent,
+        "promise": content.shown.promise,
         "measures": [{key: _finite(value) for key, value in row.items()} for row in laid],
     }
 

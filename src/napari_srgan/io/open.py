@@ -13,22 +13,28 @@ import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.atomic import PARTIAL
 from napari_srgan.io.formats.npy import read_npy
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, read_picture
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES, read_tiff
 from napari_srgan.io.formats.tiff_claims import micromanager_files
 from napari_srgan.io.formats.tiff_segments import listening
+from napari_srgan.io.formats.zarr import is_store, read_zarr
 
 _FORMATS: dict[str, Callable[[Path, str | None, int | None], Stack]] = {
     **dict.fromkeys(TIFF_SUFFIXES, read_tiff),
     ".npy": read_npy,
     **dict.fromkeys(PICTURE_SUFFIXES, read_picture),
 }
-READABLE_SUFFIXES = tuple(_FORMATS)
+ZARR = ".zarr"
+READABLE_SUFFIXES = (*_FORMATS, ZARR)
 
 
 def open_stack(
-    path: str | os.PathLike[str], axes: str | None = None, series: int | None = None
+    path: str | os.PathLike[str],
+    axes: str | None = None,
+    series: int | None = None,
+    level: int = 0,
 ) -> Stack:
     """Open an image file without reading more than it needs.
 
@@ -47,6 +53,8 @@ def open_stack(
         Which of several images in the file, from 0: a series or a position of a TIFF, a frame of
         an animated PNG. By default the one with the most pixels, and the first of equals; a
         warning says so.
+    level : int
+        Of OME-Zarr, which of its levels: 0 is the image, the others are coarser.
 
     Returns
     -------
@@ -61,6 +69,10 @@ def open_stack(
     """
     path = Path(path)
     check_file(path)
+    if is_zarr(path):
+        return read_zarr(path, axes, series, level)
+    if level:
+        raise InputError(f"{path.name} has level 0 only; leave --level out.")
     name = path.name.lower()
     return next(read for suffix, read in _FORMATS.items() if name.endswith(suffix))(
         path, axes, series
@@ -71,10 +83,12 @@ def check_file(path: Path) -> None:
     """Refuse what is not there, is no file, or is of a format that is not read."""
     if "\0" in str(path):
         raise InputError(f"The file name {str(path)!r} has a null character in it; check it.")
-    if path.is_dir():
+    if path.is_dir() and not is_zarr(path):
         raise InputError(f"{path} is a folder; give an image file in it.")
     if not path.exists():
         raise InputError(f"{path} does not exist; check the name and the folder.")
+    if path.is_dir():
+        return
     if not path.is_file():
         raise InputError(f"{path} is no file but a device, pipe or socket; give an image file.")
     if not path.name.lower().endswith(READABLE_SUFFIXES):
@@ -89,6 +103,14 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path} cannot be opened: {e.strerror}.") from e
     if not first:
         raise InputError(f"{path.name} is empty (0 bytes).")
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a path is a folder to be read as Zarr: by its name, or because it holds an image.
+
+    So an unfinished result is one, and so is an image within a store.
+    """
+    return path.is_dir() and (path.name.lower().endswith(ZARR) or is_store(path))
 
 
 _OME_FILE = re.compile(r"""FileName\s*=\s*["']([^"']*)["']""")
@@ -158,7 +180,10 @@ def file_number(path: Path) -> tuple[int, int] | None:
 
 
 def image_name(path: str | os.PathLike[str]) -> str:
-    """Name of an image after its file, without the ending: ``scan.ome.tif`` -> ``scan``."""
-    name = Path(path).name
+    """Name of an image after its file, without the ending: ``scan.ome.tif`` -> ``scan``.
+
+    That of an unfinished output is the one that it will have.
+    """
+    name = re.sub(rf"\.[a-z0-9_]{{8}}{re.escape(PARTIAL)}$", "", Path(path).name)
     ending = next((s for s in READABLE_SUFFIXES if name.lower().endswith(s)), "")
     return name[: len(name) - len(ending)] or name

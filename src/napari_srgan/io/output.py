@@ -25,6 +25,8 @@ class OutputSpec:
         Name of the result.
     metadata : dict
         Carried to the file as far as JSON can hold it; the provenance is under "napari_srgan".
+    window : tuple of (float, float)
+        Values between which each channel is shown, for formats that say so; empty if unknown.
     """
 
     shape: tuple[int, ...]
@@ -35,6 +37,7 @@ class OutputSpec:
     units: tuple[str, ...]
     name: str = "result"
     metadata: dict[str, Any] = field(default_factory=dict)
+    window: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", np.dtype(self.dtype).newbyteorder("="))
@@ -43,6 +46,16 @@ class OutputSpec:
     def nbytes(self) -> int:
         """Size of all the pixels in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def n_planes(self) -> int:
+        """How many planes of Y and X there are."""
+        return math.prod(n for a, n in zip(self.axes, self.shape, strict=True) if a not in "YXS")
+
+    @property
+    def plane_bytes(self) -> int:
+        """Size of the pixels of one plane in bytes."""
+        return self.nbytes // self.n_planes
 
     @property
     def plane_axes(self) -> str:

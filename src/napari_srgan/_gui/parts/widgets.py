@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QComboBox,
     QDockWidget,
     QFileDialog,
@@ -123,7 +124,7 @@ class Panel(QWidget):
 
     def fill(self, *content: QWidget | QLayout, foot: Sequence[QWidget | QLayout] = ()) -> None:
         """Lay the content out from top to bottom, in a scroll area; the foot stays in view."""
-        inner, below = QWidget(), QWidget()
+        inner, below = _Content(), QWidget()
         column(inner, *content, spacing=6, margin=6).addStretch(1)
         column(below, *foot, spacing=6, margin=6)
         scrolled = Scrolling(inner, least=100 if foot else 230)
@@ -174,6 +175,19 @@ class Panel(QWidget):
         super().closeEvent(event)
 
 
+class _Content(QWidget):
+    """What a panel holds: as high as its texts are when they wrap at its width.
+
+    Qt takes the height that they would have in a narrow column, and scrolls what would fit.
+    """
+
+    def minimumSizeHint(self) -> QSize:
+        """As narrow as the content may be, and as high as it is at its width now."""
+        least = super().minimumSizeHint()
+        high = self.heightForWidth(max(self.width(), least.width()))
+        return QSize(least.width(), high if high > 0 else least.height())
+
+
 def _dock_of(panel: Panel) -> QDockWidget | None:
     """The dock of a panel, if it is in one that is part of a window."""
     dock: Any = panel.parentWidget()
@@ -222,6 +236,14 @@ def timer(parent: QObject, interval: int, act: Callable[[], None]) -> QTimer:
     made.setInterval(interval)
     made.timeout.connect(act)
     return made
+
+
+def name_controls(field: QWidget, name: str) -> None:
+    """Give what a label stands before its name, for screen readers; what has one keeps it."""
+    for each in (field, *field.findChildren(QWidget)):
+        says = isinstance(each, QAbstractButton) and each.text()
+        if each.focusPolicy() & Qt.FocusPolicy.TabFocus and not (says or each.accessibleName()):
+            each.setAccessibleName(name)
 
 
 def bring_into_view(widget: QWidget) -> None:
@@ -505,6 +527,7 @@ class Form(QFormLayout):
         label = QLabel(text)
         label.setMinimumWidth(label.fontMetrics().horizontalAdvance("Pixel size  "))
         self.addRow(label, field)
+        name_controls(field, text)
 
 
 class Scrolling(QScrollArea):
@@ -521,6 +544,7 @@ class Scrolling(QScrollArea):
         super().__init__()
         self._least = least
         self.setWidget(content)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes to what is in it
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

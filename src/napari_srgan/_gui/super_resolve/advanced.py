@@ -13,7 +13,7 @@ from napari_srgan._gui.parts.issue_report import IssueReport
 from napari_srgan._gui.parts.widgets import DropDown, Form, row
 from napari_srgan.options import RestoreOptions
 
-FILTERS = "TIFF (*.tif *.tiff);;OME-TIFF (*.ome.tif);;NumPy (*.npy)"
+FILTERS = "TIFF (*.tif *.tiff);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NumPy (*.npy)"
 
 
 class Advanced(QWidget):
@@ -36,6 +36,7 @@ class Advanced(QWidget):
         self.path.setMinimumWidth(60)
         browse = QToolButton()
         browse.setText("…")
+        browse.setAccessibleName("Choose the file")
         browse.setToolTip("Choose the file")
         browse.clicked.connect(self._browse)
         self._file = QWidget()

@@ -195,6 +195,7 @@ class PreviewButton(QWidget):
         self.button.clicked.connect(lambda: self.clicked.emit())
         self.arrow = QToolButton()
         self.arrow.setArrowType(Qt.ArrowType.DownArrow)
+        self.arrow.setAccessibleName("Models to preview with")
         self.arrow.setToolTip("Tick several models to preview them side by side")
         self.arrow.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         # napari's theme draws no menu mark; the arrow itself says that there is a list.

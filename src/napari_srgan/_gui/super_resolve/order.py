@@ -11,7 +11,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,16 +24,17 @@ from napari_srgan.engine.plan import Preflight, choice_for, footprint, preflight
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.journal import Place, planes_done
 from napari_srgan.io.open import spare_inputs
 from napari_srgan.io.sinks import check_output, check_room
-from napari_srgan.options import RestoreOptions
+from napari_srgan.io.sinks.growth import Growth
+from napari_srgan.io.sinks.ready import ReadyPlane
+from napari_srgan.options import FileOptions, RestoreOptions
 from napari_srgan.tasks.restore import Restored, restore
 from napari_srgan.tasks.steps import Work, stage
 
 if TYPE_CHECKING:
     from napari.layers import Image
-
-    from napari_srgan.models.card import Card
 
 PREVIEW_SECONDS = 2.0
 UNTIMED_PREVIEW = 128
@@ -65,6 +66,13 @@ class Order:
         Whether a file that is there may be replaced.
     preview : bool
         Whether it is a preview.
+    ready : mapping of index to ReadyPlane
+        Planes that Live has made.
+    done : int or None
+        Slices that a run which was stopped has made of the file; None if there is none to go on
+        with.
+    growth : Growth
+        What there is of the file while it is made.
     """
 
     layer: Image
@@ -74,6 +82,9 @@ class Order:
     moved: bool = False
     overwrite: bool = False
     preview: bool = False
+    ready: Mapping[Place, ReadyPlane] = field(default_factory=dict)
+    done: int | None = None
+    growth: Growth = field(default_factory=Growth)
 
     @property
     def model(self) -> str:
@@ -90,16 +101,13 @@ class Order:
             Those that are there; empty before torch is loaded, when no time can be told.
         """
         ahead, output = self.ahead, self.ahead.output
-        seconds, device = None, device_name(ahead.options.device, devices)
-        speed = speeds.of(self.speed_key(devices)) if devices else None
-        if speed is not None:
-            seconds = _pixels(ahead, device) / speed
+        device = device_name(ahead.options.device, devices)
         parts = [
             outcome_text(
                 output.axes,
                 output.shape,
                 output.dtype.name,
-                seconds,
+                self.seconds(speeds, devices),
                 "the CPU" if device == "cpu" else device,
             )
         ]
@@ -113,7 +121,18 @@ class Order:
         if self.path is not None:
             why = ", because it would not fit in memory" if self.moved else ""
             parts.append(f"It is written to {self.path}{why}.")
+        if self.done is not None:
+            parts.append(
+                f"A run that was stopped has made {self.done} of its {output.n_planes} slices; it "
+                "is gone on with. Replace, under Advanced > File, starts anew."
+            )
         return " ".join(parts)
+
+    def seconds(self, speeds: Speeds, devices: Sequence[str]) -> float | None:
+        """Say how long it takes; None if that is not known."""
+        speed = speeds.of(self.speed_key(devices)) if devices else None
+        device = device_name(self.ahead.options.device, devices)
+        return None if speed is None else _pixels(self.ahead, device) / speed
 
     def speed_key(self, devices: Sequence[str]) -> SpeedKey:
         """Say what its speed is found under."""
@@ -171,19 +190,20 @@ def full_order(
     nbytes = among * ahead.output.nbytes
     available = int(psutil.virtual_memory().available)
     where = place_for(nbytes, available, place)
-    file = None
+    file = done = None
     if where == "file":
-        file = path or free_path(layer, ahead.model.card)
+        file = path or free_path(layer, ahead)
         spare_inputs([file], [Path(layer.source.path)] if layer.source.path else [])
         check_output(file, overwrite, THERE)
-        check_room(file, nbytes)
+        done = None if overwrite else planes_done(file)
+        check_room(file, nbytes - (done or 0) * ahead.output.plane_bytes)
     moved = where == "file" and place == "auto"
     if place == "memory" and nbytes > available:
         raise InputError(
             f"The result takes {size_text(nbytes)} and only {size_text(available)} of memory are "
             "free; set Advanced > Output to automatic or to a file."
         )
-    return Order(layer, view, ahead, file, moved, overwrite)
+    return Order(layer, view, ahead, file, moved, overwrite, done=done)
 
 
 def preview_orders(
@@ -235,7 +255,7 @@ def preview_orders(
     )
 
 
-def free_path(layer: Image, card: Card) -> Path:
+def free_path(layer: Image, ahead: Preflight) -> Path:
     """A file name that is free, beside the layer's own file, else in the user's folder."""
     source = Path(layer.source.path) if layer.source.path else None
     folder = source.parent if source else Path.home()
@@ -243,7 +263,7 @@ def free_path(layer: Image, card: Card) -> Path:
         folder = Path(tempfile.gettempdir())
     # Not after the file: layers of one file, its channels, are restored together.
     stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in layer.name) or "image"
-    name = f"{stem}_{card.name}_{scale_text(card.scale)}"
+    name = f"{stem}_{ahead.model.card.name}_{scale_text(ahead.factor)}"
     path, n = folder / f"{name}.tif", 2
     while path.exists():
         path, n = folder / f"{name}_{n}.tif", n + 1
@@ -265,7 +285,8 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
     Yields
     ------
     Progress
-        After every tile. Closing the generator leaves no half-made layer and no partial file.
+        After every tile. Closing the generator leaves no half-made layer and no partial file but
+        one that was gone on with.
 
     Raises
     ------
@@ -276,7 +297,15 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
     for number, order in enumerate(orders, 1):
         head = f"{number} of {len(orders)}" if len(orders) > 1 else ""
         ahead = order.ahead
-        work = restore(ahead.stack, ahead.options, order.path, overwrite=order.overwrite)
+        work = restore(
+            ahead.stack,
+            ahead.options,
+            order.path,
+            overwrite=order.overwrite,
+            files=FileOptions(resume=order.done is not None),
+            ready=order.ready,
+            growth=order.growth,
+        )
         made.append((yield from stage(head, work)))
     return tuple(made)
 
@@ -312,7 +341,9 @@ class Speeds:
         return self._measured.get(key)
 
 
-def preview_pixels(speed: float | None, models: int, halo: int = 0) -> int:
+def preview_pixels(
+    speed: float | None, models: int, halo: int = 0, seconds: float = PREVIEW_SECONDS
+) -> int:
     """Pixels that a preview may cover, so that all its models are done within a second or two.
 
     Parameters
@@ -323,8 +354,9 @@ def preview_pixels(speed: float | None, models: int, halo: int = 0) -> int:
         How many.
     halo : int
         What the network reads beyond the area, on each side; it takes its share of the time.
+    seconds : float
     """
     if speed is None:
         return UNTIMED_PREVIEW**2
-    side = math.sqrt(max(speed, 1.0) * PREVIEW_SECONDS / max(models, 1)) - 2 * halo
+    side = math.sqrt(max(speed, 1.0) * seconds / max(models, 1)) - 2 * halo
     return max(int(side), 64) ** 2

@@ -18,7 +18,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_srgan._gui.layers import view_of
+from napari_srgan._gui.layers import blend, view_of
 from napari_srgan._gui.parts.curtain import Curtain
 from napari_srgan._gui.parts.grid import BeyondSlices
 from napari_srgan._gui.parts.widgets import (
@@ -28,6 +28,7 @@ from napari_srgan._gui.parts.widgets import (
     Message,
     Panel,
     button,
+    column,
     row,
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
@@ -36,6 +37,8 @@ from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
 from napari_srgan._gui.super_resolve.choices import Choices, PresetMenu
 from napari_srgan._gui.super_resolve.figures import FigureButtons
+from napari_srgan._gui.super_resolve.first_look import FirstLook
+from napari_srgan._gui.super_resolve.growing import Growing
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
@@ -46,7 +49,6 @@ from napari_srgan._gui.super_resolve.order import (
     full_order,
     orders_text,
     preview_orders,
-    restore_all,
 )
 from napari_srgan._gui.super_resolve.pixel_size import PixelSize, set_pixel_size
 from napari_srgan._gui.super_resolve.region_picker import RegionPicker
@@ -109,17 +111,22 @@ class SuperResolve(Panel):
         self.choices = Choices(self.kind, self.model, self.advanced.options)
         self.presets = PresetMenu(self.choices)
         self.fold = Fold("Advanced", self.advanced, beside=self.presets)
-        self.grid = QCheckBox("Show side by side in the grid")
+        self.grid = QCheckBox("Side by side")
+        self.grid.setToolTip("Show a result beside its input in the grid")
         self._beyond = BeyondSlices(viewer, self._connections)
         self.grid.setChecked(wanted("side_by_side"))
-        self.before_after = QCheckBox("Show before / after in a curtain")
-        self.before_after.setToolTip("A line on the canvas: input to its left, result to its right")
+        self.before_after = QCheckBox("Before / after")
+        self.before_after.setToolTip(
+            "Show a result in the curtain: input to the left of a line, result to its right"
+        )
         self.before_after.setChecked(wanted("before_after"))
         self.curtain = Curtain(viewer, self)
         self.summary = Message()
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
         self.live = Live(viewer, self._looked_at)
+        self.first_look = FirstLook(viewer)
+        self.growing = Growing(viewer)
         self.runner = RunnerBar()
         self.message = Message()
         self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
@@ -150,20 +157,21 @@ class SuperResolve(Panel):
         buttons.setStretch(0, 0)
         buttons.setStretch(1, 0)
         Form(self._result, {"Result": self.result})
+        more = QWidget()
+        column(more, self.report, self.figures, self.exports.canvas, spacing=6)
+        self.more = Fold("Report, figure, movie, canvas", more)
         self._about_layer = Form(fields={"Axes": self.axes, "Pixel size": self.pixel_size})
         self.fill(
             top,
             self.region,
             self._about_layer,
             self.fold,
-            self.before_after,
-            self.grid,
+            row(self.before_after, self.grid),
             self._result,
             self.trust,
             self.exports,
-            self.report,
-            self.figures,
-            foot=(self.summary, buttons, self.runner, self.message),
+            self.more,
+            foot=(self.summary, buttons, self.live.bar, self.runner, self.message),
         )
 
     def choose_layer(self, layer: Image) -> bool:
@@ -235,6 +243,7 @@ class SuperResolve(Panel):
         self.model.adding.connect(self.add_model.ask)
         self.add_model.added.connect(self.model.choose)
         self.live.said.connect(self.say)
+        self.live.whole_wanted.connect(self.start_as_live)
         self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
         self.curtain.closed.connect(self.trust.overlay.place)
         dims, layers = self.viewer.dims.events, self.viewer.layers
@@ -248,7 +257,9 @@ class SuperResolve(Panel):
         self.kind.changed.connect(self._on_kind)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
-        self.runner.ended.connect(lambda _end: self.refresh())
+        self.runner.stepped.connect(self.first_look.take)
+        self.runner.stepped.connect(self.growing.look)
+        self.runner.ended.connect(self._on_ended)
         self.exports.said.connect(self.say)
         parts = (self.trust, self.report, self.figures, self.region, self.presets, self.add_model)
         for part in parts:
@@ -333,11 +344,17 @@ class SuperResolve(Panel):
                 model=self.model.value(),
                 region=self.region.region(layer, view),
             ),
-            place=self.advanced.place.value(),
-            path=self.advanced.file(),
-            overwrite=self.advanced.overwrite.isChecked(),
+            **self._place(),
             among=among,
         )
+
+    def _place(self) -> dict[str, Any]:
+        """Where results go, as arguments of `full_order`."""
+        return {
+            "place": self.advanced.place.value(),
+            "path": self.advanced.file(),
+            "overwrite": self.advanced.overwrite.isChecked(),
+        }
 
     def _looked_at(self) -> tuple[Image, Preflight]:
         """Return the image that Live shows a part of, and how it is restored: quickly."""
@@ -345,7 +362,7 @@ class SuperResolve(Panel):
         if layer is None:
             raise InputError(NO_IMAGE)
         settings = self.advanced.values() | {"back_project": False, "kind": self.kind.value()}
-        chosen = RestoreOptions(**settings, model=self.model.value())
+        chosen = RestoreOptions(**settings, model=self.model.value()).unresized()
         ahead = preflight(self.kind.stack_of(layer), chosen)
         quick = quick_model(ahead.model)
         if quick.path != ahead.model.path:
@@ -386,15 +403,34 @@ class SuperResolve(Panel):
                 self._wanted = preview
                 self.message.say("Looking at the image first ...")
                 return
-            orders = self._preview_orders(layer) if preview else self._full_orders(layer)
-            started = time.perf_counter()
-            self.live.stop()  # each would slow the other
-            self.runner.start(
-                partial(restore_all, orders),
-                lambda restored: self._show(orders, restored, started),
-                self.say,
-            )
+            self._carry_out(self._preview_orders(layer) if preview else self._full_orders(layer))
             self.choices.keep()
+        self.refresh()
+
+    def start_as_live(self) -> None:
+        """Make a result of the whole layer that Live shows, as Live does."""
+        with errors_said(self.say):
+            layer, ahead = self._looked_at()
+            order = full_order(
+                layer, ahead.stack, view_of(layer, self.viewer.dims), ahead.options, **self._place()
+            )
+            self._carry_out((order,))
+        self.refresh()
+
+    def _carry_out(self, orders: Sequence[Order]) -> None:
+        started = time.perf_counter()
+        orders = [o if o.preview else replace(o, ready=self.live.ready(o.layer)) for o in orders]
+        self.live.stop()  # each would slow the other
+        self.growing.begin(orders)
+        self.runner.start(
+            self.first_look.begin(orders, self._speeds, self._devices),
+            lambda restored: self._show(orders, restored, started),
+            self.say,
+        )
+
+    def _on_ended(self, end: End) -> None:
+        self.first_look.end()
+        self.growing.end()
         self.refresh()
 
     def _on_kind(self) -> None:
@@ -420,7 +456,10 @@ class SuperResolve(Panel):
         return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
-        self._speeds.note_all(restored)
+        self.first_look.end()
+        self.growing.end()
+        if not any(order.ready for order in orders):
+            self._speeds.note_all(restored)
         layers, text = show_results(
             self.viewer,
             orders,
@@ -435,18 +474,24 @@ class SuperResolve(Panel):
     def _draw_curtain(self, orders: Sequence[Order], made: Sequence[Image]) -> str:
         """Show inputs and results in the curtain, if that is wanted; what is in the way is said.
 
-        Previews of several models are many results of one input, and have no two sides.
+        Previews of several models are many results of one input, and have no two sides. Of images
+        that cover each other, unlike channels, the one that is selected is shown, which is said.
         """
         inputs = list(dict.fromkeys(order.layer for order in orders))
         there = all(layer in self.viewer.layers for layer in inputs)
         flat = self.viewer.dims.ndisplay == 2 and hasattr(self.viewer, "window")
-        if self.before_after.isChecked() and len(inputs) == len(made) and there and flat:
+        if not (self.before_after.isChecked() and len(inputs) == len(made) and there and flat):
+            return ""
+        said = ""
+        if not blend(inputs, self.viewer.layers):
+            inputs, made = inputs[-1:], made[-1:]
+            said = f"The curtain shows {made[0].name}."
+        try:
             names = ("Input", f"Result: {orders[-1].model}")
-            try:
-                self.curtain.open(inputs, made, names, closer=not orders[0].preview)
-            except InputError as error:
-                return str(error)
-        return ""
+            self.curtain.open(inputs, made, names, closer=not orders[0].preview)
+        except InputError as error:
+            return str(error)
+        return said
 
     def _on_before_after(self, on: bool) -> None:
         remember("before_after", on)
@@ -456,7 +501,8 @@ class SuperResolve(Panel):
     def _on_result(self) -> None:
         """Offer what can be done with the result that is named."""
         layer = self.result.value()
-        self._result.setVisible(layer is not None)
+        for part in (self._result, self.more):
+            part.setVisible(layer is not None)
         for part in (self.exports, self.trust, self.report, self.figures):
             part.show_layer(layer)
         self.refresh_soon()
@@ -490,7 +536,9 @@ class SuperResolve(Panel):
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
         self.live.stop()
+        self.growing.end()
         self._beyond.stop()
+        self.first_look.end()
         self.trust.let_go()
         self.curtain.close()
         self.choices.keep()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import PIL.Image
 from qtpy.QtWidgets import QApplication
 
+from napari_srgan._gui.files import shown_data
 from napari_srgan._gui.layers import (
     add_result,
     in_layer_order,
@@ -28,6 +29,7 @@ from napari_srgan._gui.super_resolve.advanced import FILTERS
 from napari_srgan._gui.tags import record_of, role_of, role_tag
 from napari_srgan.engine.record import methods_text
 from napari_srgan.io.atomic import whole_file
+from napari_srgan.io.formats.source import FileArray
 from napari_srgan.tasks.steps import Progress, Work
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def show_results(
 
 
 def _add(viewer: napari.Viewer, order: Order, one: Restored, among: Sequence[Image]) -> Image:
-    layer, scale = order.layer, order.ahead.scale
+    layer, scale = order.layer, order.ahead.factor
     role = role_tag("preview" if order.preview else "result")
     arguments = layer_arguments(
         layer,
@@ -115,6 +117,8 @@ def _add(viewer: napari.Viewer, order: Order, one: Restored, among: Sequence[Ima
         rgb="S" in one.result.axes,
     )
     data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
+    if isinstance(data, FileArray):  # which stays in its chunks
+        data = shown_data(data, one.result.axes)
     return add_result(viewer, layer, data, arguments, among)
 
 
@@ -176,10 +180,11 @@ class Exports(Part):
         self.canvas = button(
             "Save canvas", "Write the canvas as an image; with a scale bar only if calibrated"
         )
+        """Placed by the panel, among what is wanted rarely."""
         self.methods = button(
             "Copy methods", "Copy the methods text, a paragraph for a paper, to the clipboard"
         )
-        self.setLayout(row(self.save, self.canvas, self.methods))
+        self.setLayout(row(self.save, self.methods))
         self.save.clicked.connect(self._on_save)
         self.canvas.clicked.connect(self._on_canvas)
         self.methods.clicked.connect(self._on_methods)

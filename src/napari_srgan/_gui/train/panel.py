@@ -54,9 +54,10 @@ if TYPE_CHECKING:
 
 _ABOUT = {
     "quick": "quick: a small network, in minutes on any computer; shows that all is in place.",
-    "default": "default: the full network; hours on a GPU, more than a day on a processor.",
+    "default": "default: the full network; hours on a GPU, more than a day on a processor. VGG19 "
+    "(548 MB) is downloaded once, unless Options > Content is none.",
     "finetune": "finetune: a bundled model learns your scans; the best start with few of them.",
-    "paper": "paper: the values of Ledig et al. (2017); days on a GPU.",
+    "paper": "paper: the values of Ledig et al. (2017), with VGG19 (548 MB); days on a GPU.",
 }
 _OPTIONS = (
     "scale",
@@ -108,12 +109,13 @@ class Train(Panel):
         self.vgg.setPlaceholderText("downloaded once, 548 MB")
         self.vgg.setToolTip("File with the weights of VGG19, for a content loss (vgg22 to vgg54)")
         self.device = DropDown(("auto", "auto"), ("cpu", "cpu"), ("cuda", "cuda"), ("mps", "mps"))
-        self.runs = FolderField("Folder that the folders of runs are made in")
+        self.runs = FolderField("of runs", "Folder that the folders of runs are made in")
         self.runs.path.setText(str(runs_folder()))
         self.run = DropDown((_NEW, None), tip="What is shown below")
         self.open_button = QToolButton()
         self.open_button.setText("…")
         self.open_button.setToolTip("Show the training of another run folder")
+        self.open_button.setAccessibleName("Open another run")
         self.view = RunView()
         self.start_button = button("Train", "Train in a process of its own, which outlives napari")
         self.look_button = button(

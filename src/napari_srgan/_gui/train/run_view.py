@@ -230,8 +230,8 @@ def state_text(seen: Seen) -> str:
         parts.append(f"At step {last[0]['step']}: {', '.join(gains)}.")
     if seen.memory_gb:
         parts.append(f"GPU memory: {seen.memory_gb[0]:.1f} of {seen.memory_gb[1]:.0f} GB.")
-    if seen.state == "done" and "not worth using" in seen.sentence:
-        parts.append(seen.sentence.partition(". ")[2])
+    if seen.state == "done" and seen.sentence:
+        parts.append(seen.sentence)
     return " ".join(parts)
 
 

@@ -59,11 +59,18 @@ class Scans:
 
 
 class FolderField(QWidget):
-    """A folder: a path, and a button that asks for it."""
+    """A folder: a path, and a button that asks for it.
+
+    Parameters
+    ----------
+    of : str
+        What it is for, after the word "folder".
+    tip, placeholder : str
+    """
 
     changed = Signal()
 
-    def __init__(self, tip: str, placeholder: str = "") -> None:
+    def __init__(self, of: str, tip: str, placeholder: str = "") -> None:
         super().__init__()
         self.path = QLineEdit()
         self.path.setToolTip(tip)
@@ -71,7 +78,8 @@ class FolderField(QWidget):
         self.path.setMinimumWidth(60)
         browse = QToolButton()
         browse.setText("…")
-        browse.setToolTip("Choose the folder")
+        browse.setToolTip(f"Choose the folder {of}")
+        browse.setAccessibleName(browse.toolTip())
         browse.clicked.connect(self._browse)
         layout = row(self.path, browse, stretch=0)
         layout.setStretch(0, 1)
@@ -111,10 +119,12 @@ class ScanPicker(QWidget):
             tip="High-resolution scans; they are shrunk, and the model learns to undo it",
         )
         self.folder = FolderField(
+            "of scans",
             "Folder of high-resolution scans: TIFF stacks, PNG, JPEG, .npy; a folder below it is "
-            "one volume; folders train and val in it are heeded"
+            "one volume; folders train and val in it are heeded",
         )
         self.val = FolderField(
+            "to validate on",
             "Folder to validate on; without, some volumes of the first are kept for it",
             "some of these",
         )

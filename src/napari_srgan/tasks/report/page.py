@@ -282,7 +282,7 @@ def report_file(
             "--mode, --border and --lpips say how the result is compared with --reference; add "
             "that or leave them out."
         )
-    stack = open_stack(source, axes=part.axes, series=part.series)
+    stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
     check_mode(settings, stack)
     region = region_of(stack, part)
     request = ReportRequest(
