@@ -121,6 +121,8 @@ class Data:
     pixel_size : (float, float) or None
         Along Y and X of the LR images that are trained on, micrometres; None if a file states no
         length, or pixels differ by more than a factor of 2.
+    pixel_range : ((float, float), (float, float)) or None
+        Their smallest and largest along Y and along X, of the files that state one.
     """
 
     train: list[ScanSet]
@@ -130,6 +132,7 @@ class Data:
     warnings: tuple[str, ...]
     split: Split
     pixel_size: tuple[float, float] | None
+    pixel_range: tuple[tuple[float, float], tuple[float, float]] | None
 
     @property
     def measured(self) -> bool:
@@ -160,7 +163,7 @@ class _Found:
     partners: dict[Path, Path]
     to_split: tuple[str, ...] = ()
 
-    def divided(self, usable: Collection[Path], fraction: float) -> _Found:
+    def divided(self, usable: Collection[Path], recipe: Recipe) -> _Found:
         """Return what is left if only some files are usable, with both sides decided."""
         train, val = (
             {
@@ -172,8 +175,15 @@ class _Found:
         for name, volumes in (*train.items(), *val.items()):
             if not volumes:
                 raise InputError(f"No file of {name} is left.")
+        if recipe.folds and not self.to_split:
+            raise InputError(
+                "The validation scans are named, so there is nothing to divide into folds; leave "
+                "--folds out, or --val and the folders train and val."
+            )
         for name in self.to_split:
-            train[name], val[name] = split(train[name], fraction)
+            train[name], val[name] = split(
+                train[name], recipe.val_fraction, recipe.folds, recipe.fold
+            )
         return replace(self, train=train, val=val)
 
 
@@ -224,7 +234,7 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
         for of_a_set in side.values():
             scans |= _scans(of_a_set, recipe, smallest, sieve)
     left_out = sieve.settle()
-    found = found.divided(scans, recipe.val_fraction)
+    found = found.divided(scans, recipe)
     train, val = (
         [
             ScanSet(name, tuple(_flat(scans[path] for path in _files(volumes))))
@@ -233,7 +243,7 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
         for side in (found.train, found.val)
     )
     doubts = [left_out, _colour_lost(high, recipe.channels), *_doubts(found, train, val)]
-    return recipe, _data(train, val, recipe, found, doubts, _pixel_size(high, recipe.factors))
+    return recipe, _data(train, val, recipe, found, doubts, high)
 
 
 _Read = tuple[Decoded, Decoded | None]
@@ -350,7 +360,7 @@ def _data(
     recipe: Recipe,
     found: _Found,
     doubts: Sequence[str],
-    pixel_size: tuple[float, float] | None,
+    high: Sequence[Decoded],
 ) -> Data:
     digest = hashlib.sha256()
     sides: list[dict[bytes, str]] = []
@@ -395,7 +405,7 @@ def _data(
         summary,
         tuple(filter(None, (*doubts, alike))),
         {name: _as_text(side) for name, side in (("train", found.train), ("val", found.val))},
-        pixel_size,
+        *_pixel_sizes(high, recipe.factors),
     )
 
 
@@ -413,14 +423,19 @@ def _held_out(side: Side) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (f" and {beyond} more" if beyond > 0 else "")
 
 
-def _pixel_size(files: Sequence[Decoded], scale: Scale) -> tuple[float, float] | None:
-    """Return the pixel size of what is made of HR files, see `Data`."""
+def _pixel_sizes(
+    files: Sequence[Decoded], scale: Scale
+) -> tuple[tuple[float, float] | None, tuple[tuple[float, float], tuple[float, float]] | None]:
+    """Return the pixel size of what is made of HR files, and its range; see `Data`."""
     sizes = [micrometres(file.stack) for file in files]
     known = [size for size in sizes if size is not None]
-    axes = list(zip(*known, strict=True))
-    if len(known) < len(sizes) or any(max(axis) > ALIKE * min(axis) for axis in axes):
-        return None
-    return scale[0] * median(axes[0]), scale[1] * median(axes[1])
+    if not known:
+        return None, None
+    y, x = ([f * size[axis] for size in known] for axis, f in enumerate(scale))
+    span = (min(y), max(y)), (min(x), max(x))
+    if len(known) < len(sizes) or any(high > ALIKE * low for low, high in span):
+        return None, span
+    return (median(y), median(x)), span
 
 
 def _lively(scans: ScanSet) -> ScanSet:

@@ -27,7 +27,7 @@ OpenRange = tuple[int | None, int | None]
 """A half-open range whose ends may be left to the image."""
 
 PANELS = ("lr", "bicubic", "result", "reference")
-MAP_KINDS = ("consistency", "invention", "spread")
+MAP_KINDS = ("consistency", "invention", "spread", "trusted")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BACKENDS = ("auto", "torch", "openvino")
 LPIPS = ("off", "alex", "vgg")
@@ -505,8 +505,9 @@ class MapOptions:
 
     maps: tuple[str, ...] | None = option(
         None,
-        "some of consistency,invention,spread (default: consistency and spread, and invention "
-        "where the model has a fidelity model of its own degradation)",
+        "some of consistency,invention,spread,trusted (default: consistency and spread, invention "
+        "where the model has a fidelity model of its own degradation, and trusted where it is "
+        "calibrated for the kind of image)",
         read=read_kinds,
         metavar="KINDS",
     )
@@ -781,6 +782,70 @@ class EvaluateOptions:
         """The ranges that are given."""
         given = {"blur": self.blur, "speckle": self.speckle, "noise": self.noise}
         return {key: value for key, value in given.items() if value is not None}
+
+
+def read_alpha(text: str) -> float:
+    """Read a number between 0 and 1."""
+    return float(read_threshold(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions:
+    """What the trust masks of a model are to promise, and how it is calibrated.
+
+    Attributes
+    ----------
+    model : str or Path
+        A name of the catalogue, or a model file.
+    alpha : float
+    tolerance : float
+        % of the range.
+    kind : str
+        Of `KINDS`, or auto.
+    score : str
+        Of `trust.scores.SCORES`, or auto.
+    by_folder : bool
+    device : str
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have.
+    """
+
+    model: str | Path = option("auto", "name or file of the model")
+    alpha: float = option(
+        0.1,
+        "expected share of the trusted pixels that are off by more than the tolerance, at most",
+        read=read_alpha,
+        metavar="A",
+    )
+    tolerance: float = option(
+        5.0,
+        "error above which a pixel is off, in % of the intensity range",
+        read=read_above_zero,
+        metavar="T",
+    )
+    kind: str = option(
+        "auto",
+        "kind of image that the calibration is for; auto: what most of the images are taken for",
+        choices=("auto", *KINDS),
+        noun="kind of image",
+    )
+    score: str = option(
+        "auto",
+        "score that pixels are trusted by; auto: of those that there are for the model, the one "
+        "that trusts most, told on a quarter of the images, which no threshold is chosen on",
+        choices=("auto", "detail", "consistency", "invention", "spread"),
+    )
+    by_folder: bool = option(
+        False,
+        "all images of a folder count as one: a volume, an eye, a specimen; else each file is one",
+    )
+    device: str = option("auto", "auto, cpu, cuda[:N] or mps; auto is the GPU if there is one")
+
+    def __post_init__(self) -> None:
+        checked(self)
 
 
 def declared(cls: type) -> list[Field[Any]]:

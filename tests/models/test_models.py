@@ -2,13 +2,16 @@ import hashlib
 import json
 import pickle
 import shutil
+from dataclasses import replace
 
 import pytest
+import small_models
 import torch
 from safetensors.torch import save_file
 
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.models import catalogue as models
+from napari_srgan.models import file
 from napari_srgan.models.architectures.rrdb import RRDBNet
 from napari_srgan.models.architectures.srresnet import SRResNet
 from napari_srgan.models.card import card_rows
@@ -199,6 +202,20 @@ def test_reading_a_card_reads_no_weights(model_file):
     assert models.user_folder() == path.parent
 
 
+def test_a_card_is_read_once_as_long_as_its_file_stays_as_it_is(tmp_path, monkeypatch):
+    path = small_models.save(tmp_path, "one", 1)
+    read, header = [], file._read_header
+    monkeypatch.setattr(file, "_read_header", lambda p: read.append(p) or header(p))
+    assert read_card(path).purpose == read_card(path).purpose == "tests" and len(read) == 1
+    network = load_model(path).network
+    save_model(path, network, replace(read_card(path), purpose="other"))
+    assert read_card(path).purpose == "other"
+    path.write_bytes(b"{}")
+    for _ in range(2):
+        with pytest.raises(InputError, match="not a model file"):
+            read_card(path)
+
+
 def test_a_card_says_for_people_what_it_states(folder):
     figures = {"set": "nuclei", "psnr": 30.516, "psnr_bicubic": 29.25, "ssim": 0.9, "images": 3}
     written = card(
@@ -214,6 +231,9 @@ def test_a_card_says_for_people_what_it_states(folder):
     assert rows["Measured"] == "nuclei: PSNR 30.52 dB (bicubic 29.25), SSIM 0.900"
     assert (rows["Images"], rows["Scale"]) == ("gray", "4x")
     assert rows["Pixel size"] == "0.5 x 0.25 µm (Y x X)"
+    wide = card(pixel_range=((0.5, 2.0), (0.25, 0.25)))
+    assert models.Card.from_json(wide.to_json()) == wide
+    assert dict(card_rows(wide))["Pixel size"].startswith("0.5 to 2 µm (Y), 0.25 to 0.25 µm (X)")
     bare = dict(card_rows(card(validation=())))
     assert "not stated" in bare["Trained on"] and "no figures" in bare["Measured"]
     assert "Limits" not in bare and "Pixel size" not in bare
