@@ -93,14 +93,20 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Restore the files and print what came of each."""
-    from napari_srgan.tasks.cluster import is_share, share_file
     from napari_srgan.tasks.restore import FileSummary, restore_file
+    from napari_srgan.tasks.share import is_share, share_file
     from napari_srgan.tasks.trust_maps import check_calibrated
 
     options = chosen(arguments, RestoreOptions, preset_values(arguments))
     part, files = chosen(arguments, PartOptions), chosen(arguments, FileOptions)
+    step = chosen(arguments, ShareOptions)
     if arguments.view:
         check_window("--view")
+    if step != ShareOptions() and (arguments.out_dir is not None or arguments.view):
+        raise InputError(
+            "--prepare, --slice-of, --finish, --workers and --scheduler take one input and one "
+            "output, without --out-dir and --view."
+        )
     if arguments.trust_mask and options != options.unresized():
         raise InputError(
             "A trust mask is of the model's own result: leave --trust-mask out, or what makes the "
@@ -123,7 +129,6 @@ def run(arguments: argparse.Namespace) -> int:
         hide(names_of(arguments.paths[:1]))
     source, target = (Path(path) for path in arguments.paths)
     how: dict[str, Any] = {"overwrite": arguments.overwrite, "files": files}
-    step = chosen(arguments, ShareOptions)
     if step != ShareOptions() or is_share(target, part, files):
         if arguments.trust_mask:
             raise InputError(

@@ -53,6 +53,8 @@ class Batch(Panel):
         The viewer; napari passes it by this name.
     """
 
+    title = "Batch"
+
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self.job = job_of(self.viewer, self)
@@ -291,8 +293,10 @@ class _Table(QTableWidget):
         self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
         self.setMinimumHeight(160)
         self.setToolTip("A double-click opens input and result")
+        self.setAccessibleName("Files and their states")
         for column in range(2):
             self.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
 
