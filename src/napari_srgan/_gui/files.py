@@ -1,6 +1,7 @@
 """What napari calls to read and to write image files, and the bundled samples.
 
-TIFF with axes, spacing, units and origin; what one of the two hooks writes, the other restores. The
+Files with axes, spacing, units and origin; what one of the two hooks writes, the other restores.
+The
 samples are named as in the catalogue of `sample_data`, one function each; the manifest points at
 them.
 """
@@ -17,12 +18,14 @@ import numpy as np
 import psutil
 
 from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
+from napari_srgan.engine.record import input_label
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.appearance import Channel, appearance_of
-from napari_srgan.io.formats.tiff import ImageFile, count_images, open_tiff
-from napari_srgan.io.open import check_file, image_name
+from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES
+from napari_srgan.io.image_file import ImageFile
+from napari_srgan.io.open import READABLE_SUFFIXES, format_of, image_name, open_images
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink
 from napari_srgan.synthetic.samples import sample_path
@@ -30,6 +33,9 @@ from napari_srgan.synthetic.samples import sample_path
 MOST_CHANNELS = 16
 """Images of more are spectra, and stay one layer."""
 COLOURS = ("cyan", "yellow", "magenta", "red", "green", "blue")
+
+LAYER_SUFFIXES = tuple(s for s in READABLE_SUFFIXES if s not in (*PICTURE_SUFFIXES, ".npy", ".xml"))
+"""Files of which napari.yaml says that they become layers here; napari itself reads pictures."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -40,15 +46,24 @@ SHARE_OF_MEMORY = 0.25
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | None:
-    """Return a reader if every path is a TIFF file, else None (as npe2 asks)."""
+    """Return a reader if every path is one that the manifest names, else None (as npe2 asks)."""
     paths = _paths(path)
-    if paths and all(p.suffix.lower() in (".tif", ".tiff") and not p.is_dir() for p in paths):
-        return read
-    return None
+    return read if paths and all(map(_is_ours, paths)) else None
+
+
+def _is_ours(path: Path) -> bool:
+    """Leave other folders than of DICOM, and other lists than HEYEX's, to others."""
+    if path.is_dir() or path.suffix.lower() == ".xml":
+        try:
+            format_of(path)
+        except InputError:
+            return False
+        return True
+    return path.name.lower().endswith(LAYER_SUFFIXES)
 
 
 def read(path: str | Sequence[str]) -> list[LayerData]:
-    """Read each TIFF file into the data of an image layer for each of its images and channels.
+    """Read each file into the data of an image layer for each of its images and channels.
 
     Raises
     ------
@@ -59,12 +74,9 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
 
 
 def _read_all(path: Path) -> list[LayerData]:
-    check_file(path)
-    name, count = image_name(path), count_images(path)
-    if count == 1:
-        return layers_of(open_tiff(path), name)
-    images = ((i, open_tiff(path, series=i)) for i in range(count))
-    return [layer for i, image in images for layer in layers_of(image, f"{name} {i}")]
+    name = image_name(input_label(path.name))
+    named = ((f"{name} {part}".strip(), image) for part, image in open_images(path))
+    return [layer for whole, image in named for layer in layers_of(image, whole)]
 
 
 def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:

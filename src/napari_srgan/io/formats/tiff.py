@@ -11,7 +11,7 @@ import os
 import traceback
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -21,7 +21,7 @@ import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import canonical
-from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
+from napari_srgan.image.stack import SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.io.appearance import KEY as APPEARANCE
 from napari_srgan.io.appearance import read_appearance
@@ -36,6 +36,7 @@ from napari_srgan.io.formats.tiff_claims import (
 )
 from napari_srgan.io.formats.tiff_colours import COLOURS, PALETTE, Meaning, photometric
 from napari_srgan.io.formats.tiff_segments import PageLayout, check_decodable, listening
+from napari_srgan.io.image_file import ImageFile
 from napari_srgan.io.notes import read_notes, valid_layout
 
 TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
@@ -49,36 +50,9 @@ _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "fai
 """What tifffile logs, in one version or another, where the chain of pages ends too early."""
 
 
-@dataclass(frozen=True)
-class ImageFile:
-    """An opened image; like a Stack, but of any size and dtype.
-
-    `own` says that napari-srgan has written it: what it writes of a layer is a layer again.
-    """
-
-    data: LazyArray
-    axes: str
-    scale: tuple[float, ...]
-    translate: tuple[float, ...]
-    units: tuple[str, ...]
-    spacing_source: SpacingSource = "unknown"
-    metadata: dict[str, Any] = field(default_factory=dict)
-    own: bool = False
-
-
 def read_tiff(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
     """Open a TIFF file as a stack, see `open_tiff`; InputError if it cannot be upscaled."""
-    found = open_tiff(path, axes, series)
-    return Stack(
-        found.data,
-        found.axes,
-        path.name,
-        scale=found.scale,
-        translate=found.translate,
-        units=found.units,
-        spacing_source=found.spacing_source,
-        metadata=found.metadata,
-    )
+    return open_tiff(path, axes, series).stack(path.name)
 
 
 def open_tiff(path: Path, axes: str | None = None, series: int | None = None) -> ImageFile:
