@@ -83,7 +83,9 @@ def _heyex_image(kind, name, dx, dy, more):
 def small_float(values):
     """Store values in (0, 1) in 6 bits of exponent and 10 of mantissa, which loses digits."""
     mantissa, exponent = np.frexp(np.asarray(values, np.float64))
-    return ((exponent.astype(int) - 1 + 63) << 10 | np.int64((mantissa * 2 - 1) * 1024)).astype("<u2")
+    return ((exponent.astype(int) - 1 + 63) << 10 | np.int64((mantissa * 2 - 1) * 1024)).astype(
+        "<u2"
+    )
 
 
 def from_small_float(stored):
@@ -178,7 +180,7 @@ def write_optovue(path, volumes, depth_mm=2.0, sizes_mm=(6.0, 6.0)):
     lines += ["Video Width=640", "Video Height=-480", "Physical video width=12.5 mm"]
     data = b""
     for i, volume in enumerate(volumes):
-        count, height, width = volume.shape
+        count, _, width = volume.shape
         lines += [f"[CL - Step {i}]", f"XY Scan Length = {width}", f"XY Scan Usage = {count}"]
         lines += [f"[CL - Step {i} Detail]", f"XY Scan Size1={sizes_mm[i]} mm"]
         lines += ["XY Scan Interval1=0.05 mm"]
