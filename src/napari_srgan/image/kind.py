@@ -174,7 +174,7 @@ def gray_if_gray(stack: Stack) -> Stack:
 
 
 def _recognised(stack: Stack) -> Recognised:
-    """Tell it from the pixels; of B-scans, whose file says what they are, only which kind of OCT."""
+    """Tell it from the pixels; of what its file calls B-scans, only which kind of OCT it is."""
     found = _from_pixels(stack)
     taken = Acquisition.of(stack.metadata)
     if taken is None or taken.modality != "oct":

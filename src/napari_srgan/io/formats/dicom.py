@@ -5,6 +5,7 @@ Of the hundreds of elements only those are read that say what the pixels are and
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections import defaultdict
@@ -124,10 +125,15 @@ class _Frames(FileArray):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom's warnings back: they quote what elements hold."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Keep pydicom's warnings and its log back: they quote what elements hold."""
+    log = logging.getLogger("pydicom")
+    silent, log.disabled = log.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = silent
 
 
 def _header(path: Path) -> Any:

@@ -19,6 +19,7 @@ from napari_srgan.io.formats.tiff import TIFF_SUFFIXES
 from napari_srgan.io.notes import notes_for
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks.memory import size_text
+from napari_srgan.io.sinks.nifti import NiftiContent
 from napari_srgan.io.sinks.npy import NpyContent
 from napari_srgan.io.sinks.png import PngContent
 from napari_srgan.io.sinks.tiff import TiffContent
@@ -56,6 +57,7 @@ class Content(Protocol):
 _KINDS: dict[str, type[Content]] = {
     **dict.fromkeys(TIFF_SUFFIXES, TiffContent),
     ".npy": NpyContent,
+    ".nii": NiftiContent,
     ".png": PngContent,
 }
 WRITABLE_SUFFIXES = tuple(_KINDS)
