@@ -81,6 +81,7 @@ def restore(viewer: Any, path: Path) -> None:
         settle()
         panel.trust.buttons[kind].click()
         until(lambda: not panel.runner.running)
+        panel.trust.overlay.keep.click()
     settle()
     viewer.fit_to_view(margin=0.04)
     picture(viewer, path)

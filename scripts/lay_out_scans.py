@@ -91,10 +91,9 @@ def lay_out(data: Path, out: Path) -> None:
             pixels = (255 * image).round().astype(np.uint8).squeeze()
             imsave(drawn / f"{name}.png", pixels, check_contrast=False)
         link(out / place / "photographs", named(drawn.resolve().glob("*.png")))
-    link(
-        out / "gray" / "photographs",
-        {k: v for k, v in frames.items() if k[:5] in trained},
-    )
+    raw = {k: v for k, v in frames.items() if k[:5] in trained}
+    for place in ("photographs", "oct-frames"):  # few among others, and for oct-lateral many
+        link(out / "gray" / place, raw)
     link(out / "val" / "photographs", named(test[-PHOTOGRAPHS_KEPT:]))
     lossless = [p for name in LOSSLESS for p in (natural / name).rglob("*.png")]
     for place in ("gray", "rgb"):

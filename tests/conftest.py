@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import count
 
 import pytest
 
@@ -24,6 +25,7 @@ NO_SCREEN = (
 )
 
 _settings = None
+_numbers = count()
 _screen = None
 _frozen_for = None
 
@@ -123,6 +125,13 @@ def cpu_without_bfloat16():
         patch.setattr(devices, "_cpu_has_bfloat16", lambda: False)
         patch.setattr(backends, "openvino_formats", lambda: ())
         yield real
+
+
+@pytest.fixture(autouse=True)
+def no_presets(monkeypatch):
+    """Let each test begin without presets and last choices, and away from the user's own."""
+    number = next(_numbers)
+    monkeypatch.setenv("NAPARI_SRGAN_PRESETS", os.path.join(_settings.name, f"{number}.json"))  # noqa: PTH118
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,22 @@ def save_rrdb(folder, scale=4, blocks=1, features=8, growth=4):
     return models.save_model(folder / "rrdb.safetensors", network, card)
 
 
+def save_lateral(folder, name, factor, **said):
+    """Write a gray model that makes X alone finer to the folder and return its path."""
+    sizes = {"blocks": 1, "features": 8, "scale": factor, "lateral": True}
+    parameters = {"channels": 1, **sizes}
+    torch.manual_seed(0)
+    card = models.Card(
+        name=name,
+        architecture="plain",
+        parameters=parameters,
+        channels=1,
+        scale=(1, factor),
+        **said,
+    )
+    return models.save_model(folder / f"{name}.safetensors", build("plain", parameters), card)
+
+
 def save_both(folder):
     """Write a gray and an RGB model."""
     save(folder, GRAY, 1)

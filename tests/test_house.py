@@ -6,11 +6,14 @@ for who names a type knows it, but make no circle: nothing runs there.
 """
 
 import ast
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from napari_srgan import __version__
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "napari_srgan"
@@ -207,3 +210,10 @@ def test_a_circle_is_found():
     arrows = {"a": {"b": "ab"}, "b": {"c": "bc", "d": "bd"}, "c": {}, "d": {"b": "db"}}
     assert circle(arrows) == ["bd", "db"]
     assert circle({"a": {"b": "ab", "c": "ac"}, "b": {"c": "bc"}, "c": {}}) == []
+
+
+def test_one_version_is_named_everywhere():
+    cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.M)
+    heading = re.search(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert cited[1] == __version__
+    assert __version__.partition(".dev")[0] in heading[1]

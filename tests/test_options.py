@@ -6,6 +6,7 @@ import pytest
 
 from napari_srgan import upscale
 from napari_srgan.cli import parser
+from napari_srgan.cli.arguments import chosen
 from napari_srgan.options import (
     CompareOptions,
     EvaluateOptions,
@@ -21,19 +22,19 @@ COMMANDS = {
     "upscale": (
         "a.tif b.tif",
         (RestoreOptions, PartOptions),
-        {"paths", "out_dir", "overwrite", "json", "view"},
+        {"paths", "out_dir", "overwrite", "json", "view", "preset"},
         set(),
     ),
     "trust": (
         "a.tif --out maps",
         (RestoreOptions, PartOptions, MapOptions),
-        {"input", "out", "overwrite", "json"},
+        {"input", "out", "overwrite", "json", "preset"},
         {"back_project"},  # the maps are of the network's own result
     ),
     "report": (
         "a.tif -o a.html",
         (RestoreOptions, PartOptions, CompareOptions),
-        {"input", "output", "reference", "show", "overwrite", "json"},
+        {"input", "output", "reference", "show", "overwrite", "json", "preset"},
         # The page always has rings, takes the range of the reference, and shows whole planes.
         {"roi", "data_range", "frc", "frc_threshold"},
     ),
@@ -68,12 +69,17 @@ def names(*classes):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_has_the_options_that_are_declared(command):
     typed, classes, beside, left_out = COMMANDS[command]
-    found = vars(parser().parse_args([command, *typed.split()]))
-    assert set(found) - {"command"} == names(*classes) - left_out | beside
+    whole = parser()
+    found = {action.dest for action in own_parser(whole, command)._actions}
+    assert found - {"help"} == names(*classes) - left_out | beside
+    arguments = whole.parse_args([command, *typed.split()])
     for cls in classes:
-        for f in declared(cls):
-            if f.name in found:
-                assert found[f.name] == f.default, f.name
+        assert chosen(arguments, cls) == cls()
+
+
+def own_parser(whole, command):
+    (commands,) = (a for a in whole._actions if a.dest == "command")
+    return commands.choices[command]
 
 
 def test_the_call_has_the_options_that_are_declared_with_the_same_defaults():

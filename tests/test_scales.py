@@ -1,14 +1,11 @@
 """Models of every scale through every face: Y and X may grow by different numbers."""
 
 import json
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import small_models
 import tifffile
-from torch import nn
 
 import napari_srgan
 from napari_srgan.cli import main
@@ -16,28 +13,12 @@ from napari_srgan.engine.record import Record, methods_text
 from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.resampling import bicubic_shrink
 from napari_srgan.io.open import open_stack
-from napari_srgan.models import architectures
-from napari_srgan.models.architectures.generator import Generator
-from napari_srgan.models.card import Card
-from napari_srgan.models.catalogue import find_model, save_model
+from napari_srgan.models.catalogue import find_model
 from napari_srgan.tasks.self_test import self_test
 from napari_srgan.tasks.steps import drain
 
 SCALES = [(2, 2), (3, 3), (8, 8), (1, 3)]
 RNG = np.random.default_rng(5)
-
-
-class Uneven(Generator):
-    """A generator that makes X three times finer and leaves Y as it is."""
-
-    def __init__(self, channels=1):
-        nn.Module.__init__(self)
-        self.channels, self.scale = channels, (1, 3)
-        self.head = nn.Conv2d(channels, 4, 3, padding=1)
-        self.body = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1))
-        stage = nn.Upsample(scale_factor=(1, 3), mode="nearest"), nn.Conv2d(4, 4, 3, padding=1)
-        self.upsample = nn.Sequential(nn.Sequential(*stage))
-        self.tail = nn.Conv2d(4, channels, 3, padding=1)
 
 
 @pytest.fixture(params=SCALES, ids=scale_text)
@@ -52,22 +33,8 @@ def scale(request, tmp_path, monkeypatch):
         small_models.save(folder, "sure", 1, scale=sy, degradation="area")
         small_models.save(folder, "sharp", 1, scale=sy, degradation="area", **perceptual)
         return request.param
-    known = {**architectures.ARCHITECTURES, "uneven": architectures.Architecture("Uneven", "test")}
-    monkeypatch.setattr(architectures, "ARCHITECTURES", known)
-    monkeypatch.setattr("napari_srgan.models.file.ARCHITECTURES", known)
-    module = SimpleNamespace(Uneven=Uneven)
-    monkeypatch.setitem(sys.modules, "napari_srgan.models.architectures.uneven", module)
     for name, said in (("sure", {}), ("sharp", perceptual)):
-        card = Card(
-            name=name,
-            architecture="uneven",
-            parameters={"channels": 1},
-            channels=1,
-            scale=request.param,
-            degradation="area",
-            **said,
-        )
-        save_model(folder / f"{name}.safetensors", Uneven(), card)
+        small_models.save_lateral(folder, name, sx, degradation="area", **said)
     return request.param
 
 

@@ -164,6 +164,13 @@ def _add_data(group: Any) -> None:
         help="VGG19 of torchvision, whole or as deep as --content (default: torchvision's own, "
         "downloaded once)",
     )
+    group.add_argument(
+        "--lpips-weights",
+        type=Path,
+        metavar="FILE",
+        help="AlexNet or VGG16 of torchvision, for LPIPS in the last table (default: "
+        "torchvision's own AlexNet if it has been downloaded)",
+    )
 
 
 def _add_run(group: Any) -> None:

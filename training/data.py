@@ -219,7 +219,7 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
     recipe = settle(recipe.channels or channels_of(high))
     scans: dict[Path, list[Scan]] = {}
     # Validation planes are restored whole; 8 LR px are the least that the engine takes.
-    for side, smallest in zip(files, (max(recipe.crop), 8 * recipe.scale), strict=True):
+    for side, smallest in zip(files, (max(recipe.crop), 8 * max(recipe.factors)), strict=True):
         for of_a_set in side.values():
             scans |= _scans(of_a_set, recipe, smallest, sieve)
     left_out = sieve.settle()

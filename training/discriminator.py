@@ -1,11 +1,14 @@
-"""The discriminator of SRGAN, which tells high-resolution images from super-resolved ones."""
+"""The discriminators, which tell high-resolution images from super-resolved ones."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 _HIDDEN = 1024
 _SLOPE = 0.2
@@ -54,3 +57,58 @@ class Discriminator(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images (N, C, Y, X) in [0, 1] to logits (N, 1); above 0 means high-resolution."""
         return cast(torch.Tensor, self.head(self.body(images)))
+
+
+class UNetDiscriminator(nn.Module):
+    """A U-Net that judges every pixel (Wang et al., Real-ESRGAN, arXiv 2107.10833, section 3.3).
+
+    Three halvings, three doublings with skips between them, and spectral norm (Miyato et al.,
+    arXiv 1802.05957) in the place of batch norm, which keeps the gradient of such a strong opponent
+    within bounds.
+
+    Parameters
+    ----------
+    channels : int
+        1 for grayscale, 3 for RGB.
+    features : int
+        Of the first and the last convolutions; 64 in the paper, doubled with every halving.
+    """
+
+    def __init__(self, channels: int, features: int = 64) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, features, 3, padding=1)
+        widths = [features * 2**k for k in range(4)]
+        self.down = nn.ModuleList(
+            _bounded(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in pairwise(widths)
+        )
+        self.up = nn.ModuleList(
+            _bounded(nn.Conv2d(a, b, 3, padding=1)) for a, b in pairwise(reversed(widths))
+        )
+        self.last = nn.Sequential(
+            _bounded(nn.Conv2d(features, features, 3, padding=1)),
+            nn.LeakyReLU(_SLOPE),
+            _bounded(nn.Conv2d(features, features, 3, padding=1)),
+            nn.LeakyReLU(_SLOPE),
+            nn.Conv2d(features, 1, 3, padding=1),
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map images (N, C, Y, X) in [0, 1] to logits (N, 1, Y, X)."""
+        x = _leaky(self.first(images))
+        skipped = []
+        for layer in self.down:
+            skipped.append(x)
+            x = _leaky(layer(x))
+        for layer in self.up:
+            skip = skipped.pop()
+            finer = functional.interpolate(x, skip.shape[2:], mode="bilinear", align_corners=False)
+            x = _leaky(layer(finer)) + skip
+        return cast(torch.Tensor, self.last(x))
+
+
+def _bounded(layer: nn.Conv2d) -> nn.Module:
+    return spectral_norm(layer)
+
+
+def _leaky(x: torch.Tensor) -> torch.Tensor:
+    return functional.leaky_relu(x, _SLOPE)

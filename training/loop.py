@@ -13,7 +13,7 @@ import torch
 
 from napari_srgan.errors import InputError
 from napari_srgan.io import schema
-from napari_srgan.models.vgg import VGGFeatures
+from napari_srgan.measure.features import FeatureMaps
 from training import checkpoint
 from training.crops import Crops, loader
 from training.data import Data
@@ -142,7 +142,7 @@ def _as_text(recipe: Recipe) -> str:
 
 
 def train(
-    run: Run, asked_to_stop: Callable[[], bool], vgg: Sequence[VGGFeatures] = ()
+    run: Run, asked_to_stop: Callable[[], bool], features: Sequence[FeatureMaps] = ()
 ) -> list[Row]:
     """Train from the step where the run stands to the end.
 
@@ -151,7 +151,7 @@ def train(
     run : Run
     asked_to_stop : callable
         Whether a signal has come.
-    vgg : sequence of VGGFeatures
+    features : sequence of FeatureMaps
         For distances of features in the last table.
 
     Returns
@@ -174,11 +174,11 @@ def train(
     bad, first = 0, run.step + 1
     forecast, logged = Forecast(table), run.step
 
-    def validated(step: int, names: Sequence[str], vgg: Sequence[VGGFeatures]) -> list[Row]:
+    def validated(step: int, names: Sequence[str], features: Sequence[FeatureMaps]) -> list[Row]:
         if not outputs:
             return []
         began = time.monotonic()
-        rows = outputs.validate(players.kept(), step, table.phase(step), names, vgg)
+        rows = outputs.validate(players.kept(), step, table.phase(step), names, features)
         forecast.validation_took(time.monotonic() - began)
         return rows
 
@@ -213,7 +213,9 @@ def train(
             raise Stopped
         if phase_ends or (step % recipe.validate_every == 0 and not last):
             validated(
-                step, (MODEL, PRETRAINED) if phase_ends else (MODEL,), vgg if phase_ends else ()
+                step,
+                (MODEL, PRETRAINED) if phase_ends else (MODEL,),
+                features if phase_ends else (),
             )
             run.fabric.barrier()
             pace.pause()
@@ -221,7 +223,7 @@ def train(
             run.save()
         if stop and not last:
             raise Stopped
-    return validated(run.step, (MODEL,) if table.adversarial else (MODEL, PRETRAINED), vgg)
+    return validated(run.step, (MODEL,) if table.adversarial else (MODEL, PRETRAINED), features)
 
 
 def _batches(run: Run, pace: Pace) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

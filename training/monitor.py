@@ -19,11 +19,13 @@ from training.checkpoint import not_written, replace_file
 CSV_NAME = "metrics.csv"
 _STEP = (
     "step", "phase", "seconds", "learning_rate", "steps_per_second", "device_share", "generator",
-    "pixel", "content", "adversarial", "tv", "grid", "discriminator", "real", "fake", "skipped",
+    "pixel", "content", "adversarial", "tv", "grid", "gradient", "frequency", "structure",
+    "discriminator", "real", "fake", "skipped",
 )  # fmt: skip
 _VALIDATION = (
     "set", "images", "psnr", "psnr_bicubic", "ssim", "ssim_bicubic", "ms_ssim", "ms_ssim_bicubic",
     "mse", "mse_bicubic", "mae", "mae_bicubic", "vgg22", "vgg22_bicubic", "vgg54", "vgg54_bicubic",
+    "lpips_alex", "lpips_alex_bicubic", "lpips_vgg", "lpips_vgg_bicubic",
 )  # fmt: skip
 COLUMNS = _STEP + _VALIDATION
 
@@ -185,17 +187,22 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         try:
-            rows = [row for row in csv.DictReader(file) if _is_whole(row)]
+            reader = csv.DictReader(file)
+            # A log that an earlier version began has no LPIPS.
+            later = {key: "" for key in COLUMNS if key.startswith("lpips")}
+            rows = [row for row in (later | row for row in reader) if _is_whole(row)]
         except csv.Error:
             return []
-    return [{key: plain(text) for key, text in row.items()} for row in rows]
+    # A former version had fewer columns.
+    return [{key: plain(row.get(key, "")) for key in COLUMNS} for row in rows]
 
 
 def _is_whole(row: Mapping[str | None, Any]) -> bool:
-    if set(row) != set(COLUMNS) or None in row.values() or not row["step"].isdecimal():
+    known = row.keys() <= set(COLUMNS) and row.keys() >= {"step", "set"}
+    if not known or None in row.values() or not row["step"].isdecimal():
         return False
     try:
-        for key in set(COLUMNS) - {"phase", "set"}:
+        for key in row.keys() - {"phase", "set"}:
             float(row[key] or 0)
     except ValueError:
         return False

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from napari_srgan import __version__
+from napari_srgan.measure.features import FeatureMaps
 from napari_srgan.models.architectures import build
 from napari_srgan.models.architectures.generator import Generator
 from napari_srgan.models.card import Card, Role
 from napari_srgan.models.catalogue import SUFFIX, save_model
-from napari_srgan.models.vgg import VGGFeatures
 from training.data import Data
 from training.monitor import Monitor
 from training.pictures import draw_curves, draw_previews
@@ -57,7 +57,7 @@ class Outputs:
         step: int,
         phase: str,
         names: Sequence[str] = (MODEL,),
-        vgg: Sequence[VGGFeatures] = (),
+        features: Sequence[FeatureMaps] = (),
     ) -> list[Row]:
         """Validate weights, write them under some names, and draw previews and curves.
 
@@ -69,7 +69,7 @@ class Outputs:
             At which they were taken.
         names : sequence of str
             Files in the run folder that they are written to.
-        vgg : sequence of VGGFeatures
+        features : sequence of FeatureMaps
             For distances of features.
 
         Returns
@@ -78,7 +78,7 @@ class Outputs:
             One for each validation set.
         """
         network = self._network(weights)
-        self.rows, pictures = validate(network, self.data.val, self.recipe, self.device, vgg)
+        self.rows, pictures = validate(network, self.data.val, self.recipe, self.device, features)
         card = self._card(step, phase, self.rows)
         for name in names:
             save_model(self.folder / name, network, card)

@@ -18,9 +18,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from napari_srgan.models.architectures.generator import Generator
 from napari_srgan.models.architectures.rewrite import for_training
-from training.discriminator import Discriminator
+from training.discriminator import Discriminator, UNetDiscriminator
 from training.hardware import ready
 from training.losses import (
+    IMAGE_LOSSES,
+    REAL_ABOVE,
     adversarial_loss,
     content_loss,
     discriminator_loss,
@@ -50,7 +52,7 @@ class Players:
         As in `napari_srgan.models.architectures`; its `state_dict` is what a model file holds.
     average : AveragedModel or None
         Exponential moving average of the generator's weights and buffers.
-    discriminator : Discriminator or None
+    discriminator : torch.nn.Module or None
         None in a training without a second phase.
     features : torch.nn.Module or None
         Frozen VGG19, for the content loss.
@@ -60,7 +62,7 @@ class Players:
     fabric: Fabric
     generator: Generator
     features: nn.Module | None = None
-    discriminator: Discriminator | None = None
+    discriminator: nn.Module | None = None
     average: AveragedModel | None = None
     skipped: dict[str, int] = field(default_factory=lambda: {"generator": 0, "discriminator": 0})
 
@@ -91,12 +93,14 @@ class Players:
         return torch.optim.Adam(network.parameters(), lr=0.0, betas=betas, fused=fused)
 
     def pixel_step(self, lr: torch.Tensor, hr: torch.Tensor, rate: float) -> Losses:
-        """Take a step on pixel loss; return the losses, detached."""
+        """Take a step on pixel loss and the other losses of images; return them, detached."""
         buffers = self._buffers()
-        loss = self._pixel(self._restore(lr), hr)
-        if not self._update("generator", loss, rate):
+        sr = self._restore(lr)
+        terms = {"pixel": self._pixel(sr, hr), **self._image_terms(sr, hr)}
+        total = _weighted(terms, self.weights | {"pixel": 1.0})
+        if not self._update("generator", total, rate):
             self._put_back(buffers)
-        return {"pixel": loss.detach(), "generator": loss.detach()}
+        return {k: v.detach() for k, v in terms.items()} | {"generator": total.detach()}
 
     def adversarial_step(
         self, lr: torch.Tensor, hr: torch.Tensor, rate: float, *, discriminator_learns: bool
@@ -119,14 +123,14 @@ class Players:
             finite = self._update("discriminator", loss, rate)
             # A relativistic logit means something only beside those of the other side.
             relative = self.recipe.adversarial == "relativistic"
+            limit = REAL_ABOVE.get(self.recipe.adversarial, 0.0)
             losses = {
                 "discriminator": loss.detach(),
-                "real": (real > (fake.mean() if relative else 0)).float().mean(),
-                "fake": (fake > (real.mean() if relative else 0)).float().mean(),
+                "real": (real > (fake.mean() if relative else limit)).float().mean(),
+                "fake": (fake > (real.mean() if relative else limit)).float().mean(),
             }
         terms = self.terms(sr, hr)
-        weights = self.weights
-        total = torch.stack([weights[key] * term for key, term in terms.items()]).sum()
+        total = _weighted(terms, self.weights)
         if not (self._update("generator", total, rate) and finite):
             self._put_back(buffers)
         return losses | {k: v.detach() for k, v in terms.items()} | {"generator": total.detach()}
@@ -159,6 +163,7 @@ class Players:
             "adversarial": r.adversarial_weight,
             "tv": r.tv_weight,
             "grid": r.grid_weight,
+            **{name: getattr(r, f"{name}_weight") for name in IMAGE_LOSSES},
         }
 
     def terms(self, sr: torch.Tensor, hr: torch.Tensor) -> Losses:
@@ -184,8 +189,13 @@ class Players:
             if r.tv_weight:
                 terms["tv"] = total_variation(sr)
             if r.grid_weight:
-                terms["grid"] = grid_loss(sr, hr, r.scale)
-        return terms
+                terms["grid"] = grid_loss(sr, hr, r.factors)
+            return terms | self._image_terms(sr, hr)
+
+    def _image_terms(self, sr: torch.Tensor, hr: torch.Tensor) -> Losses:
+        """Return the losses beside the pixel loss that compare two images, in either phase."""
+        weights = self.weights
+        return {name: loss(sr, hr) for name, loss in IMAGE_LOSSES.items() if weights[name]}
 
     def _update(self, player: str, loss: torch.Tensor, rate: float) -> bool:
         """Take the step of one player, unless its loss or gradient is not finite; say if so."""
@@ -280,9 +290,15 @@ def _rising_average(decay: float) -> Callable[..., None]:
     return average
 
 
-def discriminator_for(recipe: Recipe) -> Discriminator | None:
+def _weighted(terms: Losses, weights: dict[str, float]) -> torch.Tensor:
+    return torch.stack([weights[key] * term for key, term in terms.items()]).sum()
+
+
+def discriminator_for(recipe: Recipe) -> nn.Module | None:
     """Return an untrained discriminator, or None if the recipe has no second phase."""
     if not recipe.has_adversary:
         return None
+    if recipe.discriminator == "unet":
+        return UNetDiscriminator(recipe.channels, recipe.discriminator_features)
     crop = recipe.crop[0] if recipe.discriminator == "dense" else None
     return Discriminator(recipe.channels, recipe.discriminator_features, crop)

@@ -81,17 +81,24 @@ class Recipe:
         choices=tuple(ARCHITECTURES),
     )
     channels: int = _of(0, "1 for grayscale, 3 for RGB, 0: as the scans are", choices=(0, 1, 3))
-    scale: int = _of(4, "how many times Y and X grow", choices=_SCALES)
+    scale: int = _of(4, "how many times Y and X grow (X alone with --lateral)", choices=_SCALES)
     blocks: int = _of(16, "residual blocks (paper: 16, ESRGAN: 23)", least=1, most=1000)
     features: int = _of(64, "feature channels (paper: 64)", least=4, most=4096)
     growth: int = _of(
         32, "rrdb: feature channels that a dense layer adds (ESRGAN: 32)", least=1, most=4096
+    )
+    residual_scale: float = _of(
+        1.0, "edsr: what residuals are multiplied by (large network: 0.1)", above=0, most=1
+    )
+    groups: int = _of(
+        10, "rcan: groups of so many blocks each (paper: 10 of 20)", least=1, most=100
     )
     batch_norm: bool = _of(False, "srresnet: batch norm in the blocks (paper: yes)")
     activation: str = _of(
         "silu", "plain: after each convolution", choices=("silu", "relu", "prelu")
     )
     branches: bool = _of(True, "plain: train in branches that are folded into one convolution")
+    lateral: bool = _of(False, "plain: only X grows, for OCT with fewer A-scans")
     initialisation: str = _of(
         "interpolate",
         "first weights: interpolate (start as an interpolation), he (He et al., and ICNR before "
@@ -103,8 +110,9 @@ class Recipe:
     # The discriminator.
     discriminator: str = _of(
         "pool",
-        "head: dense (paper; for one crop size) or pool (global average; for any)",
-        choices=("dense", "pool"),
+        "dense (paper; for one crop size), pool (global average; for any), or unet (Real-ESRGAN: "
+        "judges every pixel)",
+        choices=("dense", "pool", "unet"),
     )
     discriminator_features: int = _of(
         64, "of its first convolution (paper: 64)", least=1, most=4096
@@ -138,14 +146,20 @@ class Recipe:
     content_weight: float = _of(0.006, "of the content loss (paper: 0.006)", least=0)
     adversarial: str = _of(
         "bce",
-        "bce (paper; with logits) or relativistic (ESRGAN: average)",
-        choices=("bce", "relativistic"),
+        "bce (paper; with logits), relativistic (ESRGAN: average), hinge, or least-squares",
+        choices=("bce", "relativistic", "hinge", "least-squares"),
     )
     adversarial_weight: float = _of(1e-3, "of the adversarial loss (paper: 1e-3)", least=0)
     pixel_weight: float = _of(0.0, "of the pixel loss in this phase (ESRGAN: 0.01)", least=0)
     tv_weight: float = _of(
         0.0, "of the total variation (first version of the paper: 2e-8)", least=0
     )
+
+    gradient_weight: float = _of(
+        0.0, "both phases: of the difference of gradients, beside the pixel loss", least=0
+    )
+    frequency_weight: float = _of(0.0, "both phases: of the focal frequency loss", least=0)
+    structure_weight: float = _of(0.0, "both phases: of 1 - MS-SSIM", least=0)
 
     grid_weight: float = _of(
         0.0, "of the pattern repeated with every LR pixel (checkerboard)", least=0
@@ -217,6 +231,11 @@ class Recipe:
                 f"A {self.generator} makes images {', '.join(map(str, scales))} times larger, not "
                 f"{self.scale} times."
             )
+        if self.lateral and "lateral" not in ARCHITECTURES[self.generator].parameters:
+            raise InputError(
+                f"A {self.generator} makes Y and X finer together; for X alone take "
+                "--generator plain."
+            )
         for side in self.crop:
             if side % self.scale or side < 8 * self.scale:
                 raise InputError(
@@ -263,7 +282,7 @@ class Recipe:
     @property
     def factors(self) -> Scale:
         """How many times Y and X grow."""
-        return self.scale, self.scale
+        return (1 if self.lateral else self.scale), self.scale
 
     @property
     def network_parameters(self) -> dict[str, Any]:

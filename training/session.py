@@ -11,9 +11,10 @@ from torch import nn
 
 from napari_srgan.cli.terminal import table
 from napari_srgan.errors import InputError
-from napari_srgan.measure.table import MEASURES
+from napari_srgan.measure.table import LPIPS_MEASURES, MEASURES
 from napari_srgan.models.architectures import build
 from napari_srgan.models.file import load
+from napari_srgan.models.lpips import LPIPS, load_lpips, network_of
 from napari_srgan.models.vgg import VGGFeatures, load_vgg
 from training import checkpoint
 from training.data import Data
@@ -43,15 +44,17 @@ def content_features(recipe: Recipe, weights: Path | None) -> nn.Module | None:
     return load_vgg(recipe.content, weights, before_activation=recipe.before_activation)
 
 
-def table_features(weights: Path | None) -> list[VGGFeatures]:
-    """Load VGG19 for the distances in the last table, as deep as the weights at hand reach.
+def table_features(weights: Path | None, lpips_weights: Path | None) -> list[VGGFeatures | LPIPS]:
+    """Load what the last table measures distances by, as far as weights are at hand.
+
+    Those are VGG19, as deep as it reaches, and the network of LPIPS.
 
     Raises
     ------
     InputError
         If a file was given that does not even reach the first of them.
     """
-    found: list[VGGFeatures] = []
+    found: list[VGGFeatures | LPIPS] = []
     for layer in _IN_THE_TABLE:
         try:
             found.append(load_vgg(layer, weights, download=False))
@@ -59,6 +62,12 @@ def table_features(weights: Path | None) -> list[VGGFeatures]:
             if weights is not None and not found:
                 raise
             break  # the table says which distances it has not
+    try:
+        network = "alex" if lpips_weights is None else network_of(lpips_weights)
+        found.append(load_lpips(network, lpips_weights, download=False))
+    except InputError:
+        if lpips_weights is not None:
+            raise
     return found
 
 
@@ -141,6 +150,8 @@ def last_table(folder: Path, rows: Sequence[Row], pretrained_at: int) -> str:
             f"{' and '.join(missing)} distance not measured: the VGG19 weights at hand do not "
             "reach that deep (--vgg-weights FILE)."
         )
+    if rows and not any(rows[0].get(k) is not None for k in LPIPS_MEASURES):
+        parts.append("LPIPS not measured: no weights are at hand (--lpips-weights FILE).")
     return "\n\n".join(parts)
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import scale_text
 from napari_srgan.io import schema
 from napari_srgan.io.lock import FileLock, Taken
-from napari_srgan.models.vgg import VGGFeatures
+from napari_srgan.measure.features import FeatureMaps
 from training import checkpoint
 from training.checkpoint import replace_file
 from training.data import Data, Sources, Split, load
@@ -38,6 +39,7 @@ _OF_A_START = ("paired", "include", "exclude", "skip_bad", "out", "preset", "rec
 _KEPT: Mapping[str, schema.Reader[Any]] = {
     # Beside the sources, of a run that is resumed.
     "vgg_weights": schema.optional(schema.path),
+    "lpips_weights": schema.optional(schema.path),
     "device": schema.line,
     "precision": schema.line,
 }
@@ -56,7 +58,7 @@ class Request:
     by_hand : dict
         The fields of the recipe that were set, by options or a recipe file.
     sources : Sources
-    vgg_weights : Path or None
+    vgg_weights, lpips_weights : Path or None
     hardware : Hardware
     resumed, as_json : bool
     """
@@ -66,6 +68,7 @@ class Request:
     by_hand: dict[str, Any]
     sources: Sources
     vgg_weights: Path | None
+    lpips_weights: Path | None
     hardware: Hardware
     resumed: bool
     as_json: bool
@@ -90,6 +93,7 @@ def request(options: argparse.Namespace) -> Request:
         by_hand,
         _sources(options),
         options.vgg_weights,
+        options.lpips_weights,
         Hardware(options.device, options.precision, options.workers),
         resumed=False,
         as_json=options.json_progress,
@@ -130,8 +134,7 @@ def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
         recipe = Recipe(**from_plain(values))
         kept = schema.from_json(schema.content(folder / SOURCES))
         sources = Sources.from_dict(kept)
-        kept = schema.fields_of(kept, _KEPT, _KEPT)
-        weights, device, precision = (kept[key] for key in _KEPT)
+        kept = schema.fields_of(kept, _KEPT, _KEPT.keys() - {"lpips_weights"})  # later than others
     except FileNotFoundError as error:
         raise InputError(f"{folder} holds no run that could be resumed.") from error
     except ValueError as error:
@@ -142,8 +145,8 @@ def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
         sources = replace(sources, data=moved.data, val=moved.val, high=moved.high, low=moved.low)
     recipe = replace(recipe, **by_hand)
     hardware = Hardware(
-        device if options.device == "auto" else options.device,
-        precision if options.precision == "auto" else options.precision,
+        kept["device"] if options.device == "auto" else options.device,
+        kept["precision"] if options.precision == "auto" else options.precision,
         options.workers,
     )
     return Request(
@@ -151,7 +154,8 @@ def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
         recipe,
         by_hand,
         sources,
-        options.vgg_weights or weights,
+        options.vgg_weights or kept["vgg_weights"],
+        options.lpips_weights or kept.get("lpips_weights"),
         hardware,
         resumed=True,
         as_json=options.json_progress,
@@ -182,7 +186,7 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
             f"A batch of {recipe.batch} cannot be shared by {processes()} processes; give a "
             "--batch that can."
         )
-    vgg = table_features(request.vgg_weights)
+    features = table_features(request.vgg_weights, request.lpips_weights)
     # A file that is wrong is found at once; what is fetched waits until all else is right.
     named = request.vgg_weights is not None
     content = content_features(recipe, request.vgg_weights) if named else None
@@ -210,7 +214,7 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
             _refuse_former(folder)
             _open_folder(request, recipe, data.split, settled(fabric))
     run = assemble(recipe, data, fabric, folder, start_from, content)
-    vgg = [features.to(fabric.device) for features in vgg]
+    features = [network.to(fabric.device) for network in features]
     run.workers = workers(request.hardware, fabric)
     if goes_on:
         run.resume()
@@ -222,8 +226,8 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
             run.outputs = Outputs(
                 recipe, data, folder, monitor, fabric.device, run.timetable.pretrain
             )
-            _begin(run, data, vgg)
-        rows = train(run, asked_to_stop, vgg)
+            _begin(run, data, features)
+        rows = train(run, asked_to_stop, features)
     except Stopped:
         if monitor:
             monitor.event(
@@ -277,9 +281,10 @@ def _hold_folder(folder: Path, undo: ExitStack) -> None:
 def _open_folder(request: Request, recipe: Recipe, split: Split, on: dict[str, str]) -> None:
     """Write what a resumption reads; the recipe last, as the mark."""
     folder = request.folder
-    weights = request.vgg_weights
     kept = request.sources.to_dict() | on
-    kept["vgg_weights"] = weights and str(weights.resolve())
+    for name in ("vgg_weights", "lpips_weights"):
+        weights = getattr(request, name)
+        kept[name] = weights and str(weights.resolve())
     for name, values in ((SPLIT, split), (SOURCES, kept), (RECIPE, recipe.to_dict())):
         _write_json(folder / name, values)
 
@@ -288,7 +293,7 @@ def _write_json(path: Path, values: Any) -> None:
     replace_file(path, (json.dumps(values, indent=2) + "\n").encode(), "the recipe")
 
 
-def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
+def _begin(run: Run, data: Data, features: Sequence[FeatureMaps]) -> None:
     """Say what is going to happen; validate the model that the training starts from."""
     outputs, table = run.outputs, run.timetable
     assert outputs is not None
@@ -307,7 +312,7 @@ def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
         "start",
         f"{recipe.generator} {recipe.blocks} x {recipe.features} "
         f"({size / 1e6:.2f} million weights), "
-        f"{recipe.scale}x, {'measured' if data.measured else recipe.degradation}; "
+        f"{scale_text(recipe.factors)}, {'measured' if data.measured else recipe.degradation}; "
         f"{table.pretrain} steps on pixel loss, "
         f"{table.adversarial} against the discriminator; {describe(run.fabric)}.",
         folder=str(outputs.folder),
@@ -319,4 +324,4 @@ def _begin(run: Run, data: Data, vgg: Sequence[VGGFeatures]) -> None:
     if run.step:
         monitor.event("resumed", f"Resumed after step {run.step}.", step=run.step)
     elif recipe.init:
-        outputs.validate(run.players.kept(), 0, "before", (), vgg)
+        outputs.validate(run.players.kept(), 0, "before", (), features)

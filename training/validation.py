@@ -14,9 +14,9 @@ from napari_srgan.engine.tiles import auto_tile
 from napari_srgan.engine.window import WindowNetwork
 from napari_srgan.errors import InputError
 from napari_srgan.image.resampling import bicubic_enlarge
+from napari_srgan.measure.features import FeatureMaps
 from napari_srgan.measure.protocols import degraded_plane, score, summary
 from napari_srgan.models.architectures.generator import Generator
-from napari_srgan.models.vgg import VGGFeatures
 from training.pictures import Picture
 from training.recipe import Recipe
 from training.scans import Scan, ScanSet
@@ -34,7 +34,7 @@ def validate(
     sets: Sequence[ScanSet],
     recipe: Recipe,
     device: torch.device,
-    vgg: Sequence[VGGFeatures] = (),
+    features: Sequence[FeatureMaps] = (),
 ) -> tuple[list[Row], list[Picture]]:
     """Degrade, restore and measure every scan of every set.
 
@@ -47,8 +47,8 @@ def validate(
         Says how LR is made; what is drawn for it is the same at every validation.
     device : torch.device
         Where to compute, in float32.
-    vgg : sequence of VGGFeatures
-        Layers whose distances are wanted too.
+    features : sequence of FeatureMaps
+        Networks whose distances are wanted too.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def validate(
         for number, scan in enumerate(scans.scans):
             lr, hr = _pair(scan, recipe, number)
             sr, bicubic = restore(lr), bicubic_enlarge(lr, recipe.factors).clip(0, 1)
-            scores.append(score(hr, sr, bicubic, scan.name, vgg))
+            scores.append(score(hr, sr, bicubic, scan.name, features))
             if number < _PREVIEWS:
                 name = f"{scans.name} {number + 1}, {scan.name}"
                 psnr = (side["psnr"] for side in (scores[-1].model, scores[-1].bicubic))

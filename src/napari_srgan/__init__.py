@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_srgan.io.open import open_stack
     from napari_srgan.models.catalogue import list_models, load_model
 
-__version__ = "0.1.0"
+__version__ = "0.4.0.dev0"
 
 __all__ = [
     "InputError",

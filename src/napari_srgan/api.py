@@ -36,6 +36,7 @@ def upscale(
     anonymise: bool = False,
     backend: str = "auto",
     kind: str = "auto",
+    level: int = 0,
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
 
@@ -80,6 +81,8 @@ def upscale(
     kind : str
         "raw-oct", "oct", "fluorescence", "brightfield", "em" or "photograph", which decides what
         "auto" is for model and transform; "auto" is told from the pixels.
+    level : int
+        Which level of an OME-Zarr image; 0 is the finest.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def upscale(
         kind=kind,
     )
 
-    steps = restore(_as_stack(image, axes, series), options)
+    steps = restore(_as_stack(image, axes, series, level), options)
     if progress is True:
         return _under_a_bar(steps).result
 
@@ -141,9 +144,9 @@ def _under_a_bar(steps: Work[Restored]) -> Restored:
         return drain(steps, tell)
 
 
-def _as_stack(image: Any, axes: str | None, series: int | None) -> Stack:
-    if series is not None and not isinstance(image, (str, Path)):
-        raise InputError("series chooses an image of a file; an array holds only one.")
+def _as_stack(image: Any, axes: str | None, series: int | None, level: int) -> Stack:
+    if (series is not None or level) and not isinstance(image, (str, Path)):
+        raise InputError("series and level choose an image of a file; an array holds only one.")
     if isinstance(image, Stack):
         if axes is not None and axes.upper() != image.axes:
             raise InputError(
@@ -155,7 +158,7 @@ def _as_stack(image: Any, axes: str | None, series: int | None) -> Stack:
     if isinstance(image, (str, Path)):
         from napari_srgan.io.open import open_stack
 
-        return open_stack(image, axes, series)
+        return open_stack(image, axes, series, level)
     if not hasattr(image, "dtype"):
         try:
             image = np.asarray(image)  # nested lists

@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_srgan.errors import InputError
+from napari_srgan.errors import InputError, did_you_mean
 from napari_srgan.image.axes import MIN_SIDE
 from napari_srgan.image.kind import KINDS
 
@@ -28,6 +28,12 @@ PANELS = ("lr", "bicubic", "result", "reference")
 MAP_KINDS = ("consistency", "invention", "spread")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BACKENDS = ("auto", "torch", "openvino")
+LPIPS = ("off", "alex", "vgg")
+_LPIPS_HELP = "also measure LPIPS, how different images look, by AlexNet (alex) or VGG16 (vgg)"
+_LPIPS_WEIGHTS_HELP = (
+    "torchvision's AlexNet or VGG16 for it, which alone asks for it too (default: torchvision's "
+    "own, downloaded once)"
+)
 
 
 def option(
@@ -77,6 +83,13 @@ def read_tile(text: str) -> str | int:
         return text
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"'{text}' is neither auto nor a number of pixels above 0")
+    return int(text)
+
+
+def read_number(text: str) -> int:
+    """Read the number of a slice, a series or a level."""
+    if not text.isdecimal():
+        raise ValueError(f"'{text}' is not a number from 0")
     return int(text)
 
 
@@ -228,6 +241,8 @@ class PartOptions:
         Letters of T C Z Y X S in the order of the file; None: from the file.
     series : int or None
         Number of one of several images in the file, from 0; None: the largest.
+    level : int
+        Of OME-Zarr the level that is taken: 0 is the image, the others are coarser.
     slices : (start, stop) or None
         Range along Z, or along T where there is no Z; an end that is None is the image's.
     roi : mapping of Y and X to (start, stop), or None
@@ -246,6 +261,12 @@ class PartOptions:
         read=int,
         metavar="N",
     )
+    level: int = option(
+        0,
+        "which level of an OME-Zarr image; 0 is the finest",
+        read=read_number,
+        metavar="N",
+    )
     slices: OpenRange | None = option(
         None,
         "slices A to B-1, counted from 0, of Z or else of T",
@@ -258,6 +279,33 @@ class PartOptions:
         read=read_roi,
         metavar="Y0:Y1,X0:X1",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """How a result is written to a file.
+
+    Attributes
+    ----------
+    ome_zarr : {"0.4", "0.5"}
+        Version of OME-Zarr.
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have.
+    """
+
+    ome_zarr: str = option(
+        "0.4",
+        "version of OME-Zarr that .zarr outputs have: 0.4, which most programs read, or 0.5, whose "
+        "shards make a sixteenth of the files",
+        choices=("0.4", "0.5"),
+        noun="version of OME-Zarr",
+    )
+
+    def __post_init__(self) -> None:
+        checked(self)
 
 
 def read_kinds(text: str) -> tuple[str, ...]:
@@ -319,13 +367,6 @@ def read_pixels(text: str) -> int:
     return int(text)
 
 
-def read_slice(text: str) -> int:
-    """Read the number of a slice."""
-    if not text.isdecimal():
-        raise ValueError(f"'{text}' is not a number from 0")
-    return int(text)
-
-
 def read_above_zero(text: str) -> float:
     """Read a number above 0."""
     try:
@@ -364,6 +405,9 @@ class CompareOptions:
         Whether Fourier ring correlation is wanted.
     frc_threshold : Fraction or None
         Where the resolution is read; None: 1/2.
+    lpips : {"off", "alex", "vgg"}
+    lpips_weights : Path or None
+        See `models.lpips.wanted_lpips`.
 
     Raises
     ------
@@ -394,6 +438,8 @@ class CompareOptions:
         read=read_threshold,
         metavar="T",
     )
+    lpips: str = option("off", _LPIPS_HELP, choices=LPIPS)
+    lpips_weights: Path | None = option(None, _LPIPS_WEIGHTS_HELP, read=Path, metavar="FILE")
 
     def __post_init__(self) -> None:
         checked(self)
@@ -451,7 +497,7 @@ class FigureOptions:
     show: int | None = option(
         None,
         "the slice, of Z, T or C (default: the middle one)",
-        read=read_slice,
+        read=read_number,
         metavar="N",
     )
     width: float = option(180.0, "mm at 300 dpi", read=read_above_zero, metavar="MM")
@@ -491,6 +537,9 @@ class EvaluateOptions:
         Ranges of `degradation.BlurNoise`.
     intensity, transform : str or None
     vgg_weights : Path or None
+    lpips : {"off", "alex", "vgg"}
+    lpips_weights : Path or None
+        See `models.lpips.wanted_lpips`.
 
     Raises
     ------
@@ -546,6 +595,8 @@ class EvaluateOptions:
         read=Path,
         metavar="FILE",
     )
+    lpips: str = option("off", _LPIPS_HELP, choices=LPIPS)
+    lpips_weights: Path | None = option(None, _LPIPS_WEIGHTS_HELP, read=Path, metavar="FILE")
 
     def __post_init__(self) -> None:
         checked(self)
@@ -560,6 +611,37 @@ class EvaluateOptions:
 def declared(cls: type) -> list[Field[Any]]:
     """Return the fields of a dataclass that were declared as options, in their order."""
     return [f for f in fields(cls) if "help" in f.metadata]
+
+
+def chosen_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a dataclass's options that are not as they are where nobody chose."""
+    known = {f.name: f.default for f in declared(cls)}
+    return {name: value for name, value in values.items() if known.get(name, value) != value}
+
+
+def as_typed(values: Mapping[str, Any]) -> dict[str, str | bool]:
+    """Write options as they are typed: text, and True or False for a switch."""
+    return {name: v if isinstance(v, bool) else str(v) for name, v in values.items()}
+
+
+def from_typed(cls: type, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Read options of a dataclass that were written by `as_typed`.
+
+    Raises
+    ------
+    ValueError
+        If there is no option of that name, or the text is none of its values.
+    """
+    options, values = {f.name: f for f in declared(cls)}, {}
+    for name, text in typed.items():
+        if name not in options:
+            raise ValueError(f"there is no option {name!r}{did_you_mean(name, options)}")
+        is_switch = isinstance(options[name].default, bool)
+        if not isinstance(text, bool if is_switch else str):
+            wanted = "true or false" if is_switch else "text"
+            raise ValueError(f"its {name} must be {wanted}, not {text!r}")
+        values[name] = text if is_switch else options[name].metadata["read"](text)
+    return values
 
 
 def checked(options: Any) -> None:

@@ -1,6 +1,7 @@
 """The command line as it is typed: what comes out, what is written, and how it ends."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -299,6 +300,21 @@ def test_a_model_is_not_replaced_by_accident(tmp_path, capsys):
     assert (tmp_path / "models/mine.safetensors").read_bytes() == before
     assert main(["models", "add", str(trained), "--overwrite"]) == 0
     assert (tmp_path / "models/mine.safetensors").read_bytes() != before
+
+
+def test_the_card_is_shown_before_a_model_is_added_and_on_request(tmp_path, capsys):
+    trained = small_models.save(tmp_path / "run", "mine", 1, trained_on=("own scans (CC0)",))
+    assert main(["models", "show", str(trained)]) == 0
+    shown = capsys.readouterr().out
+    assert "own scans (CC0)" in shown and "30.50 dB (bicubic 29.25)" in shown
+    assert hashlib.sha256(trained.read_bytes()).hexdigest() in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert main(["models", "add", str(trained)]) == 0
+    assert capsys.readouterr().out.startswith(shown)
+    assert main(["models", "show", "mine"]) == 0
+    assert capsys.readouterr().out == shown
+    assert main(["models", "add", str(trained)]) == 0
+    assert "was listed already" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["srresnet-gray", "../mine", "a/b", ""])

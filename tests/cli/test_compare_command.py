@@ -267,3 +267,36 @@ def test_images_too_small_for_rings_are_refused_before_maps_are_written(files, c
     assert run("small.tif", "small.tif", "--frc", "--error-map", "maps") == 2
     assert "at least 32 x 32 px" in capsys.readouterr().err
     assert not (tmp_path / "maps").exists()
+
+
+def test_lpips_sees_the_range_as_black_to_white(files, capsys):
+    """The same scene in 8 bits, and in floats elsewhere on their scale, looks the same."""
+    torch = pytest.importorskip("torch")
+    from napari_srgan.models.lpips import LPIPS
+
+    torch.manual_seed(0)
+    torch.save(LPIPS("alex").state_dict(), "alex.pth")
+    for name in ("truth", "blurred"):
+        floats = files[name].astype(np.float32) * 3 - 700
+        tifffile.imwrite(f"{name}-float.tif", floats, metadata={"axes": "ZYX"})
+    found = []
+    for end in ("", "-float"):
+        names = f"truth{end}.tif", f"blurred{end}.tif"
+        assert run(*names, "--lpips-weights", "alex.pth", "--json") == 0
+        found.append(json.loads(capsys.readouterr().out.splitlines()[0])["lpips_alex"])
+    # The least and the largest value of the scene are 0 and 255.
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+    assert found[0] > 1e-5
+    assert run("truth.tif", "truth.tif", "--lpips-weights", "alex.pth") == 0
+    assert "LPIPS Alex" in capsys.readouterr().out
+
+
+def test_lpips_of_small_images_is_not_defined(tmp_path, capsys):
+    torch = pytest.importorskip("torch")
+    from napari_srgan.models.lpips import LPIPS
+
+    torch.save(LPIPS("alex").state_dict(), tmp_path / "alex.pth")
+    tifffile.imwrite(tmp_path / "a.tif", scene((30, 40)), photometric="minisblack")
+    weights = tmp_path / "alex.pth"
+    assert run(tmp_path / "a.tif", tmp_path / "a.tif", "--lpips-weights", weights) == 0
+    assert "LPIPS Alex needs 31 px a side; it is left out" in capsys.readouterr().out

@@ -213,3 +213,17 @@ def test_vgg_weights_add_columns_for_the_layers_that_the_file_reaches(images, tm
     assert run(images, "--vgg-weights", "vgg.pth") == 0
     head = capsys.readouterr().out.splitlines()[2].split()
     assert head[-4:] == ["VGG22", "bicubic", "VGG34", "bicubic"]
+
+
+def test_lpips_weights_add_the_measure_of_their_network(images, tmp_path, capsys):
+    torch = pytest.importorskip("torch")
+    from napari_srgan.models.lpips import LPIPS
+
+    torch.manual_seed(0)
+    torch.save(LPIPS("alex").state_dict(), tmp_path / "alex.pth")
+    assert run(images, "--lpips-weights", "alex.pth", "--json") == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert 0 < told[0]["lpips_alex"] != told[0]["lpips_alex_bicubic"] > 0
+    assert "lpips_alex" in told[-1]["mean"]
+    assert run(images, "--lpips", "vgg", "--lpips-weights", "alex.pth") == 2
+    assert "another network than VGG16" in capsys.readouterr().err

@@ -46,6 +46,9 @@ GENERATORS = [
     ("srresnet", {"channels": 1, "blocks": 1, "features": 8, "scale": 8}),
     ("plain", {"channels": 3, "blocks": 2, "features": 8}),
     ("plain", {"channels": 1, "blocks": 1, "features": 8, "activation": "prelu"}),
+    ("plain", {"channels": 3, "blocks": 1, "features": 8, "scale": 3, "lateral": True}),
+    ("edsr", {"channels": 1, "blocks": 2, "features": 8, "residual_scale": 0.1}),
+    ("rcan", {"channels": 3, "blocks": 1, "features": 32, "groups": 2}),
     ("rrdb", {"channels": 1, "blocks": 1, "features": 8, "growth": 4, "scale": 2}),
 ]
 

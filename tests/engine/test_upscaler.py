@@ -68,6 +68,21 @@ class RecordingSink(MemorySink):
         super().abort()
 
 
+class Diary(MemorySink):
+    """Remembers the blocks and the ends of planes in their order."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def write(self, index, y, x, block):
+        self.told.append(("block", index))
+        super().write(index, y, x, block)
+
+    def plane_done(self, index):
+        self.told.append(("done", index))
+
+
 # --- exactness -------------------------------------------------------------------------------
 
 
@@ -392,6 +407,16 @@ def test_a_finished_run_is_committed_with_its_provenance(gray):
     assert sink.ended == "committed"
     assert record["model"] == "gray" and record["input"] == "eye.tif"
     assert record["precision"] == "float32" and record["device"] == "cpu"
+
+
+@pytest.mark.parametrize("back_project", [False, True])
+def test_the_sink_learns_of_every_plane_after_its_last_block(gray, back_project):
+    sink = Diary()
+    region = {"Z": (1, 3)}
+    run(Stack(texture((4, 40, 40))), gray, sink, tile=20, region=region, back_project=back_project)
+    blocks = 1 if back_project else 4
+    one, two = ([("block", (z,))] * blocks + [("done", (z,))] for z in (0, 1))
+    assert sink.told == one + two
 
 
 def test_planes_are_read_one_by_one_and_only_those_asked_for(gray):

@@ -81,7 +81,7 @@ for toggle in (compare.views.difference, compare.views.draw):
     wait(compare.views.runner)
 until(lambda: not compare.busy)
 names = [layer.name for layer in viewer.layers]
-for start in ("consistency of", "error map of"):
+for start in ("consistency (", "error map of"):
     assert any(name.startswith(start) for name in names), (start, names)
 assert any(" - scan" in name for name in names), names
 assert compare.views.curtain.is_open

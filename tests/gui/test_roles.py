@@ -157,6 +157,7 @@ def test_the_newest_result_and_map_lie_above_the_older_ones(viewer, panel, scan,
     panel.choose_layer(scan)
     (first,) = run(qtbot, panel)
     (trust,) = run(qtbot, panel, lambda: panel.trust.start("spread"))
+    panel.trust.overlay.let_stay()
     (second,) = run(qtbot, panel, model="other-gray")
     panel.result.choose(first)
     (late,) = run(qtbot, panel, lambda: panel.trust.start("spread"))

@@ -98,7 +98,7 @@ def test_the_consistency_map_lies_on_the_input(viewer, panel, qtbot):
     made = restore(qtbot, panel, layer)
     assert panel.trust.scope.choose(True)
     (found,) = press(qtbot, panel, panel.trust.buttons["consistency"])
-    assert found.name == "consistency of eye [srgan-tiny 4x]"
+    assert found.name == "consistency (stored values) of eye [srgan-tiny 4x]"
     assert viewer.layers.index(found) == viewer.layers.index(made) + 1
     record = made.metadata["napari_srgan"]
     span = record["intensity_hi"][0] - record["intensity_lo"][0]
@@ -174,7 +174,7 @@ def test_of_a_denoiser_it_is_removed_signal(viewer, panel, qtbot):
     assert LEGEND not in panel.message.text()
     assert panel.trust.buttons["consistency"].text() == "Removed signal"
     (found,) = press(qtbot, panel, panel.trust.buttons["consistency"])
-    assert found.name == "removed signal of raw [restore-tiny 4x]"
+    assert found.name == "removed signal (stored values) of raw [restore-tiny 4x]"
     assert "result. It holds" in panel.message.text()
     assert panel.message.text().startswith("Removed signal of raw [restore-tiny 4x]: RMS")
     panel.trust.start("invention")

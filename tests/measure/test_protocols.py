@@ -174,7 +174,7 @@ def test_vgg_distances_are_mean_squared_differences_of_the_maps():
             return 2 * images
 
     hr = unit()
-    found = score(hr, hr * 0.9, hr * 0.5, vgg=[Doubled()])
+    found = score(hr, hr * 0.9, hr * 0.5, features=[Doubled()])
     assert found.model["vgg22"] == pytest.approx(4 * found.model["mse"], rel=1e-4)
     assert found.row()["vgg22_bicubic"] == pytest.approx(4 * found.bicubic["mse"], rel=1e-4)
     assert summary([found, found]).mean.model == pytest.approx(found.model)

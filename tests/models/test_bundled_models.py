@@ -7,7 +7,7 @@ from skimage.draw import disk
 
 from napari_srgan import upscale
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
-from napari_srgan.models.catalogue import list_models
+from napari_srgan.models.catalogue import find_model, list_models
 
 BUNDLED = [info for info in list_models() if info.bundled]
 WITHIN = 0.02  # of the range
@@ -52,3 +52,15 @@ def test_a_white_background_stays_white(info):
     # Nearer than the network's first filters reach, 4 LR px, a ground has the halo of its object.
     ground = distance_transform_edt(hr == 1) > 16
     assert np.abs(restored(info, lr)[ground] - 1).max() <= WITHIN
+
+
+def test_what_a_bundled_model_is_for_is_plain_wherever_it_is_read(capsys, tmp_path, monkeypatch):
+    from napari_srgan.cli import main
+
+    monkeypatch.setenv("NAPARI_SRGAN_MODELS", str(tmp_path))
+    for info in BUNDLED:
+        assert info.card.purpose and "that are to" not in info.card.purpose
+        assert find_model(info.card.name).card == info.card  # of plans, and so of reports
+    main(["models"])
+    read = " ".join(capsys.readouterr().out.split())
+    assert all(f"{info.card.name}: {info.card.purpose}" in read for info in BUNDLED)

@@ -6,6 +6,8 @@ import torch
 
 from napari_srgan.image.degradation import degradation
 from napari_srgan.models.architectures import build
+from napari_srgan.models.architectures.edsr import EDSR
+from napari_srgan.models.architectures.rcan import RCAN
 from napari_srgan.models.architectures.rrdb import RRDBNet
 from napari_srgan.models.architectures.srresnet import SRResNet
 
@@ -15,12 +17,14 @@ def networks(channels=1, scale=4, features=8):
         SRResNet(channels, 2, features, scale, batch_norm=True),
         SRResNet(channels, 2, features, scale, batch_norm=False),
         RRDBNet(channels, 1, features, 4, scale),
+        EDSR(channels, 2, features, scale),
+        RCAN(channels, 1, 8 * features, scale, 2),
     ]
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", range(5))
 def test_a_training_starts_from_interpolation(scale, channels, which):
     """Away from the border the untrained network puts a smooth image where it belongs."""
     torch.manual_seed(0)
@@ -35,7 +39,7 @@ def test_a_training_starts_from_interpolation(scale, channels, which):
     torch.testing.assert_close(sr[inner], hr[inner], rtol=0, atol=0.02 if which == 2 else 0.01)
 
 
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", range(5))
 def test_every_feature_learns_from_the_second_step_on(which):
     torch.manual_seed(0)
     network = networks()[which]

@@ -1,18 +1,23 @@
+import hashlib
 import json
 import pickle
+import shutil
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from napari_srgan.errors import InputError
+from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.models import catalogue as models
 from napari_srgan.models.architectures.rrdb import RRDBNet
 from napari_srgan.models.architectures.srresnet import SRResNet
+from napari_srgan.models.card import card_rows
 from napari_srgan.models.catalogue import (
     Card,
+    add_model,
     list_models,
     load_model,
+    look_at_model,
     model_for,
     read_card,
     save_model,
@@ -192,3 +197,63 @@ def test_reading_a_card_reads_no_weights(model_file):
     path, _ = model_file
     assert read_card(path) == card()
     assert models.user_folder() == path.parent
+
+
+def test_a_card_says_for_people_what_it_states(folder):
+    figures = {"set": "nuclei", "psnr": 30.516, "psnr_bicubic": 29.25, "ssim": 0.9, "images": 3}
+    written = card(
+        purpose="nuclei",
+        trained_on=("own scans (CC0)", "charts"),
+        validation=(figures, {"set": "others", "psnr": None}),
+        pixel_size=(0.5, 0.25),
+        limits="none is known",
+    )
+    rows = dict(card_rows(written))
+    assert rows["For"] == "nuclei" and rows["Limits"] == "none is known"
+    assert rows["Trained on"] == "own scans (CC0); charts"
+    assert rows["Measured"] == "nuclei: PSNR 30.52 dB (bicubic 29.25), SSIM 0.900"
+    assert (rows["Images"], rows["Scale"]) == ("gray", "4x")
+    assert rows["Pixel size"] == "0.5 x 0.25 µm (Y x X)"
+    bare = dict(card_rows(card(validation=())))
+    assert "not stated" in bare["Trained on"] and "no figures" in bare["Measured"]
+    assert "Limits" not in bare and "Pixel size" not in bare
+
+
+def test_a_file_that_is_listed_already_is_left_as_it_is(folder, model_file):
+    path, network = model_file
+    (folder / "download").mkdir()
+    same = folder / "download" / "other name.safetensors"
+    same.write_bytes(path.read_bytes())
+    before = path.stat().st_mtime_ns
+    new = look_at_model(same)
+    assert new.same and new.known.path == path
+    assert new.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert add_model(same).path == path
+    assert path.stat().st_mtime_ns == before
+    bundled = models.find_model("srfast-gray")
+    assert add_model(bundled.path) == bundled
+    save_model(same, network, card(limits="trained anew"))
+    assert look_at_model(same).known.path == path and not look_at_model(same).same
+    with pytest.raises(OutputExists):
+        add_model(same)
+    assert add_model(same, overwrite=True).card.limits == "trained anew"
+
+
+def test_a_file_that_changes_while_it_is_added_is_not_added(folder, monkeypatch):
+    (folder / "run").mkdir()
+    path = save_model(folder / "run" / "mine.safetensors", SRResNet(1, 1, 4), card())
+    copy = shutil.copyfile
+
+    def changed(source, target):
+        copy(source, target)
+        target.write_bytes(target.read_bytes() + b"\0")
+
+    monkeypatch.setattr(shutil, "copyfile", changed)
+    with pytest.raises(InputError, match="has changed while"):
+        add_model(path)
+    assert not (folder / "mine.safetensors").exists()
+
+
+def test_a_mistyped_model_is_asked_about(folder):
+    with pytest.raises(InputError, match=r"did you mean srgan-gray\?"):
+        models.find_model("srgan-grey")

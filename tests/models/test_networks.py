@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from napari_srgan.models.architectures import build
+from napari_srgan.models.architectures.edsr import EDSR
 from napari_srgan.models.architectures.plain import BranchedConv2d, Plain
+from napari_srgan.models.architectures.rcan import RCAN
 from napari_srgan.models.architectures.receptive_field import halo
 from napari_srgan.models.architectures.rewrite import (
     RowStrips,
@@ -21,6 +23,8 @@ SIZES = {
     "srresnet": {"features": 4},
     "rrdb": {"features": 6, "growth": 3},
     "plain": {"features": 4, "activation": "prelu"},
+    "edsr": {"features": 4, "residual_scale": 0.5},
+    "rcan": {"features": 48, "groups": 2},
 }
 
 
@@ -61,14 +65,14 @@ def test_output_is_scale_times_larger(architecture, scale, channels):
     assert network(x).shape == (2, channels, 9 * scale, 11 * scale)
 
 
-@pytest.mark.parametrize("network", [SRResNet, RRDBNet, Plain])
+@pytest.mark.parametrize("network", [SRResNet, RRDBNet, Plain, EDSR, RCAN])
 @pytest.mark.parametrize("scale", [1, 5, 16])
 def test_other_scales_are_refused(network, scale):
     with pytest.raises(ValueError, match="scale"):
         network(scale=scale)
 
 
-@pytest.mark.parametrize("network", [SRResNet, RRDBNet, Plain])
+@pytest.mark.parametrize("network", [SRResNet, RRDBNet, Plain, EDSR, RCAN])
 @pytest.mark.parametrize("size", ["channels", "blocks", "features"])
 def test_sizes_that_are_not_positive_are_refused(network, size):
     with pytest.raises(ValueError, match=f"(?i){size}.*positive"):
@@ -76,7 +80,7 @@ def test_sizes_that_are_not_positive_are_refused(network, size):
 
 
 def test_an_unknown_architecture_is_refused_with_the_known():
-    with pytest.raises(ValueError, match="srresnet, plain, rrdb, not swin"):
+    with pytest.raises(ValueError, match="srresnet, plain, rrdb, edsr, rcan, not swin"):
         build("swin", {})
 
 
@@ -94,6 +98,28 @@ def test_esrgan_s_generator_has_its_size():
     weights = 69 * dense + 9 * (3 * 64 + 64 * 64 + 2 * 64 * 64 + 64 * 64 + 64 * 3)
     network = RRDBNet(3)
     assert sum(p.numel() for p in network.parameters() if p.ndim == 4) == weights
+
+
+def test_edsr_has_the_size_of_the_authors_networks():
+    # Table 1 of arXiv 1707.02921: 1.5 and 43 million weights at 2x, without the mean shifts.
+    for sizes, millions in (((16, 64), 1.37), ((32, 256), 40.7)):
+        network = EDSR(3, *sizes, 2)
+        assert sum(p.numel() for p in network.parameters()) == pytest.approx(millions * 1e6, 0.01)
+
+
+def test_rcan_has_the_size_of_the_authors_network():
+    # Table 7 of arXiv 1807.02758: 16 million weights.
+    assert sum(p.numel() for p in RCAN(3).parameters()) == pytest.approx(15.6e6, 0.01)
+
+
+def test_a_pixel_of_rcan_depends_on_the_whole_image():
+    network = small("rcan").eval()
+    assert network.halo is None
+    x = torch.rand(1, 1, 40, 40)
+    other = x.clone()
+    other[..., -1, -1] += 1
+    with torch.no_grad():
+        assert (network(x) != network(other))[..., 0, 0].all()
 
 
 def test_a_dense_block_starts_near_the_identity():
@@ -159,7 +185,7 @@ def test_the_network_for_inference_computes_the_same(scale, batch_norm, channels
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
 
 
-@pytest.mark.parametrize("architecture", ["rrdb", "plain"])
+@pytest.mark.parametrize("architecture", ["rrdb", "plain", "edsr", "rcan"])
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 @pytest.mark.parametrize("height", [20, 70])
 def test_another_network_for_inference_computes_the_same(architecture, scale, height):
@@ -199,7 +225,7 @@ def test_the_network_for_training_has_the_same_gradients(scale, batch_norm, chan
     assert_trains_the_same(plain, torch.rand(2, channels, 8, 11, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("architecture", ["rrdb", "plain"])
+@pytest.mark.parametrize("architecture", ["rrdb", "plain", "edsr", "rcan"])
 def test_another_network_for_training_has_the_same_gradients(architecture):
     plain = small(architecture, 3).double()
     assert_trains_the_same(plain, torch.rand(2, 3, 8, 11, dtype=torch.float64))
@@ -285,7 +311,7 @@ def test_halo_of_rrdb(blocks, scale, expected):
     assert halo(for_inference(network)) == expected
 
 
-@pytest.mark.parametrize("architecture", SIZES)
+@pytest.mark.parametrize("architecture", [name for name in SIZES if name != "rcan"])
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_the_halo_is_just_large_enough(architecture, scale):
     """The pixels of one LR position depend on those within the halo, and on none farther."""
@@ -323,7 +349,7 @@ def test_a_module_of_unknown_reach_is_refused():
         halo(nn.Sequential(nn.Conv2d(1, 1, 3), nn.AdaptiveAvgPool2d(1)))
 
 
-@pytest.mark.parametrize("architecture", ["srresnet", "rrdb"])
+@pytest.mark.parametrize("architecture", ["srresnet", "rrdb", "edsr", "rcan"])
 def test_mixed_precision_leaves_the_last_convolution_in_float32(architecture):
     """bfloat16 has 8 bits: an image in it would be quantised to less than 256 grey levels."""
     torch.manual_seed(0)
@@ -335,3 +361,27 @@ def test_mixed_precision_leaves_the_last_convolution_in_float32(architecture):
     assert not torch.equal(sr, sr.bfloat16().float())
     sr.mean().backward()
     assert all(p.grad is not None for p in network.parameters())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("factor", [2, 3, 4, 8])
+def test_a_lateral_network_makes_only_x_finer_and_starts_as_an_interpolation(channels, factor):
+    sizes = {"channels": channels, "blocks": 2, "features": 6, "scale": factor, "lateral": True}
+    network = build("plain", sizes).eval()
+    network.initialise("interpolate")
+    network.requires_grad_(False)
+    y = torch.linspace(0.2, 0.4, 16)[:, None]
+    x = torch.linspace(-0.1, 0.1, 20)
+    made = network((y + x).expand(2, channels, 16, 20).contiguous())
+    assert network.scale == (1, factor) and made.shape == (2, channels, 16, 20 * factor)
+    # Where finer pixels lie between those of the input; a ramp stays one.
+    at = (torch.arange(20 * factor) + 0.5) / factor - 0.5
+    expected = y + x[0] + at * (x[1] - x[0])
+    inside = (slice(None), slice(None), slice(4, -4), slice(4 * factor, -4 * factor))
+    torch.testing.assert_close(made[inside], expected.expand_as(made)[inside])
+    assert_same(network, for_inference(network), torch.rand(1, channels, 9, 11))
+
+
+def test_the_halo_of_a_lateral_network_is_that_of_its_rows():
+    sizes = {"blocks": 3, "features": 4, "scale": 8}
+    assert halo(Plain(**sizes, lateral=True)) == halo(Plain(**sizes)) == 5

@@ -214,6 +214,18 @@ def test_the_numbers_are_those_of_an_independent_computation(files):
     assert [bool(m) for m in marked.groups()] == [psnr[0] > psnr[1], psnr[1] > psnr[0]]
 
 
+def test_lpips_stands_among_the_measures_where_it_is_asked_for(files):
+    torch = pytest.importorskip("torch")
+    from napari_srgan.models.lpips import LPIPS
+
+    torch.save(LPIPS("alex").state_dict(), "alex.pth")
+    given = ("low.tif", "--reference", "truth.tif", "--model", GRAY, "-o", "r.html")
+    assert run(*given, "--lpips-weights", "alex.pth") == 0
+    cells = Page(files["folder"] / "r.html").rows("stack")["LPIPS Alex"]
+    assert all(float(exact) > 0 for _, exact in cells[:2])
+    assert run("low.tif", "--lpips-weights", "alex.pth", "-o", "s.html") == 2
+
+
 def test_the_consistency_is_that_of_the_run_and_of_plain_shrinking(files):
     assert run("low.tif", "--model", GRAY, "-o", "r.html") == 0
     seen = Page(files["folder"] / "r.html")
@@ -237,7 +249,10 @@ def test_the_page_needs_nothing_from_outside(files):
     assert len(seen.addresses) > 10
     outside = [a for a in seen.addresses if not a.startswith(("data:image/png;base64,", "#"))]
     assert outside == []
-    assert {tag for tag, _ in seen.tags}.isdisjoint({"script", "link", "iframe", "object", "base"})
+    assert {tag for tag, _ in seen.tags}.isdisjoint({"link", "iframe", "object", "base"})
+    assert [found for tag, found in seen.tags if tag == "script"] == [{}]  # nothing that is loaded
+    script = seen.source.partition("<script>")[2]
+    assert not re.search(r"fetch|XMLHttp|import\(|sendBeacon|new (Image|WebSocket)", script)
     assert not re.search(r"@import|url\((?!#)", seen.source)
     # What is left of the web are names of namespaces, which nobody loads.
     assert set(re.findall(r"https?://[^\s\"'<)]*", seen.source)) <= {"http://www.w3.org/1999/xlink"}
@@ -254,6 +269,22 @@ def test_the_page_needs_nothing_from_outside(files):
     for word in ("For research use", "not measured", "Optimistic", "srresnet-tiny", "µm"):
         assert word in seen.text
     assert sum(tag == "svg" for tag, _ in seen.tags) == 5
+
+
+def test_before_and_after_show_the_pictures_of_the_page_and_nothing_is_stored_twice(files):
+    assert run("low.tif", "--reference", "truth.tif", "--model", GRAY, "-o", "r.html") == 0
+    seen = Page(files["folder"] / "r.html")
+    found = seen.source.partition('<div id="before-after" hidden>')[2].partition("<h3>Details")[0]
+    left, right = re.findall(r"<select>(.*?)</select>", found)
+    for offered, chosen in ((left, "bicubic"), (right, "result")):
+        names = re.findall(r'<option value="(.*?)"', offered)
+        assert names == ["input", "bicubic", "result", "reference"]
+        assert set(names) <= set(seen.figures)
+        assert re.findall(r'value="([a-z]*)" selected', offered) == [chosen]
+    assert re.search(r'<input type="range"[^>]* aria-label="[^"]+"', found)
+    assert "data:" not in found  # the script takes the pictures from their places above
+    pictures = [a for a in seen.addresses if a.startswith("data:")]
+    assert max(pictures.count(a) for a in pictures if len(a) > 2000) == 1
 
 
 def test_the_pictures_are_the_data(files):
@@ -290,7 +321,8 @@ def test_names_are_text_and_never_markup(files):
     done = run(name, "--reference", "<script>t.tif", "--model", "srgan-tiny", "-o", "r.html")
     assert done == 0
     seen = Page(files["folder"] / "r.html")
-    assert {"script", "i", "good"}.isdisjoint(tag for tag, _ in seen.tags)
+    assert {"i", "good"}.isdisjoint(tag for tag, _ in seen.tags)
+    assert sum(tag == "script" for tag, _ in seen.tags) == 1  # the page's own
     assert "<b>x" not in seen.source
     assert name in seen.text and "<script>t.tif" in seen.text and "Not <good> for" in seen.text
 

@@ -8,14 +8,17 @@ import torch
 from torch import nn
 
 from napari_srgan.models.architectures import build
-from training.discriminator import Discriminator
+from training.discriminator import Discriminator, UNetDiscriminator
 from training.hardware import Hardware, settled, start
 from training.losses import (
     adversarial_loss,
     content_loss,
     discriminator_loss,
+    focal_frequency_loss,
+    gradient_loss,
     grid_loss,
     pixel_loss,
+    structure_loss,
     total_variation,
 )
 from training.players import Players, discriminator_for
@@ -31,6 +34,9 @@ SMALL = {
     "content": "vgg22",
     "ema": 0.9,
 }
+
+
+TERMS = ["pixel", "tv", "grid", "gradient", "frequency", "structure"]
 
 
 class Features(nn.Module):
@@ -71,6 +77,35 @@ def test_pixel_losses_follow_their_formulas():
     assert pixel_loss("charbonnier")(sr, hr).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_gradient_loss_is_of_differences_between_neighbours():
+    y, x = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    hr = torch.rand(2, 1, 8, 8)
+    assert gradient_loss(hr + 0.3 * y + 0.4 * x, hr).item() == pytest.approx(0.7, rel=1e-4)
+    assert gradient_loss(hr + 0.5, hr).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_focal_frequency_loss_is_a_cosine_s_own_energy():
+    """All of it is at two frequencies, which weigh 1; the transform keeps energy."""
+    hr = torch.rand(1, 1, 16, 32)
+    wave = 0.1 * torch.cos(2 * math.pi * 3 * torch.arange(32) / 32)
+    assert focal_frequency_loss(hr + wave, hr).item() == pytest.approx(0.1**2 / 2, rel=1e-3)
+    # A second wave of half the size weighs half.
+    other = 0.05 * torch.cos(2 * math.pi * 5 * torch.arange(32) / 32)
+    expected = 0.1**2 / 2 + 0.5 * 0.05**2 / 2
+    assert focal_frequency_loss(hr + wave + other, hr).item() == pytest.approx(expected, rel=1e-3)
+    assert focal_frequency_loss(hr, hr).item() == 0
+
+
+@pytest.mark.parametrize("side", [32, 64, 96, 192])
+def test_the_structure_loss_fits_every_crop_and_is_0_for_equal_images(side):
+    hr = torch.rand(2, 1, side, side)
+    assert structure_loss(hr, hr).item() == pytest.approx(0, abs=1e-6)
+    sr = (0.5 * hr + 0.25).requires_grad_(True)
+    loss = structure_loss(sr, hr)
+    loss.backward()
+    assert 0.01 < loss.item() < 1 and torch.isfinite(sr.grad).all() and sr.grad.any()
+
+
 def test_total_variation_is_the_mean_length_of_the_gradient():
     y, x = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
     assert total_variation((0.3 * y + 0.4 * x)[None, None]).item() == pytest.approx(0.5, rel=1e-4)
@@ -83,14 +118,18 @@ def test_the_grid_loss_is_of_what_repeats_with_every_lr_pixel():
     hr = torch.rand(2, 1, 96, 96)
     y = torch.arange(96) % 4
     checkerboard = 0.1 * ((y[:, None] + y) % 2 - 0.5)
-    assert grid_loss(hr + checkerboard, hr, 4).item() == pytest.approx(0.05**2, rel=1e-4)
+    assert grid_loss(hr + checkerboard, hr, (4, 4)).item() == pytest.approx(0.05**2, rel=1e-4)
     # An error in brightness is the pixel loss's business, noise is the discriminator's.
-    assert grid_loss(hr + 0.1, hr, 4).item() == pytest.approx(0, abs=1e-12)
+    assert grid_loss(hr + 0.1, hr, (4, 4)).item() == pytest.approx(0, abs=1e-12)
     noise = torch.randn(2, 1, 96, 96, generator=torch.manual_seed(0))
-    assert grid_loss(hr + 0.1 * noise, hr, 4).item() < 0.01 * 0.1**2
+    assert grid_loss(hr + 0.1 * noise, hr, (4, 4)).item() < 0.01 * 0.1**2
+    # Where only X grows, rows do not repeat with LR pixels.
+    columns = 0.1 * (y % 2 - 0.5)
+    assert grid_loss(hr + columns, hr, (1, 4)).item() == pytest.approx(0.05**2, rel=1e-4)
+    assert grid_loss(hr + columns[:, None], hr, (1, 4)).item() == pytest.approx(0, abs=1e-12)
     # A pattern in one part of the image does not cancel with its opposite in another.
     checkerboard[:, 48:] *= -1
-    assert grid_loss(hr + checkerboard, hr, 4).item() == pytest.approx(0.05**2, rel=1e-4)
+    assert grid_loss(hr + checkerboard, hr, (4, 4)).item() == pytest.approx(0.05**2, rel=1e-4)
 
 
 def test_bce_losses_follow_the_papers_equations():
@@ -117,6 +156,30 @@ def test_relativistic_losses_follow_esrgans_equations():
     assert adversarial_loss("relativistic", real, fake).item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "of_d", "of_g"),
+    [
+        ("hinge", lambda r, f: np.maximum(0, 1 - r).mean() + np.maximum(0, 1 + f).mean(),
+         lambda f: -f.mean()),
+        ("least-squares", lambda r, f: ((r - 1) ** 2).mean() + (f**2).mean(),
+         lambda f: ((f - 1) ** 2).mean()),
+    ],
+)  # fmt: skip
+def test_hinge_and_least_squares(kind, of_d, of_g):
+    real, fake = torch.randn(4, 1, 6, 6), torch.randn(4, 1, 6, 6)
+    r, f = real.numpy(), fake.numpy()
+    assert discriminator_loss(kind, real, fake).item() == pytest.approx(of_d(r, f), rel=1e-5)
+    assert adversarial_loss(kind, None, fake).item() == pytest.approx(of_g(f), rel=1e-4)
+
+
+def test_pixel_steps_learn_from_the_losses_of_images_too(fabric):
+    p = players(fabric, frequency_weight=0.5, gradient_weight=2.0)
+    losses = p.pixel_step(*batch(), 1e-3)
+    expected = losses["pixel"] + 0.5 * losses["frequency"] + 2 * losses["gradient"]
+    assert losses["generator"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert set(losses) == {"pixel", "gradient", "frequency", "generator"}
+
+
 def test_a_sure_discriminator_still_gives_a_gradient():
     """With a sigmoid before the loss it would be zero."""
     fake = torch.tensor([[-60.0]], requires_grad=True)
@@ -131,20 +194,24 @@ def test_content_loss_sends_a_gradient_to_the_result_and_none_to_the_features():
     assert all(p.grad is None for p in features.parameters())
 
 
-@pytest.mark.parametrize("generator", ["srresnet", "rrdb", "plain"])
-@pytest.mark.parametrize("adversarial", ["bce", "relativistic"])
-@pytest.mark.parametrize("term", ["pixel", "content", "adversarial", "tv", "grid"])
+@pytest.mark.parametrize("generator", ["srresnet", "rrdb", "plain", "edsr", "rcan"])
+@pytest.mark.parametrize("adversarial", ["bce", "relativistic", "hinge", "least-squares"])
+@pytest.mark.parametrize("term", [*TERMS, "content", "adversarial"])
 def test_a_gradient_reaches_the_generator_from_each_term(fabric, generator, adversarial, term):
-    weights = {"pixel_weight": 1.0, "tv_weight": 1.0, "grid_weight": 1.0}
+    weights = {f"{name}_weight": 1.0 for name in TERMS}
     p = players(fabric, generator=generator, adversarial=adversarial, **weights)
+    p.generator.initialise("interpolate")  # noise would have no structure at all
+    with torch.no_grad():
+        for w in p.generator.parameters():
+            w += 0.02 * torch.randn_like(w)
     lr, hr = batch()
     terms = p.terms(p._restore(lr), hr)
-    assert set(terms) == {"pixel", "content", "adversarial", "tv", "grid"}
+    assert set(terms) == {*TERMS, "content", "adversarial"}
     terms[term].backward()
     assert all(
         w.grad is not None and w.grad.abs().sum() > 0
         for name, w in p.generator.named_parameters()
-        if name.startswith("tail")
+        if name.startswith("tail") and w.ndim > 1  # brightness is no gradient of the image
     )
     first = next(p.generator.head.parameters())
     assert first.grad is not None
@@ -185,7 +252,7 @@ def test_the_sum_is_weighted_as_the_recipe_says(fabric):
     assert without["pixel"] == 4.0  # the paper's SRGAN-MSE, on [-1, 1]
 
 
-@pytest.mark.parametrize("generator", ["srresnet", "rrdb", "plain"])
+@pytest.mark.parametrize("generator", ["srresnet", "rrdb", "plain", "edsr", "rcan"])
 def test_a_gradient_in_bfloat16_points_where_that_in_float32_does(generator):
     """Of weights that have not converged, whose gradients are more than rounding.
 
@@ -278,3 +345,39 @@ def test_the_discriminator_halves_four_times_and_gives_a_logit(crop):
     assert [c.stride[0] for c in convolutions] == [1, 2] * 4
     for side in [32, 40, 96] if crop is None else [crop]:
         assert network(torch.rand(2, 3, side, side)).shape == (2, 1)
+
+
+def test_the_u_net_judges_every_pixel_and_is_bounded():
+    torch.manual_seed(0)
+    network = UNetDiscriminator(3, 4)
+    for side in (32, 44):
+        assert network(torch.rand(2, 3, side, side)).shape == (2, 1, side, side)
+    for _ in range(20):  # the power iteration goes on with every step
+        network(torch.rand(1, 3, 32, 32))
+    layer = network.down[0]
+    assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, 0.02)
+
+
+@pytest.mark.parametrize("kind", ["bce", "relativistic", "hinge", "least-squares"])
+def test_a_u_net_learns_to_tell_sharp_from_blurred(kind):
+    torch.manual_seed(0)
+    network = UNetDiscriminator(1, 8)
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+    real = torch.rand(2, 1, 32, 32)
+    fake = nn.functional.avg_pool2d(real, 3, 1, 1)
+    losses = []
+    for _ in range(40):
+        loss = discriminator_loss(kind, network(real), network(fake))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+    assert network(real).mean() > network(fake).mean()
+
+
+def test_a_step_against_the_u_net(fabric):
+    p = players(fabric, discriminator="unet", adversarial="least-squares", content="none")
+    losses = p.adversarial_step(*batch(), 1e-3, discriminator_learns=True)
+    assert all(0 <= losses[key] <= 1 for key in ("real", "fake"))
+    assert math.isfinite(losses["generator"])

@@ -22,6 +22,7 @@ from small_scans import TINY, picture, write_scans
 
 from napari_srgan.io.lock import FileLock
 from napari_srgan.models.catalogue import load_model
+from napari_srgan.models.lpips import LPIPS
 from training import checkpoint
 from training.train_oct import main
 
@@ -518,6 +519,28 @@ def test_a_content_loss_that_drowns_the_adversary_is_told(scans, tmp_path, capsy
     quiet = [*options, "--content-weight", weight, "--log-every", 1]
     assert run(scans, tmp_path / "quiet", *quiet) == 0
     assert "next to no say" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("without_pictures")
+def test_lpips_stands_in_the_last_table_and_a_resumed_run_has_it_too(scans, tmp_path, capsys):
+    torch.manual_seed(0)
+    torch.save(LPIPS("alex").state_dict(), tmp_path / "alex.pth")
+    out = tmp_path / "run"
+    options = ["--pretrain-steps", 1, "--lpips-weights", tmp_path / "alex.pth"]
+    assert run(scans, out, *options) == 0
+    assert "LPIPS Alex" in capsys.readouterr().out
+    first = log(out)[-1]
+    assert 0 < float(first["lpips_alex"]) != float(first["lpips_alex_bicubic"]) > 0
+    # As a version without LPIPS left it.
+    kept = [{k: v for k, v in row.items() if "lpips" not in k} for row in log(out)]
+    with (out / "metrics.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, kept[0])
+        writer.writeheader()
+        writer.writerows(kept)
+    more = ["--resume", out, "--pretrain-steps", 2]
+    assert main(list(map(str, more))) == 0
+    assert len(log(out)) > len(kept)
+    assert float(log(out)[-1]["lpips_alex"]) > 0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")

@@ -1,9 +1,8 @@
 """What napari calls to read and to write image files, and the bundled samples.
 
-Files with axes, spacing, units and origin; what one of the two hooks writes, the other restores.
-The
-samples are named as in the catalogue of `sample_data`, one function each; the manifest points at
-them.
+Files with axes, spacing, units and origin; what one of the two hooks writes, the other
+restores. The samples are named as in the catalogue of `sample_data`, one function each; the
+manifest points at them.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.appearance import Channel, appearance_of
+from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES
-from napari_srgan.io.image_file import ImageFile
 from napari_srgan.io.open import READABLE_SUFFIXES, format_of, image_name, open_images
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink
@@ -106,12 +105,17 @@ def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
     for key, sizes in fitting.items():
         if key in extra and np.size(extra[key]) in sizes:
             meta[key] = np.asarray(extra[key])
-    data = _in_memory_or_lazy(image)
+    if isinstance(image, ImageFile) and image.done is not None:
+        meta["name"] += " (unfinished: {} of {} slices)".format(*image.done)
+    data = shown_data(image.data, image.axes)
     count = image.data.shape[image.axes.index("C")] if "C" in plain else 1
     one = not isinstance(image, ImageFile) or image.own or meta["rgb"]
+    ranges = appearance_of(metadata).ranges
+    if isinstance(data, list) and len(ranges) == 2 * count and not meta["rgb"]:
+        meta["contrast_limits"] = min(ranges[::2]), max(ranges[1::2])
     if 1 < count <= MOST_CHANNELS and not one:
         return _split(data, meta, plain.index("C"), appearance_of(metadata).channels(count))
-    return [(data, meta, "image")]
+    return [(data, meta | {"multiscale": isinstance(data, list)}, "image")]
 
 
 def _split(
@@ -130,18 +134,36 @@ def _split(
         own["name"] = f"{meta['name']} {channel.name or f'channel {number}'}"
         own["colormap"] = chosen[number]
         own["blending"] = "additive" if number else "translucent_no_depth"
-        made.append((data[(slice(None),) * axis + (number,)], own, "image"))
+        key = (slice(None),) * axis + (number,)
+        if isinstance(data, list):
+            one = [level[key] for level in data]
+            ranges = appearance_of(meta["metadata"]).ranges[2 * number : 2 * number + 2]
+            own |= {"multiscale": True} | ({"contrast_limits": ranges} if ranges else {})
+        else:
+            one = data[key]
+        made.append((one, own, "image"))
     return made
 
 
-def _in_memory_or_lazy(image: ImageFile | Stack) -> Any:
-    data: Any = image.data
+def shown_data(data: Any, axes: str) -> Any:
+    """Give an array as napari is to have it: in memory, or where that would be much as dask.
+
+    Of a file with coarser levels a list of all levels, of which it reads what the canvas needs.
+    """
+    levels = getattr(data, "coarser", ())
+    if levels:
+        return [_lazy(level, axes, level.chunk_shape) for level in (data, *levels)]
     nbytes = math.prod(data.shape) * np.dtype(data.dtype).itemsize
     if nbytes <= SHARE_OF_MEMORY * psutil.virtual_memory().available:
         return np.asarray(data)
+    return _lazy(data, axes, data.shape)
+
+
+def _lazy(data: Any, axes: str, sides: Sequence[int]) -> Any:
     import dask.array  # napari brings it; the core does without
 
-    chunks = tuple(n if a in "YXS" else 1 for a, n in zip(image.axes, data.shape, strict=True))
+    sizes = zip(axes, data.shape, sides, strict=True)
+    chunks = tuple({"S": n}.get(a, side) if a in "YXS" else 1 for a, n, side in sizes)
     return dask.array.from_array(data, chunks=chunks, name=False, meta=np.empty(0, data.dtype))
 
 
@@ -153,7 +175,7 @@ def _paths(path: str | Sequence[str]) -> list[Path]:
 
 
 def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
-    """Write an image layer as TIFF, plane by plane.
+    """Write an image layer as TIFF or OME-Zarr, plane by plane.
 
     Axes (from the axis labels), scale, translate, units and the layer's metadata, provenance
     included, are kept; so are rotation, shear and affine, for this plugin's reader. Of a
@@ -162,7 +184,7 @@ def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     Parameters
     ----------
     path : str
-        Ending in .tif, .tiff, .ome.tif or .ome.tiff; a file that is there is replaced (napari's
+        Ending in .tif, .tiff, .ome.tif, .ome.tiff or .zarr; what is there is replaced (napari's
         dialog has asked).
     data, meta
         The layer's data and attributes, as npe2 gives them.
@@ -199,6 +221,7 @@ def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
         units=tuple(str(u) for u in meta.get("units") or ("pixel",) * ndim),
         name=name,
         metadata=_metadata(meta, ndim),
+        window=_window(meta, dict(zip(axes, data.shape, strict=True)).get("C", 1)),
     )
     sink = FileSink(path, overwrite=True)
     sink.open(spec)
@@ -210,6 +233,7 @@ def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
             at = iter(index)
             key = tuple(slice(None) if a in "YXS" else next(at) for a in axes)
             sink.write(index, 0, 0, np.asarray(data[key]).transpose(order))
+            sink.plane_done(index)
         sink.commit()
     except BaseException:
         sink.abort()
@@ -220,6 +244,11 @@ def write_image(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
 def _numbers(given: Any, n: int, default: float) -> tuple[float, ...]:
     values = tuple(float(v) for v in ([default] * n if given is None else given))
     return values[-n:]
+
+
+def _window(meta: Mapping[str, Any], channels: int) -> tuple[tuple[float, float], ...]:
+    low, high = meta.get("contrast_limits") or (0, 0)
+    return ((float(low), float(high)),) * channels if low < high else ()
 
 
 def _metadata(meta: Mapping[str, Any], ndim: int) -> dict[str, Any]:

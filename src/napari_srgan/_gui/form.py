@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field
 from typing import Any
 
@@ -27,6 +27,7 @@ class OptionFields:
     def __init__(self, options: type, leave_out: Collection[str] = ()) -> None:
         self._options = {f.name: f for f in declared(options) if f.name not in leave_out}
         self._fields = {name: _field(option) for name, option in self._options.items()}
+        self._entries = {name: _entries(option) for name, option in self._options.items()}
 
     def __getitem__(self, name: str) -> ValueWidget:
         """The field of an option."""
@@ -56,11 +57,24 @@ class OptionFields:
         for name, field in self._fields.items():
             field.value = self._options[name].default
 
+    def choose(self, values: Mapping[str, Any]) -> None:
+        """Set values by name; one that is not on offer is added to what is."""
+        for name, value in values.items():
+            field = self._fields[name]
+            if isinstance(field, ComboBox):
+                self._list(name, value)
+            field.value = str(value) if isinstance(field, LineEdit) else value
+
     def offer(self, name: str, entries: Sequence[tuple[str, Any]]) -> None:
-        """List other values; what was chosen stays chosen if it is among them."""
-        field = self._fields[name]
+        """List other values; what was chosen stays chosen, so that nothing is changed unseen."""
+        self._entries[name] = tuple(entries)
+        self._list(name, self._fields[name].value)
+
+    def _list(self, name: str, chosen: Any) -> None:
+        field, entries = self._fields[name], self._entries[name]
+        there = any(value == chosen for _, value in entries)
         with field.changed.blocked():
-            field.choices = entries
+            field.choices = entries if there else (*entries, (str(chosen), chosen))
 
     def _value(self, name: str) -> Any:
         field, option = self._fields[name], self._options[name]
@@ -70,9 +84,13 @@ class OptionFields:
         return option.metadata["read"](text) if text else option.default
 
 
-def _field(option: Field[Any]) -> ValueWidget:
+def _entries(option: Field[Any]) -> tuple[tuple[str, Any], ...]:
     about = option.metadata
-    entries = about["entries"] or tuple((value, value) for value in about["choices"])
+    return about["entries"] or tuple((value, value) for value in about["choices"])
+
+
+def _field(option: Field[Any]) -> ValueWidget:
+    about, entries = option.metadata, _entries(option)
     tip = about["help"][:1].upper() + about["help"][1:]
     if option.default is False:
         return CheckBox(value=False, text=entries[0][0] if entries else "", tooltip=tip)

@@ -351,7 +351,8 @@ def add_layer(
     """
     active = viewer.layers.selection.active
     name = unique_name(arguments["name"], (known.name for known in viewer.layers))
-    made = viewer.add_image(data, multiscale=False, **{**arguments, "name": name})
+    levels = isinstance(data, list)
+    made = viewer.add_image(data, multiscale=levels, **{**arguments, "name": name})
     if above is not None and above in viewer.layers:
         at, place = viewer.layers.index(above) + 1, viewer.layers.index(made)
         if place != at:

@@ -284,6 +284,8 @@ class WidthTable(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, 2)
+        self.setAccessibleName("Widths of the profiles")
+        self.setTabKeyNavigation(False)  # arrows go through the cells, Tab leaves them
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _TRUST_MAP, _SPACING = "trust_map", "spacing_source"
 _ROLE, _VIEW, _INPUT = "napari_srgan_role", "napari_srgan_view", "napari_srgan_input"
 _SELF_TEST, _TARGET = "napari_srgan_self_test", "napari_srgan_target"
-_OWN = (_ROLE, _VIEW, _INPUT, _SELF_TEST, _TARGET)
+_OVER = "napari_srgan_over"
+_OWN = (_ROLE, _VIEW, _INPUT, _SELF_TEST, _TARGET, _OVER)
 PLACING = "napari_layer"
 """Key in a file for what TIFF has no place for (rotation, shear, affine)."""
 
@@ -46,7 +47,7 @@ def saved_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
     A pixel size is the file's from then on, and a preview that is saved has become a result.
     """
-    session = [_VIEW, _INPUT, _TARGET, _SPACING]
+    session = [_VIEW, _INPUT, _TARGET, _OVER, _SPACING]
     if metadata.get(_ROLE) == "preview":
         session.append(_ROLE)
     return {k: v for k, v in metadata.items() if k not in session}
@@ -172,6 +173,19 @@ def view_tag(key: Any = None) -> dict[str, Any]:
 def view_key(layer: Any) -> Any:
     """The key that a view was given, None of any other layer."""
     return _get(layer, _VIEW)
+
+
+# --- overlays -----------------------------------------------------------------------------------
+
+
+def overlay_tag(target: Image | None) -> dict[str, Any]:
+    """Metadata of a map that is laid over an image, or no longer is (None)."""
+    return {_OVER: None if target is None else str(target.unique_id)}
+
+
+def lies_over(layer: Any, target: Image) -> bool:
+    """Whether a layer is laid over this image, to be seen wherever that is seen."""
+    return _get(layer, _OVER) == str(target.unique_id)
 
 
 # --- self-test ----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import glob
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,16 +45,15 @@ def add_options(
         flag = about["flag"] or f"--{f.name.replace('_', '-')}"
         default = "" if f.default is None or f.default is False else f" (default: {f.default})"
         text = f"{about['help']}{default}".replace("%", "%%")
-        how: dict[str, Any] = {"dest": f.name, "help": text}
+        # What is not typed is not there afterwards: then a preset may say it, else the dataclass.
+        how: dict[str, Any] = {"dest": f.name, "help": text, "default": argparse.SUPPRESS}
         if f.default is False:
-            how["action"] = "store_true"
+            how["action"] = argparse.BooleanOptionalAction
         elif about["choices"]:
-            how |= {"default": f.default, "choices": about["choices"]}
+            how["choices"] = about["choices"]
         else:
             several = {"nargs": len(about["metavar"])} if type(about["metavar"]) is tuple else {}
-            metavar = about["metavar"] or None
-            how |= {"default": f.default, "type": reader(about["read"]), "metavar": metavar}
-            how |= several
+            how |= {"type": reader(about["read"]), "metavar": about["metavar"] or None, **several}
         parser.add_argument(flag, **how)
 
 
@@ -81,10 +80,35 @@ def reader(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return typed
 
 
-def chosen(arguments: argparse.Namespace, cls: type[Options]) -> Options:
-    """Make the options that were typed; fields without an option of the command stay at default."""
+def add_preset(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a preset, for commands with the options of a restoration."""
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="options that were saved under this name, in napari or by 'napari-srgan presets'; "
+        "those that are typed beside it count",
+    )
+
+
+def preset_values(arguments: argparse.Namespace, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """Read the options of the preset that was named, but for those that the command has not."""
+    from napari_srgan.tasks.presets import preset
+
+    values = preset(arguments.preset) if arguments.preset is not None else {}
+    return {name: value for name, value in values.items() if name not in leave_out}
+
+
+def typed(arguments: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """Return the options of a dataclass that were typed, by name."""
     names = [f.name for f in declared(cls) if hasattr(arguments, f.name)]
-    return cls(**{name: getattr(arguments, name) for name in names})
+    return {name: getattr(arguments, name) for name in names}
+
+
+def chosen(
+    arguments: argparse.Namespace, cls: type[Options], preset: Mapping[str, Any] | None = None
+) -> Options:
+    """Make the options that were typed, beside a preset; fields in neither stay at default."""
+    return cls(**{**(preset or {}), **typed(arguments, cls)})
 
 
 def expanded(paths: Iterable[str | Path]) -> list[str]:

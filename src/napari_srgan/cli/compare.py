@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
         help="the low-resolution image; adds the row bicubic, its enlargement",
     )
     add_options(parser, CompareOptions)
-    add_options(parser, PartOptions, leave_out=("roi", "series"))
+    add_options(parser, PartOptions, leave_out=("roi", "series", "level"))
     more(
         "--error-map",
         type=Path,

@@ -11,7 +11,7 @@ from napari_srgan.image.geometry import as_scale, scale_text
 from napari_srgan.image.units import PIXEL, ome_symbol
 from napari_srgan.measure.frc import HALF_ANGLE
 from napari_srgan.measure.stacks import BICUBIC, rows
-from napari_srgan.measure.table import MEASURES, PLANE_MEASURES, Measure
+from napari_srgan.measure.table import LPIPS_MEASURES, MEASURES, PLANE_MEASURES, Measure
 
 if TYPE_CHECKING:
     from napari_srgan.measure.protocols import Score, Summary
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _MOST_SLICES = 40  # in the table; CSV and JSON have all
-_COLUMNS = (*PLANE_MEASURES, "rse", "rsp")  # as far as they were taken
+_COLUMNS = (*PLANE_MEASURES, *LPIPS_MEASURES, "rse", "rsp")  # as far as they were taken
 _NOT_DEFINED = "-"
 
 

@@ -1,4 +1,4 @@
-"""`napari-srgan models`: what is installed and how good it is; and adding one."""
+"""`napari-srgan models`: what is installed and how good it is; a model's card; adding one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from napari_srgan.cli.arguments import EXIT_OK
 from napari_srgan.cli.terminal import printable, say, table, tell
 from napari_srgan.errors import InputError
+from napari_srgan.models.card import Card, card_rows
 
 _WIDTH = 80
 
@@ -20,21 +21,37 @@ def add(commands: Any) -> None:
     """Describe the command."""
     models = commands.add_parser("models", help="list the models that are installed, or add one")
     models.add_argument("--json", action="store_true", help="print one JSON line per model")
-    actions = models.add_subparsers(dest="action", metavar="[add FILE]")
+    actions = models.add_subparsers(dest="action", metavar="[show MODEL | add FILE]")
+    show = actions.add_parser("show", help="print the card of a model, be it in the list or a file")
+    show.add_argument("model", metavar="MODEL", help="name or file of a model")
     more = actions.add_parser("add", help="add a model file to the list, in napari too")
     more.add_argument("file", type=Path, metavar="FILE", help="a .safetensors file of a training")
     more.add_argument("--overwrite", action="store_true", help="replace an own model of that name")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the models, or add one."""
+    """List the models, show one, or add one."""
     from napari_srgan.image.geometry import scale_text
-    from napari_srgan.models.catalogue import add_model, list_models, skipped_models
+    from napari_srgan.models.catalogue import (
+        add_model,
+        find_model,
+        list_models,
+        load_model,
+        look_at_model,
+        skipped_models,
+    )
     from napari_srgan.models.kinds import models_by_use
 
     if arguments.action == "add":
+        new = look_at_model(arguments.file)
+        _tell_card(new.card, new.sha256)
         info = add_model(arguments.file, arguments.overwrite)
-        tell(f"{info.card.name} is now listed; its file is {info.path}")
+        now = "was listed already" if new.same else "is now listed"
+        tell(f"{info.card.name} {now}; its file is {info.path}")
+        return EXIT_OK
+    if arguments.action == "show":
+        model = load_model(find_model(arguments.model).path)
+        _tell_card(model.card, model.sha256)
         return EXIT_OK
     found = list_models()
     for reason in skipped_models():
@@ -67,6 +84,14 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         tell(fill(printable(text), _WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     return EXIT_OK
+
+
+def _tell_card(card: Card, sha256: str) -> None:
+    """Print what a model's card states."""
+    rows = [("Model", card.name), *card_rows(card), ("SHA-256", sha256)]
+    width = max(len(head) for head, _ in rows) + 2
+    for head, text in rows:
+        tell(fill(f"{head:<{width}}{printable(text)}", _WIDTH, subsequent_indent=" " * width))
 
 
 def _gain(validation: Sequence[Mapping[str, Any]]) -> str:

@@ -8,9 +8,16 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen, reader
+from napari_srgan.cli.arguments import (
+    EXIT_OK,
+    add_options,
+    add_preset,
+    chosen,
+    preset_values,
+    reader,
+)
 from napari_srgan.cli.terminal import follow, hide, names_of, tell
-from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_slice
+from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_number
 
 if TYPE_CHECKING:
     from napari_srgan.tasks.report.content import Content
@@ -38,12 +45,13 @@ def add(commands: Any) -> None:
     )
     more(
         "--show",
-        type=reader(read_slice),
+        type=reader(read_number),
         metavar="N",
         help="the slice of the pictures, of Z or T (default: the middle one)",
     )
-    add_options(parser, CompareOptions, only=("mode", "border"))
+    add_options(parser, CompareOptions, only=("mode", "border", "lpips", "lpips_weights"))
     add_options(parser, RestoreOptions)
+    add_preset(parser)
     add_options(parser, PartOptions, leave_out=("roi",))
     more("--overwrite", action="store_true", help="replace a page that exists")
     more("--json", action="store_true", help="print the figures as one JSON line, and no progress")
@@ -51,10 +59,11 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page and print its main figures."""
-    options, part = chosen(arguments, RestoreOptions), chosen(arguments, PartOptions)
+    options = chosen(arguments, RestoreOptions, preset_values(arguments))
+    part, measured = chosen(arguments, PartOptions), chosen(arguments, CompareOptions)
     if options.anonymise:
         hide(names_of(filter(None, (arguments.input, arguments.reference))))
-    from napari_srgan.measure.planes import Settings
+    from napari_srgan.tasks.compare import settings_of
     from napari_srgan.tasks.report.page import report_file
     from napari_srgan.tasks.report.tables import glance
 
@@ -64,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         options,
         part,
         reference=arguments.reference,
-        settings=Settings(mode=arguments.mode, border=arguments.border),
+        settings=settings_of(measured),
         show=arguments.show,
         overwrite=arguments.overwrite,
     )

@@ -7,12 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_srgan.cli.arguments import EXIT_OK, add_options, chosen
+from napari_srgan.cli.arguments import EXIT_OK, add_options, add_preset, chosen, preset_values
 from napari_srgan.cli.terminal import follow, hide, names_of, table, tell
 from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
 
 if TYPE_CHECKING:
     from napari_srgan.image.intensity import Intensity
+
+_NOT_HERE = ("back_project",)
+"""Maps are of what the network says."""
 
 
 def add(commands: Any) -> None:
@@ -29,7 +32,8 @@ def add(commands: Any) -> None:
     parser.add_argument("input", type=Path, metavar="INPUT", help="the low-resolution image")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the maps go")
     add_options(parser, MapOptions)
-    add_options(parser, RestoreOptions, leave_out=("back_project",))
+    add_options(parser, RestoreOptions, leave_out=_NOT_HERE)
+    add_preset(parser)
     add_options(parser, PartOptions)
     parser.add_argument("--overwrite", action="store_true", help="replace maps that exist")
     parser.add_argument(
@@ -42,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_srgan.tasks.trust_maps import write_trust_maps
     from napari_srgan.trust.consistency import percent
 
-    options = chosen(arguments, RestoreOptions)
+    options = chosen(arguments, RestoreOptions, preset_values(arguments, _NOT_HERE))
     if options.anonymise:
         hide(names_of([arguments.input]))
     steps = write_trust_maps(

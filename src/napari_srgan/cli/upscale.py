@@ -11,7 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, add_options, chosen, expanded
+from napari_srgan.cli.arguments import (
+    EXIT_INPUT,
+    EXIT_OK,
+    add_options,
+    add_preset,
+    chosen,
+    expanded,
+    preset_values,
+)
 from napari_srgan.cli.terminal import (
     Bar,
     follow,
@@ -26,7 +34,7 @@ from napari_srgan.cli.view import check_window, view
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.io.tables import add_row, encoded
-from napari_srgan.options import PartOptions, RestoreOptions
+from napari_srgan.options import FileOptions, PartOptions, RestoreOptions
 
 SUMMARY = "summary.csv"
 _PATIENCE = 30.0  # seconds
@@ -44,7 +52,8 @@ def add(commands: Any) -> None:
         usage="napari-srgan upscale INPUT OUTPUT [options]\n"
         "       napari-srgan upscale INPUT... --out-dir DIR [options]",
         description="Super-resolve one file, or many files into a folder. Input: TIFF, BigTIFF, "
-        "OME-TIFF, ImageJ TIFF, PNG, JPEG, .npy. Output: .tif, .ome.tif, .png (one plane), .npy.",
+        "OME-TIFF, ImageJ TIFF, OME-Zarr, PNG, JPEG, .npy. Output: .tif, .ome.tif, .zarr, .npy, "
+        ".png (one plane).",
     )
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="INPUT OUTPUT, or with --out-dir only inputs"
@@ -57,7 +66,9 @@ def add(commands: Any) -> None:
         "ending where it is not the whole, and summary.csv",
     )
     add_options(parser, RestoreOptions)
+    add_preset(parser)
     add_options(parser, PartOptions)
+    add_options(parser, FileOptions)
     parser.add_argument(
         "--view", action="store_true", help="then open input and result side by side in napari"
     )
@@ -71,7 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Restore the files and print what came of each."""
     from napari_srgan.tasks.restore import restore_file
 
-    options, part = chosen(arguments, RestoreOptions), chosen(arguments, PartOptions)
+    options = chosen(arguments, RestoreOptions, preset_values(arguments))
+    part = chosen(arguments, PartOptions)
     if arguments.view:
         check_window("--view")
     if arguments.out_dir is not None:
@@ -86,7 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
     if options.anonymise:
         hide(names_of(arguments.paths[:1]))
     source, target = (Path(path) for path in arguments.paths)
-    steps = restore_file(source, target, options, part, overwrite=arguments.overwrite)
+    files = chosen(arguments, FileOptions)
+    steps = restore_file(source, target, options, part, overwrite=arguments.overwrite, files=files)
     summary = follow(steps, source.name, "tile", quiet=arguments.json)
     _tell(summary.to_dict(), arguments.json)
     if arguments.view:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -295,7 +295,7 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
         model_sha256=load(ahead.model.path).sha256,
         region=region,
         planes=tuple(stack.plane_indices(region)),
-        output=ahead.output,
+        output=replace(ahead.output, window=tuple(zip(intensity.lo, intensity.hi, strict=True))),
         memory=largest * needs.bytes_per_pixel
         + 2 * plane * stack.samples * stack.dtype.itemsize
         + _projection_memory(stack, options, region, scale),

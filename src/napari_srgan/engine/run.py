@@ -275,6 +275,7 @@ class _Run:
                 if plane.kept is not None:
                     yield from self._settle(jobs)
                     yield from self._project(plane, sink)
+                jobs.append(finisher.submit(sink.plane_done, plane.place))
             yield from self._settle(jobs)
 
     def _opened(self, reader: _Worker) -> Iterator[_Plane]:

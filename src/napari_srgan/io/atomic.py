@@ -1,4 +1,4 @@
-"""Files that are written whole: places are refused before any work, and a file appears complete.
+"""Files and folders written whole: places are refused before any work, and all appears complete.
 
 Whatever happens while a file is written (a full disk, Ctrl-C, a kill, another run), what was at its
 place before is still there and whole, and what appears there is of one run.
@@ -6,11 +6,14 @@ place before is still there and whole, and what appears there is of one run.
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import glob
 import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +27,9 @@ THERE_FOR_COMMANDS = "exists already; --overwrite replaces it."
 
 PARTIAL = ".partial"
 """How the names of unfinished files end, after the target's `short_name` and 8 characters."""
+
+_REPLACED = ".replaced"
+"""How the name of a folder ends, for a moment, that a new one takes the place of."""
 
 _TAKES_NO_FILE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -80,7 +86,7 @@ class WholeFile:
         OSError
             If the folder takes no file.
         """
-        check_place(self.target, self._overwrite, there=self._there)
+        self._check()
         _open_files.add(self)
         try:
             self._lock.acquire(patience)
@@ -107,8 +113,11 @@ class WholeFile:
         os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         return self.path
 
+    def _check(self) -> None:
+        check_place(self.target, self._overwrite, there=self._there)
+
     def commit(self) -> None:
-        """Flush the file to the disk, which may say only now that it is full, and put it in place.
+        """Flush it to the disk, which may say only now that it is full, and put it in place.
 
         Raises
         ------
@@ -118,14 +127,13 @@ class WholeFile:
         OSError
             If the disk is full or refuses.
         """
-        with self.path.open("r+b") as file:
-            os.fsync(file.fileno())
+        self._flush()
         if self._before is None:
             with suppress(FileExistsError):
-                _rename_to_new(self.path, self.target)
+                self._appear()
                 return
         elif _identity(self.target) == self._before:
-            os.replace(self.path, self.target)  # noqa: PTH105 (the atomic one)
+            self._replace()
             return
         # Its ending comes last, so that it can be opened; no leftover is called so.
         name = short_name(self.target.name)
@@ -140,10 +148,81 @@ class WholeFile:
 
     def close(self) -> None:
         """Remove what was written and is not in place, and let others have the place."""
-        with suppress(OSError):  # a disk that refuses
-            self.path.unlink(missing_ok=True)
+        self._remove()
         self._lock.release()
         _open_files.discard(self)
+
+    def _flush(self) -> None:
+        flush_file(self.path)
+
+    def _appear(self) -> None:
+        """Take a place where nothing is; FileExistsError if something is."""
+        _rename_to_new(self.path, self.target)
+
+    def _replace(self) -> None:
+        """Take the place of what is there."""
+        os.replace(self.path, self.target)  # noqa: PTH105 (the atomic one)
+
+    def _remove(self) -> None:
+        with suppress(OSError):  # a disk that refuses
+            self.path.unlink(missing_ok=True)
+
+
+class WholeFolder(WholeFile):
+    """A folder that is written beside its place, and put there when it is whole.
+
+    Parameters
+    ----------
+    target, overwrite, there
+        As for `WholeFile`.
+    marks : sequence of str
+        Names of which a folder that may be replaced holds one; any other folder is somebody's.
+    """
+
+    def __init__(
+        self, target: Path, overwrite: bool = False, there: str = THERE, marks: Sequence[str] = ()
+    ) -> None:
+        super().__init__(target, overwrite, there)
+        self._marks = marks
+
+    def create(self) -> Path:
+        """Make the empty folder and return `path`."""
+        self.path.mkdir()
+        return self.path
+
+    def _check(self) -> None:
+        check_place(self.target, self._overwrite, there=self._there, marks=self._marks)
+
+    def _flush(self) -> None:
+        """Flush what lies in the folder itself; whoever fills deeper ones flushes these."""
+        for entry in self.path.iterdir():
+            if entry.is_file():
+                flush_file(entry)
+
+    def _appear(self) -> None:
+        try:
+            if not os.path.lexists(self.target):
+                self.path.rename(self.target)
+                return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        raise FileExistsError(self.target)
+
+    def _replace(self) -> None:
+        if _exchange(self.path, self.target):
+            return  # what was there is at `path` now, and goes with it
+        aside = self.path.with_suffix(_REPLACED)
+        self.target.rename(aside)
+        try:
+            self.path.rename(self.target)
+        except BaseException:
+            aside.rename(self.target)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 @contextmanager
@@ -190,6 +269,7 @@ def check_place(
     suffixes: Sequence[str] = (),
     advice: str = "",
     there: str = THERE_FOR_COMMANDS,
+    marks: Sequence[str] = (),
 ) -> None:
     """Refuse a place where no file can be written, before any work.
 
@@ -197,21 +277,23 @@ def check_place(
     ----------
     path : Path
     overwrite : bool
-        Whether a file that is there may be replaced.
+        Whether what is there may be replaced.
     suffixes : sequence of str
         The endings, in lower case, of which the name must have one; none: any name will do.
     advice : str
         What is said of a name that has none of them.
     there : str
         What is said of a file that may not be replaced.
+    marks : sequence of str
+        Given where a folder is to be written: what one that may be replaced holds one of.
 
     Raises
     ------
     OutputExists
         If a file is there and may not be replaced.
     InputError
-        If it is a folder, a pipe or a device, has no ending of `suffixes`, or lies in no folder, or
-        if its name is too long.
+        If it is a folder (a file, where a folder is to be written), a pipe or a device, has no
+        ending of `suffixes`, or lies in no folder, or if its name is too long.
     """
     try:
         path.lstat()
@@ -221,8 +303,15 @@ def check_place(
                 f"{path} is too long a name for its disk; choose a shorter one."
             ) from None
     if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it.")
-    if path.exists() and not path.is_file():
+        if not marks:
+            raise InputError(f"{path} is a folder; name a file in it.")
+        if not any((path / mark).exists() for mark in marks):
+            raise InputError(
+                f"{path} is a folder of another kind, which is never replaced; choose another name."
+            )
+    elif path.is_file() and marks:
+        raise InputError(f"{path} is a file where a folder is to be; choose another name.")
+    elif path.exists() and not path.is_file():
         raise InputError(f"{path} is a pipe or a device and would be replaced; name another file.")
     if suffixes and not path.name.lower().endswith(tuple(suffixes)):
         raise InputError(f"{path.name}: {advice}")
@@ -230,6 +319,12 @@ def check_place(
         raise InputError(f"The folder {path.parent} does not exist; make it first.")
     if path.exists() and not overwrite:
         raise OutputExists(f"{path} {there}")
+
+
+def flush_file(path: Path) -> None:
+    """Wait until a file is on the disk, which may say only now that it is full."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:
@@ -258,9 +353,26 @@ def _rename_to_new(source: Path, target: Path) -> None:
         source.unlink()
 
 
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two names change places in one step, where the system can do that."""
+    if sys.platform != "linux":
+        return False
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    names = os.fsencode(one), os.fsencode(other)
+    return renameat2 is not None and not renameat2(here, names[0], here, names[1], exchange)
+
+
 def _remove_leftovers(target: Path) -> None:
-    """Remove what runs that were killed left beside a target: unfinished files and folders."""
-    ours = re.compile(re.escape(short_name(target.name)) + r"\.[a-z0-9_]{8}" + re.escape(PARTIAL))
+    """Remove what runs that were killed left beside a target: unfinished files and folders.
+
+    A folder that was moved aside by a run that came no further is put back.
+    """
+    endings = f"(?:{re.escape(PARTIAL)}|{re.escape(_REPLACED)})"
+    ours = re.compile(re.escape(short_name(target.name)) + r"\.[a-z0-9_]{8}" + endings)
+    for aside in target.parent.glob(f"{glob.escape(short_name(target.name))}.*{_REPLACED}"):
+        if ours.fullmatch(aside.name) and not os.path.lexists(target):
+            aside.rename(target)
     with os.scandir(target.parent) as entries:
         for entry in entries:
             if ours.fullmatch(entry.name):

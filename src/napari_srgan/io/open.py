@@ -15,10 +15,12 @@ import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.atomic import PARTIAL
 from napari_srgan.io.formats import heidelberg_e2e, heidelberg_vol, topcon
 from napari_srgan.io.formats.bioptigen import is_bioptigen, read_bioptigen
 from napari_srgan.io.formats.dicom import dicom_files, is_dicom, read_dicom
 from napari_srgan.io.formats.heyex_xml import is_heyex, read_heyex
+from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.nifti import is_nifti, open_nifti
 from napari_srgan.io.formats.npy import read_npy
 from napari_srgan.io.formats.oct_image import Reader, open_all, open_one
@@ -28,8 +30,8 @@ from napari_srgan.io.formats.thorlabs import is_thorlabs, read_thorlabs
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES, count_images, open_tiff
 from napari_srgan.io.formats.tiff_claims import micromanager_files
 from napari_srgan.io.formats.tiff_segments import listening
+from napari_srgan.io.formats.zarr import count_zarr_images, is_store, open_zarr, read_zarr
 from napari_srgan.io.formats.zeiss import read_img
-from napari_srgan.io.image_file import ImageFile
 
 Images = Sequence[tuple[str, ImageFile | Stack]]
 Holds = Callable[[Path, bytes], bool]
@@ -78,6 +80,12 @@ def _all_of_tiff(path: Path) -> Images:
     return [(str(i), open_tiff(path, series=i)) for i in range(count)]
 
 
+def _all_of_zarr(path: Path) -> Images:
+    if (count := count_zarr_images(path)) == 1:
+        return [("", open_zarr(path))]
+    return [(str(i), open_zarr(path, series=i)) for i in range(count)]
+
+
 def _never(path: Path, head: bytes) -> bool:
     """Tell nothing by the content: it is bytes that only the name explains."""
     return False
@@ -103,7 +111,9 @@ _FORMATS = (
     _oct((".oct",), _never, read_optovue),
     _oct((".img",), _never, read_img),
 )
-READABLE_SUFFIXES = tuple(suffix for kind in _FORMATS for suffix in kind.suffixes)
+ZARR = ".zarr"
+_STORE = Format((ZARR,), _never, open_zarr, _all_of_zarr)
+READABLE_SUFFIXES = tuple(s for kind in (*_FORMATS, _STORE) for s in kind.suffixes)
 """What files are called that can be opened."""
 SCAN_SUFFIXES = tuple(s for s in READABLE_SUFFIXES if s != ".xml")
 """The same for files of a folder, where a list of others would say everything twice."""
@@ -122,7 +132,10 @@ _ELSEWHERE = {
 
 
 def open_stack(
-    path: str | os.PathLike[str], axes: str | None = None, series: int | None = None
+    path: str | os.PathLike[str],
+    axes: str | None = None,
+    series: int | None = None,
+    level: int = 0,
 ) -> Stack:
     """Open an image file without reading more than it needs.
 
@@ -141,6 +154,8 @@ def open_stack(
         Which of several images in the file, from 0: a series or a position of a TIFF, a volume or
         the image of the fundus of an OCT file, a frame of an animated PNG. By default the largest
         of a TIFF, the only volume, or the first; a warning says so.
+    level : int
+        Of OME-Zarr, which of its levels: 0 is the image, the others are coarser.
 
     Returns
     -------
@@ -155,7 +170,12 @@ def open_stack(
         that reads its format is not installed.
     """
     path = Path(path)
-    found = format_of(path).open(path, axes, series)
+    kind = format_of(path)
+    if kind is _STORE:
+        return read_zarr(path, axes, series, level)
+    if level:
+        raise InputError(f"{path.name} has level 0 only; leave --level out.")
+    found = kind.open(path, axes, series)
     return found if isinstance(found, Stack) else found.stack(path.name)
 
 
@@ -182,6 +202,8 @@ def format_of(path: Path) -> Format:
         raise InputError(f"The file name {str(path)!r} has a null character in it; check it.")
     if not path.exists():
         raise InputError(f"{path} does not exist; check the name and the folder.")
+    if is_zarr(path):
+        return _STORE
     if path.is_dir():
         if dicom_files(path):
             return next(kind for kind in _FORMATS if ".dcm" in kind.suffixes)
@@ -207,6 +229,14 @@ def format_of(path: Path) -> Format:
     raise InputError(
         f"{path.name} is not of a format that is read; these are {', '.join(READABLE_SUFFIXES)}."
     )
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a path is a folder to be read as Zarr: by its name, or because it holds an image.
+
+    So an unfinished result is one, and so is an image within a store.
+    """
+    return path.is_dir() and (path.name.lower().endswith(ZARR) or is_store(path))
 
 
 _OME_FILE = re.compile(r"""FileName\s*=\s*["']([^"']*)["']""")
@@ -282,7 +312,10 @@ def file_number(path: Path) -> tuple[int, int] | None:
 
 
 def image_name(path: str | os.PathLike[str]) -> str:
-    """Name of an image after its file, without the ending: ``scan.ome.tif`` -> ``scan``."""
-    name = Path(path).name
+    """Name of an image after its file, without the ending: ``scan.ome.tif`` -> ``scan``.
+
+    That of an unfinished output is the one that it will have.
+    """
+    name = re.sub(rf"\.[a-z0-9_]{{8}}{re.escape(PARTIAL)}$", "", Path(path).name)
     ending = next((s for s in READABLE_SUFFIXES if name.lower().endswith(s)), "")
     return name[: len(name) - len(ending)] or name

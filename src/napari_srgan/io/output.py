@@ -25,6 +25,8 @@ class OutputSpec:
         Name of the result.
     metadata : dict
         Carried to the file as far as JSON can hold it; the provenance is under "napari_srgan".
+    window : tuple of (float, float)
+        Values between which each channel is shown, for formats that say so; empty if unknown.
     """
 
     shape: tuple[int, ...]
@@ -35,6 +37,7 @@ class OutputSpec:
     units: tuple[str, ...]
     name: str = "result"
     metadata: dict[str, Any] = field(default_factory=dict)
+    window: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", np.dtype(self.dtype).newbyteorder("="))

@@ -44,6 +44,21 @@ def reference_range(stack: Stack, remedy: str = _BY_HAND) -> float:
     """
     if stack.dtype == np.uint8:
         return 255.0
+    low, high = _ends(stack)
+    if low == high:
+        raise InputError(
+            f"{stack.name} is constant ({low:g} everywhere), so PSNR and SSIM have no range to "
+            f"refer to: {remedy}."
+        )
+    return high - low
+
+
+def reference_black(stack: Stack) -> float:
+    """Give where that range begins: 0 for uint8, otherwise the smallest stored value."""
+    return 0.0 if stack.dtype == np.uint8 else _ends(stack)[0]
+
+
+def _ends(stack: Stack) -> tuple[float, float]:
     low, high = np.inf, -np.inf
     for index, _, block in windows(stack):
         first, last = float(block.min()), float(block.max())
@@ -51,12 +66,7 @@ def reference_range(stack: Stack, remedy: str = _BY_HAND) -> float:
         if not (is_value(first) and is_value(last)):
             refuse_invalid_plane(stack.read(index), stack, index)
         low, high = min(low, first), max(high, last)
-    if low == high:
-        raise InputError(
-            f"{stack.name} is constant ({low:g} everywhere), so PSNR and SSIM have no range to "
-            f"refer to: {remedy}."
-        )
-    return high - low
+    return low, high
 
 
 def refuse_invalid_plane(plane: NDArray[Any], stack: Stack, index: tuple[int, ...]) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
 from napari_srgan.measure.checks import check_range
+from napari_srgan.measure.features import FeatureMaps, feature_distances
 from napari_srgan.measure.table import PLANE_MEASURES, Figure, Pair, take
 
 Mode = Literal["rgb", "y"]
@@ -37,6 +38,8 @@ class Settings:
         Pixels of the reference cut on each side before measuring.
     measures : tuple of str
         Some of `table.PLANE_MEASURES`.
+    features : tuple of FeatureMaps
+        Networks whose distances are measured too.
 
     Raises
     ------
@@ -47,6 +50,7 @@ class Settings:
     mode: Mode = "rgb"
     border: int = 0
     measures: tuple[str, ...] = PLANE_MEASURES
+    features: tuple[FeatureMaps, ...] = ()
 
     def __post_init__(self) -> None:
         if self.mode not in ("rgb", "y"):
@@ -60,9 +64,18 @@ class Settings:
                 f"{', '.join(self.measures) or 'none'}."
             )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that is measured, those of the networks last."""
+        return (*self.measures, *(f.layer for f in self.features))
+
 
 def measure_plane(
-    reference: NDArray[Any], candidate: NDArray[Any], data_range: float, settings: Settings
+    reference: NDArray[Any],
+    candidate: NDArray[Any],
+    data_range: float,
+    settings: Settings,
+    black: float = 0.0,
 ) -> dict[str, Figure]:
     """Measure one plane of a candidate against the reference's.
 
@@ -75,11 +88,13 @@ def measure_plane(
         255 too, to which the published tables refer.
     settings : Settings
         Which measures, and of what.
+    black : float
+        Where the range begins, for `Settings.features`: networks see it as 0 to 1.
 
     Returns
     -------
     dict of measure to float or None
-        In the order of `Settings.measures`. PSNR in dB is infinite for equal images; None stands
+        In the order of `Settings.names`. PSNR in dB is infinite for equal images; None stands
         for what is not defined: SSIM below 11 px a side, MS-SSIM below 176 px, Pearson of a
         constant image.
 
@@ -91,7 +106,12 @@ def measure_plane(
     """
     check_range(data_range)
     first, second = (compared(plane, settings) for plane in (reference, candidate))
-    return take(settings.measures, Pair(first, second, data_range))
+    figures = take(settings.measures, Pair(first, second, data_range))
+    if settings.features:
+        seen = [((p - black) / data_range).clip(0, 1) for p in (first, second)]
+        for features in settings.features:
+            (figures[features.layer],) = feature_distances(features, *seen)
+    return figures
 
 
 def compared(plane: NDArray[Any], settings: Settings) -> NDArray[Any]:

@@ -11,9 +11,9 @@ Set5: 32.0 dB, or 30.1 dB on RGB).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,10 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.degradation import Degradation, aligned_pair
 from napari_srgan.image.geometry import Scale, as_scale, scale_text
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
+from napari_srgan.measure.features import FeatureMaps, as_batch, feature_distances
 from napari_srgan.measure.metrics import SSIM_WINDOW
 from napari_srgan.measure.planes import luma
 from napari_srgan.measure.table import MEASURES, Figure, Pair, take
-
-if TYPE_CHECKING:
-    import torch
 
 Restore = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """LR (Y, X[, 3]) in [0, 1], float32 -> SR (sy Y, sx X[, 3])."""
@@ -39,27 +37,6 @@ images; None where a measure is not defined, as MS-SSIM of small images."""
 _TAKEN = tuple(m.name for m in MEASURES.values() if m.evaluated and m.take)
 _SMALLEST_LR = 8  # a side; what `Stack` admits
 _MARGIN = 4  # LR px; the cubic kernel reaches 2
-
-
-class FeatureMaps(Protocol):
-    """A network whose feature maps are compared, as `models.vgg.VGGFeatures`.
-
-    Attributes
-    ----------
-    layer : str
-        The name of the measure, as "vgg22".
-    smallest_side : int
-        Pixels a side that an image needs.
-    """
-
-    layer: str
-    smallest_side: int
-
-    def __call__(self, images: torch.Tensor, /) -> torch.Tensor:
-        """Compute the maps of images in [0, 1], shape (N, 1 or 3, Y, X)."""
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """Iterate over the weights, which lie where the maps are computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +119,6 @@ def cropped(
     scale: int | Scale,
     name: str,
     border: int = 0,
-    vgg: Sequence[FeatureMaps] = (),
 ) -> NDArray[Any]:
     """Cut an HR plane at the bottom and on the right to a multiple of the scale.
 
@@ -155,8 +131,6 @@ def cropped(
         Of the image.
     border : int
         HR pixels a side that will not be measured.
-    vgg : sequence of FeatureMaps
-        What it will be measured with.
 
     Raises
     ------
@@ -164,9 +138,8 @@ def cropped(
         If it is too small to be restored or measured.
     """
     height, width = hr.shape[:2]
-    window = max([SSIM_WINDOW, *(features.smallest_side for features in vgg)])
     sy, sx = scale = as_scale(scale)
-    least = [max(_SMALLEST_LR * s, window + s - 1 + 2 * border) for s in scale]
+    least = [max(_SMALLEST_LR * s, SSIM_WINDOW + s - 1 + 2 * border) for s in scale]
     if height < least[0] or width < least[1]:
         raise InputError(
             f"{name} has {height} x {width} px, and {least[0]} x {least[1]} px are the least that "
@@ -195,7 +168,7 @@ def degraded_plane(
     target : ndarray of float32, the shape of `hr`
         See `degradation.aligned_pair`.
     """
-    pair = aligned_pair(operator, _as_batch(hr), as_scale(scale), random)
+    pair = aligned_pair(operator, as_batch(hr), as_scale(scale), random)
     lr, target = (image[0].permute(1, 2, 0).numpy() for image in pair)
     return (lr, target) if hr.ndim == 3 else (lr[..., 0], target[..., 0])
 
@@ -207,7 +180,7 @@ def evaluate_plane(
     restore: Restore,
     random: np.random.Generator,
     name: str = "the image",
-    vgg: Sequence[FeatureMaps] = (),
+    features: Sequence[FeatureMaps] = (),
 ) -> Score:
     """Degrade a plane, restore it, and measure both the result and bicubic enlargement.
 
@@ -223,16 +196,16 @@ def evaluate_plane(
         For what the operator draws.
     name : str
         Of the image.
-    vgg : sequence of FeatureMaps
-        Layers whose distances are wanted too.
+    features : sequence of FeatureMaps
+        Networks whose distances are wanted too.
 
     Raises
     ------
     InputError
         If the plane is too small.
     """
-    lr, target = degraded_plane(cropped(hr, scale, name, vgg=vgg), operator, scale, random)
-    return score(target, restore(lr), bicubic_enlarge(lr, scale), name, vgg)
+    lr, target = degraded_plane(cropped(hr, scale, name), operator, scale, random)
+    return score(target, restore(lr), bicubic_enlarge(lr, scale), name, features)
 
 
 def score(
@@ -240,7 +213,7 @@ def score(
     restored: NDArray[Any],
     bicubic: NDArray[Any],
     name: str = "the image",
-    vgg: Sequence[FeatureMaps] = (),
+    features: Sequence[FeatureMaps] = (),
 ) -> Score:
     """Measure a restored image and bicubic enlargement against the reference.
 
@@ -250,15 +223,15 @@ def score(
         The reference in [0, 1]; the others are clipped to that first. At least 11 px a side.
     name : str
         Of the image.
-    vgg : sequence of FeatureMaps
-        Layers whose distances are wanted too, each on its own device.
+    features : sequence of FeatureMaps
+        Networks whose distances are wanted too, each on its own device.
 
     Raises
     ------
     InputError
         If the shapes differ, or a pixel is NaN or infinite.
     """
-    distances = {f.layer: _distances(f, reference, restored, bicubic) for f in vgg}
+    distances = {f.layer: feature_distances(f, reference, restored, bicubic) for f in features}
     figures = [
         take(_TAKEN, Pair(reference, image.clip(0, 1), 1.0))
         | {layer: pair[number] for layer, pair in distances.items()}
@@ -272,7 +245,7 @@ def evaluate_plane_paper(
     scale: int | Scale,
     restore: Restore,
     name: str = "the image",
-    vgg: Sequence[FeatureMaps] = (),
+    features: Sequence[FeatureMaps] = (),
 ) -> Score:
     """Shrink a plane as MATLAB does, restore it, and measure result and bicubic as papers do.
 
@@ -287,8 +260,8 @@ def evaluate_plane_paper(
         rounded too.
     name : str
         Of the image.
-    vgg : sequence of FeatureMaps
-        Layers whose distances are wanted too, on what is compared: the Y channel for RGB.
+    features : sequence of FeatureMaps
+        Networks whose distances are wanted too, on what is compared: the Y channel for RGB.
 
     Returns
     -------
@@ -305,12 +278,12 @@ def evaluate_plane_paper(
     Y is computed from rounded RGB and is not rounded itself, as after im2double in MATLAB.
     """
     border = max(as_scale(scale))
-    hr = cropped(hr, scale, name, border, vgg)
+    hr = cropped(hr, scale, name, border)
     lr = to_bytes(matlab_shrink(hr, scale))
     restored = to_bytes(255 * restore(np.divide(lr, 255, dtype=np.float32)))
     enlarged = to_bytes(matlab_enlarge(lr, scale))
     reference, result, bicubic = (_compared(image, border) for image in (hr, restored, enlarged))
-    return score(reference, result, bicubic, name, vgg)
+    return score(reference, result, bicubic, name, features)
 
 
 def matlab_shrink(image: NDArray[Any], scale: int | Scale) -> NDArray[np.float32]:
@@ -353,24 +326,3 @@ def _compared(image: NDArray[np.uint8], border: int) -> NDArray[np.float64]:
 def _mirrored(image: NDArray[Any], rows: int, cols: int) -> NDArray[Any]:
     padding = [(rows, rows), (cols, cols)] + [(0, 0)] * (image.ndim - 2)
     return np.pad(image, padding, mode="symmetric")
-
-
-def _distances(
-    features: FeatureMaps, reference: NDArray[Any], *candidates: NDArray[Any]
-) -> tuple[float, ...]:
-    """Return how far each candidate's feature map is from the reference's."""
-    import torch
-
-    device = next((p.device for p in features.parameters()), None)
-    with torch.inference_mode():
-        true = features(_as_batch(reference).to(device))
-        maps = (features(_as_batch(c.clip(0, 1)).to(device)) for c in candidates)
-        return tuple(float((m - true).square().mean()) for m in maps)
-
-
-def _as_batch(image: NDArray[Any]) -> torch.Tensor:
-    """(Y, X[, S]) -> (1, S, Y, X), float32."""
-    import torch
-
-    samples = image.reshape(*image.shape[:2], -1).astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(samples, 2, 0)))[None]

@@ -16,7 +16,13 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale, plain_scale, scale_text
 from napari_srgan.image.stack import Region, Stack
 from napari_srgan.measure.checks import check_range
-from napari_srgan.measure.grid import matched, middle_plane, read_alike, reference_range
+from napari_srgan.measure.grid import (
+    matched,
+    middle_plane,
+    read_alike,
+    reference_black,
+    reference_range,
+)
 from napari_srgan.measure.planes import Settings, measure_plane
 from napari_srgan.measure.shift import WARN_ABOVE, estimated_shift
 from napari_srgan.measure.table import MEASURES, Figure
@@ -163,6 +169,7 @@ def compare(
         )
     span = reference_range(reference) if data_range is None else float(data_range)
     check_range(span)
+    black = reference_black(reference) if settings.features else 0.0
     middle = middle_plane(reference, region)
     planes: list[PlaneFigures] = []
     shifts: dict[str, tuple[float, float]] = {}
@@ -170,7 +177,7 @@ def compare(
         pixels = read_alike(reference, reference, index)
         for name, stack in stacks.items():
             other = read_alike(reference, stack, index)
-            figures = measure_plane(pixels, other, span, settings)
+            figures = measure_plane(pixels, other, span, settings, black)
             if index == middle:
                 shifts[name] = estimated_shift(pixels, other)
             planes.append(PlaneFigures(candidate=name, index=index, figures=figures))

@@ -274,12 +274,27 @@ MEASURES: Mapping[str, Measure] = {
             )
             for layer in ("22", "34", "44", "54")
         ),
+        *(
+            Measure(
+                name=f"lpips_{network.lower()}",
+                label=f"LPIPS {network}",
+                tip=f"Learned perceptual distance (Zhang 2018, v0.1) by {trunk}: how different two "
+                "images look",
+                better="lower",
+                decimals=4,
+                undefined=f"LPIPS {network} needs {side} px a side",
+                evaluated=True,
+            )
+            for network, trunk, side in (("Alex", "AlexNet", 31), ("VGG", "VGG16", 16))
+        ),
     )
 }
 """All measures by name, in the order in which they are shown."""
 
 PLANE_MEASURES = tuple(measure.name for measure in MEASURES.values() if measure.take)
 """The names of those that are taken of two planes."""
+LPIPS_MEASURES = tuple(name for name in MEASURES if name.startswith("lpips"))
+"""The names of those of a network that is to be had apart, see `models.lpips`."""
 
 
 def take(names: Sequence[str], pair: Pair) -> dict[str, Figure]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from napari_srgan.image.geometry import Scale, plain_scale
+from napari_srgan.image.geometry import Scale, plain_scale, scale_text
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import convert
 from napari_srgan.io import schema
@@ -106,6 +106,43 @@ class Card:
         values = schema.fields_of(schema.from_json(text), _FIELDS, _REQUIRED)
         values.setdefault("role", _implied_role(values))
         return cls(**values)
+
+
+def card_rows(card: Card) -> list[tuple[str, str]]:
+    """Say for people what a card states, under a head for each: what is not stated is left out."""
+    figures = [text for entry in card.validation if (text := _figures_text(entry))]
+    size = card.pixel_size
+    rows = [
+        ("For", card.purpose),
+        ("Kind", f"{_ROLE_WORDS[card.role]}; {card.architecture}, degradation {card.degradation}"),
+        ("Images", {1: "gray", 3: "RGB"}.get(card.channels, f"{card.channels} channels")),
+        ("Scale", scale_text(card.scale)),
+        ("Pixel size", f"{size[0]:.3g} x {size[1]:.3g} µm (Y x X)" if size else ""),
+        ("Trained on", "; ".join(card.trained_on) or "not stated, and so are the terms of use"),
+        ("Measured", "; ".join(figures) or "no figures are stated"),
+        ("Limits", card.limits),
+        ("Made", " with napari-srgan ".join(filter(None, (card.date, card.tool_version)))),
+    ]
+    return [(head, text) for head, text in rows if text]
+
+
+_ROLE_WORDS: Mapping[Role, str] = {
+    "fidelity": "true to the measured data",
+    "perceptual": "sharp, and invents fine detail",
+    "restoration": "takes noise away, trained on measured pairs",
+}
+
+
+def _figures_text(entry: Mapping[str, Any]) -> str:
+    """Write a validation entry; its PSNR and SSIM stand before those of bicubic."""
+    parts = []
+    for name, digits, unit in (("psnr", 2, " dB"), ("ssim", 3, "")):
+        value, bicubic = entry.get(name), entry.get(f"{name}_bicubic")
+        # A card is somebody's file: figures may be missing, or null.
+        if isinstance(value, int | float):
+            beside = f" (bicubic {bicubic:.{digits}f})" if isinstance(bicubic, int | float) else ""
+            parts.append(f"{name.upper()} {value:.{digits}f}{unit}{beside}")
+    return f"{entry.get('set', 'its own images')}: {', '.join(parts)}" if parts else ""
 
 
 def _implied_role(values: Mapping[str, Any]) -> Role:

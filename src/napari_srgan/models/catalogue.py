@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from napari_srgan.errors import InputError, OutputExists
+from napari_srgan.errors import InputError, OutputExists, did_you_mean
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.models.card import Card
 from napari_srgan.models.file import SUFFIX, Model, load, read_card, save_model
@@ -19,12 +20,14 @@ __all__ = [
     "Card",
     "Model",
     "ModelInfo",
+    "NewModel",
     "add_model",
     "check_name",
     "fidelity_for",
     "find_model",
     "list_models",
     "load_model",
+    "look_at_model",
     "model_for",
     "quick_model",
     "read_card",
@@ -39,6 +42,19 @@ FIDELITY = {1: "srresnet-gray", 3: "srresnet-rgb"}
 """By channels, the bundled model that is true to the measured data: a safe choice for any image."""
 FAST = {"srresnet-gray": "srfast-gray", "srresnet-rgb": "srfast-rgb"}
 """The bundled models that stand in for others where time counts, at a ninth of the arithmetic."""
+
+_WORDS = {
+    "srgan-gray": "Grayscale images to be shown: sharper to the eye, but fine texture is invented;"
+    " not for measuring.",
+    "srgan-rgb": "RGB images to be shown: sharper to the eye, but fine texture is invented; not for"
+    " measuring.",
+    "srfast-gray": "OCT B-scans and grayscale microscopy, with a ninth of the computation of"
+    " srresnet-gray: for browsing, and for computers without a GPU.",
+    "srfast-rgb": "RGB images such as stained tissue, with a ninth of the computation of"
+    " srresnet-rgb: for browsing, and for computers without a GPU.",
+}
+"""In the place of the purpose in a bundled file, in all that is read of its model: the card is part
+of the file and of its SHA-256, and words are no reason for another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +101,60 @@ def _look() -> tuple[list[ModelInfo], list[str]]:
             except InputError as error:
                 skipped.append(str(error))
                 continue
+            if folder == WEIGHTS:
+                card = replace(card, purpose=_WORDS.get(card.name, card.purpose))
             known = found.get(card.name)
             if known is None or (not known.bundled and path.stem == card.name):
                 found[card.name] = ModelInfo(card, path, folder == WEIGHTS)
     return list(found.values()), skipped
+
+
+@dataclass(frozen=True, slots=True)
+class NewModel:
+    """A model file that may be added, and was looked at as a whole.
+
+    Attributes
+    ----------
+    card : Card
+    path : Path
+    sha256 : str
+        Of the file.
+    known : ModelInfo or None
+        The entry of the catalogue that has its name.
+    same : bool
+        Whether that entry is the same file, byte for byte.
+    """
+
+    card: Card
+    path: Path
+    sha256: str
+    known: ModelInfo | None
+    same: bool
+
+
+def look_at_model(path: str | Path) -> NewModel:
+    """Look at a model file that may be added: at its card, and at all of its weights.
+
+    Raises
+    ------
+    InputError
+        If the file is no model, or damaged, or its name is a bundled model's or no file name.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"There is no file {source}.")
+    name = read_card(source).name
+    model = load(source)  # a damaged one is not worth keeping
+    check_name(name)
+    known = {info.card.name: info for info in list_models()}.get(name)
+    same = known is not None and _digest(known.path) == model.sha256
+    if known is not None and known.bundled and not same:
+        raise InputError(f"{name} is the name of a bundled model; train yours with another --name.")
+    return NewModel(model.card, source, model.sha256, known, same)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
@@ -99,7 +165,7 @@ def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
     path : str or Path
         A model file, for example the one that a training wrote.
     overwrite : bool
-        Replace an own model of the same name.
+        Replace an own model of the same name. One that is the same file is left as it is.
 
     Returns
     -------
@@ -109,25 +175,22 @@ def add_model(path: str | Path, overwrite: bool = False) -> ModelInfo:
     Raises
     ------
     InputError
-        If the file is no model, or damaged, or its name is a bundled model's or no file name.
+        As `look_at_model`, or if the file changes meanwhile.
     OutputExists
-        If there is an own model of that name already.
+        If there is another own model of that name.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise InputError(f"There is no file {source}.")
-    name = read_card(source).name
-    load(source)  # a damaged one is not worth keeping
-    check_name(name)
-    known = {info.card.name: info for info in list_models()}.get(name)
-    if known is not None and known.bundled:
-        raise InputError(f"{name} is the name of a bundled model; train yours with another --name.")
+    new = look_at_model(path)
+    name, known = new.card.name, new.known
+    if known is not None and new.same:
+        return known
     target = user_folder() / f"{name}{SUFFIX}" if known is None else known.path
     if target.exists() and not overwrite:
         raise OutputExists(f"There is a model {name} already; use --overwrite to replace it.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(target, overwrite) as partial:
-        shutil.copyfile(source, partial)
+        shutil.copyfile(new.path, partial)
+        if _digest(partial) != new.sha256:
+            raise InputError(f"{new.path.name} has changed while it was added; add it again.")
     return ModelInfo(read_card(target), target, bundled=False)
 
 
@@ -159,7 +222,8 @@ def find_model(name_or_path: str | Path) -> ModelInfo:
     if damaged.is_file():
         read_card(damaged)
     raise InputError(
-        f"There is no model '{name}'; known are {', '.join(known) or 'none'}, "
+        f"There is no model '{name}'{did_you_mean(name, known)}; known are "
+        f"{', '.join(known) or 'none'}, "
         f"or give the path of a {SUFFIX} file."
     )
 

@@ -6,20 +6,16 @@ an untrained network look like a loss and are none. Nothing that could execute c
 
 from __future__ import annotations
 
-import socket
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.client import HTTPException
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, cast
-from urllib.parse import urlparse
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from napari_srgan.errors import InputError
+from napari_srgan.models.imagenet import Trained, check_tensors
 
 # Output channels of the 3x3 convolutions before each max pooling (Simonyan and Zisserman,
 # arXiv 1409.1556, table 1, column E).
@@ -33,7 +29,6 @@ _STD = (0.229, 0.224, 0.225)
 _INSTEAD = (
     "give the weights of torchvision's VGG19 with --vgg-weights FILE, or choose --content none"
 )
-_TIMEOUT = 30.0  # seconds without an answer, after which a download has failed
 
 LAYERS: Mapping[str, tuple[int, int]] = {
     "vgg22": (2, 2),
@@ -54,6 +49,9 @@ def convolutions() -> dict[str, int]:
             index += 2  # the convolution and its ReLU
         index += 1  # the max pooling
     return found
+
+
+_VGG19 = Trained("VGG19", tuple(convolutions().values()), _INSTEAD)
 
 
 def layers_needed(layer: str) -> dict[str, tuple[str, str]]:
@@ -238,7 +236,7 @@ def load_vgg(
     # The weights that it starts with must not advance the random numbers of a training.
     with torch.random.fork_rng(devices=[]):
         features = VGGFeatures(layer, before_activation)
-    state, name = _read(weights) if weights is not None else _of_torchvision(download)
+    state, name = _VGG19.read(weights) if weights is not None else _VGG19.fetch(download)
     _check(state, features, name)
     needed = [key for keys in layers_needed(layer).values() for key in keys]
     features.load_state_dict({key: state[key] for key in needed})
@@ -254,7 +252,7 @@ def read_vgg(path: Path) -> dict[str, torch.Tensor]:
         If there is no such file, or it is damaged, a pickle of more than weights, or another
         network's.
     """
-    return _read(path)[0]
+    return _VGG19.read(path)[0]
 
 
 def reach(state: Mapping[str, Any]) -> tuple[str, ...]:
@@ -264,90 +262,6 @@ def reach(state: Mapping[str, Any]) -> tuple[str, ...]:
         for layer in LAYERS
         if all(key in state for keys in layers_needed(layer).values() for key in keys)
     )
-
-
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """Return the state dict of a file, and what messages call it."""
-    path = Path(path)
-    name = f"The file {path.name}"
-    if not path.is_file():
-        raise InputError(f"There is no file {path}: {_INSTEAD}.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except PermissionError as error:
-        raise InputError(f"{name} may not be read: {error.strerror}.") from error
-    except MemoryError:
-        raise
-    # A damaged pickle can raise nearly anything.
-    except Exception as error:
-        raise InputError(
-            f"{name} cannot be read as weights: it is damaged, or a pickle that could run code, "
-            "which is refused; give a state dict of torchvision's VGG19 saved by torch, or a "
-            ".safetensors file."
-        ) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or "features.0.weight" not in state:
-        raise InputError(
-            f"{name} holds no weights of VGG19, which begin with the key features.0.weight: "
-            f"{_INSTEAD}."
-        )
-    known = {f"features.{index}.weight" for index in convolutions().values()}
-    for key in state:
-        if str(key).startswith("features.") and str(key).endswith(".weight") and key not in known:
-            raise InputError(
-                f"{name} is of another network than VGG19, which has no {key}: {_INSTEAD}."
-            )
-    return dict(state), name
-
-
-def _of_torchvision(download: bool) -> tuple[dict[str, torch.Tensor], str]:
-    """Return torchvision's weights, and what messages call them."""
-    try:
-        from torchvision.models import VGG19_Weights
-    # A torchvision that does not fit the torch beside it fails with RuntimeError.
-    except (ImportError, RuntimeError) as error:
-        raise InputError(
-            "VGG19's weights come with torchvision, which is not installed (pip install "
-            f"'napari-srgan[train]'): install it, {_INSTEAD}."
-        ) from error
-    known = VGG19_Weights.IMAGENET1K_V1
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(known.url).path).name
-    if cached.is_file():
-        return _read(cached)
-    if not download:
-        raise InputError(f"VGG19's weights have not been downloaded yet: {_INSTEAD}.")
-    try:
-        with _no_endless_wait():
-            known.get_state_dict(
-                progress=sys.stderr.isatty(),
-                check_hash=True,
-                map_location="cpu",
-                weights_only=True,
-            )
-    except (OSError, HTTPException, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"VGG19's weights could not be downloaded ({reason}): {_INSTEAD}, or run this once "
-            "where there is a network, which keeps them."
-        ) from error
-    return _read(cached)
-
-
-@contextmanager
-def _no_endless_wait() -> Iterator[None]:
-    """Let connections fail that do not answer: torch.hub sets no limit of its own."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_TIMEOUT)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _check(state: Mapping[str, Any], features: VGGFeatures, name: str) -> None:
@@ -364,12 +278,4 @@ def _check(state: Mapping[str, Any], features: VGGFeatures, name: str) -> None:
                 f"{other}give the full file."
             )
         reached = convolution
-        for key in keys:
-            value = state[key]
-            shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-            if shape != tuple(own[key].shape):
-                raise InputError(
-                    f"{name} is not VGG19: {key} is {shape}, not {tuple(own[key].shape)}."
-                )
-            if not value.is_floating_point() or not bool(torch.isfinite(value).all()):
-                raise InputError(f"{name} is damaged: values of {key} are not finite numbers.")
+        check_tensors(state, {key: own[key] for key in keys}, name, "VGG19")

@@ -130,7 +130,7 @@ def compare_files(request: CompareRequest) -> Work[FilesCompared]:
         check_place(request.csv, request.overwrite)
     names, axes = _names(request.candidates), request.part.axes
     reference = open_stack(request.reference, axes)
-    settings = Settings(mode=request.options.mode, border=request.options.border)
+    settings = settings_of(request.options)
     check_mode(settings, reference)
     candidates = {
         name: open_stack(path, axes) for path, name in zip(request.candidates, names, strict=True)
@@ -169,6 +169,20 @@ def compare_files(request: CompareRequest) -> Work[FilesCompared]:
     return FilesCompared(
         comparison=comparison, fits=fits, rings=rings, written=tuple(targets.values())
     )
+
+
+def settings_of(options: CompareOptions) -> Settings:
+    """Say how planes are compared; the network of LPIPS is loaded.
+
+    Raises
+    ------
+    InputError
+        If its weights cannot be had.
+    """
+    from napari_srgan.models.lpips import wanted_lpips
+
+    lpips = wanted_lpips(options.lpips, options.lpips_weights)
+    return Settings(mode=options.mode, border=options.border, features=lpips)
 
 
 def check_mode(settings: Settings, stack: Stack) -> None:
@@ -256,7 +270,9 @@ def _error_maps(
         place = tuple(i - start for i, start in zip(index, starts, strict=True))
         for name, stack in stacks.items():
             fit = error_map(pixels, read_alike(reference, stack, index))
-            outputs[name][0].write(place, 0, 0, fit.map)
+            sink = outputs[name][0]
+            sink.write(place, 0, 0, fit.map)
+            sink.plane_done(place)
             figures = fit.rse, fit.rsp, fit.gain, fit.offset, fit.sigma
             fits.append(FittedPlane(name, index, *figures))
             yield Progress(len(fits), len(indices) * len(stacks), stage="error maps")

@@ -39,7 +39,7 @@ from napari_srgan.options import EvaluateOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work, drain, stage
 
 if TYPE_CHECKING:
-    from napari_srgan.models.vgg import VGGFeatures
+    from napari_srgan.measure.features import FeatureMaps
 
 _VGG_LAYERS = ("vgg22", "vgg34", "vgg54")
 _RANGES = ("blur", "speckle", "noise")
@@ -191,7 +191,7 @@ class Evaluator:
         if options.model != "auto":
             self._operator(find_model(options.model).card)
         self._device = resolve_device(options.device)
-        self._vgg = _load_vgg(options.vgg_weights, self._device)
+        self._features = _features(options, self._device)
 
     def measure(self, path: Path, name: str, number: int) -> Work[FileScore]:
         """Measure every plane of a file.
@@ -240,11 +240,13 @@ class Evaluator:
         for index, plane in enumerate(planes):
             pixels = as_channels(stack.read(plane), card.channels)
             if self._paper:
-                found = evaluate_plane_paper(pixels, card.scale, restore, name, self._vgg)
+                found = evaluate_plane_paper(pixels, card.scale, restore, name, self._features)
             else:
                 unit = intensity.to_unit(pixels, stack.channel_of(plane)).clip(0, 1)
                 random = np.random.default_rng((number, index))
-                found = evaluate_plane(unit, operator, card.scale, restore, random, name, self._vgg)
+                found = evaluate_plane(
+                    unit, operator, card.scale, restore, random, name, self._features
+                )
             scores.append(found)
             yield Progress(index + 1, len(planes), note=" ".join(notes))
             notes.clear()
@@ -307,7 +309,15 @@ def described(operator: Degradation) -> dict[str, Any]:
     return {"degradation": operator.name, **ranges}
 
 
-def _load_vgg(weights: Path | None, device: Any) -> tuple[VGGFeatures, ...]:
+def _features(options: EvaluateOptions, device: Any) -> tuple[FeatureMaps, ...]:
+    """Load the networks by whose features distances are measured."""
+    from napari_srgan.models.lpips import wanted_lpips
+
+    lpips = wanted_lpips(options.lpips, options.lpips_weights)
+    return (*_vgg(options.vgg_weights, device), *(network.to(device) for network in lpips))
+
+
+def _vgg(weights: Path | None, device: Any) -> tuple[FeatureMaps, ...]:
     if weights is None:
         return ()
     from napari_srgan.models.vgg import load_vgg, reach, read_vgg

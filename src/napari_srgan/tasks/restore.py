@@ -23,9 +23,10 @@ from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
 from napari_srgan.io.open import Spared, file_number, image_name, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
-from napari_srgan.options import OpenRange, PartOptions, RestoreOptions
+from napari_srgan.options import FileOptions, OpenRange, PartOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
 
+AS_USUAL = FileOptions()
 STARTING = "Loading the model, measuring the image"
 
 
@@ -55,6 +56,7 @@ def restore(
     path: Path | None = None,
     *,
     overwrite: bool = False,
+    files: FileOptions = AS_USUAL,
 ) -> Work[Restored]:
     """Restore a stack.
 
@@ -66,6 +68,7 @@ def restore(
         File to write; memory without.
     overwrite : bool
         Whether a file that is there may be replaced.
+    files : FileOptions
 
     Yields
     ------
@@ -86,7 +89,7 @@ def restore(
     with ExitStack() as undo:
         sink: Sink = MemorySink()
         if path is not None:
-            sink = FileSink(path, overwrite)
+            sink = FileSink(path, overwrite, ome_zarr=files.ome_zarr)
             undo.callback(sink.abort)  # harmless after commit
             check_region(stack, options.region)
             recognise(stack)
@@ -167,6 +170,7 @@ def restore_file(
     part: PartOptions | None = None,
     *,
     overwrite: bool = False,
+    files: FileOptions = AS_USUAL,
 ) -> Work[FileSummary]:
     """Restore one file into another, which appears when it is complete.
 
@@ -177,6 +181,7 @@ def restore_file(
         Its region comes from `part`.
     part : PartOptions, optional
     overwrite : bool
+    files : FileOptions
 
     Yields
     ------
@@ -195,8 +200,8 @@ def restore_file(
     part = part or PartOptions()
     spare_inputs([target], [source])
     check_output(target, overwrite, THERE_FOR_COMMANDS)
-    stack = open_stack(source, axes=part.axes, series=part.series)
-    return (yield from _into(stack, target, options, part, overwrite))
+    stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
+    return (yield from _into(stack, target, options, part, overwrite, files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +232,7 @@ def restore_files(
     options : RestoreOptions
     part : PartOptions, optional
     overwrite : bool
+    files : FileOptions
 
     Yields
     ------
@@ -254,7 +260,7 @@ def restore_files(
                     f"{source}: its result would be {target.name}, which is the file of another "
                     "result of this batch; rename one or use another --out-dir."
                 )
-            stack = open_stack(Path(source), axes=part.axes, series=part.series)
+            stack = open_stack(Path(source), axes=part.axes, series=part.series, level=part.level)
             summary = yield from _into(stack, target, options, part, overwrite)
             made.add(file_number(target))
         except Exception as error:
@@ -278,7 +284,7 @@ def _targets(
     for source in sources:
         try:
             # Opened again in its turn: a long batch would need too many open files.
-            stack = open_stack(Path(source), axes=part.axes, series=part.series)
+            stack = open_stack(Path(source), axes=part.axes, series=part.series, level=part.level)
             target = folder / target_name(source, stack, options, part)
             if target in found:
                 raise InputError(
@@ -362,12 +368,17 @@ def peak_memory_mb() -> float:
 
 
 def _into(
-    stack: Stack, target: Path, options: RestoreOptions, part: PartOptions, overwrite: bool
+    stack: Stack,
+    target: Path,
+    options: RestoreOptions,
+    part: PartOptions,
+    overwrite: bool,
+    files: FileOptions = AS_USUAL,
 ) -> Work[FileSummary]:
     """Restore a stack into a file, and sum up what came of it."""
     started = time.perf_counter()
     options = replace(options, region=region_of(stack, part))
-    made = yield from restore(stack, options, target, overwrite=overwrite)
+    made = yield from restore(stack, options, target, overwrite=overwrite, files=files)
     result, record = made.result, made.record
     return FileSummary(
         input=record.input,

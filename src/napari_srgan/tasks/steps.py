@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from napari_srgan.engine.progress import Progress, Work, drain
 from napari_srgan.errors import InputError
 
-__all__ = ["Progress", "Work", "counted", "drain", "sentence_for", "stage", "whole_steps"]
+__all__ = ["DEFECT", "Progress", "Work", "counted", "drain", "sentence_for", "stage", "whole_steps"]
 
 Result = TypeVar("Result")
 
@@ -59,6 +59,10 @@ def _told(
         steps.close()
 
 
+DEFECT = "This is a defect of napari-srgan"
+"""How the sentence on an error begins that is nobody's mistake but this program's."""
+
+
 def sentence_for(error: Exception, memory: str) -> str:
     """Say in one sentence what went wrong.
 
@@ -81,7 +85,4 @@ def sentence_for(error: Exception, memory: str) -> str:
     ) as log:
         log.writelines(traceback.format_exception(error))
     first = (str(error).splitlines() or [""])[0]
-    return (
-        f"This is a defect of napari-srgan ({type(error).__name__}: {first}): please report it "
-        f"with the log {log.name}."
-    )
+    return f"{DEFECT} ({type(error).__name__}: {first}): please report it with the log {log.name}."

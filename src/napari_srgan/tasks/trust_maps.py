@@ -422,7 +422,7 @@ def write_trust_maps(
         If input, model or folder cannot be used, or a map is there and may not be replaced.
     """
     part = part or PartOptions()
-    stack = open_stack(source, axes=part.axes, series=part.series)
+    stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
     restore = replace(restore, region=region_of(stack, part))
     recognise(stack)
     card = choice_for(stack, restore).model.card
@@ -461,6 +461,7 @@ def write_trust_maps(
         for step in steps:
             if isinstance(step, MapPlane):
                 sinks[step.kind].write(step.index, 0, 0, step.values)
+                sinks[step.kind].plane_done(step.index)
                 written[step.kind].slices.append(step.percent)
             else:
                 yield step

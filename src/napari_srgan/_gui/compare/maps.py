@@ -58,7 +58,9 @@ class SliceMaps(Part):
         self.direction = DropDown(
             ("All directions", "all"), ("Axial (Y)", "axial"), ("Lateral (X)", "lateral")
         )
+        self.direction.setAccessibleName("Direction of the Fourier rings")
         self.shapes = LayerPicker(viewer, Shapes, connections, none="none drawn")
+        self.shapes.setAccessibleName("Regions for CNR and ENL")
         self.scale = DropDown(("linear intensity", "linear"), ("log, as stored", "log"))
         self.runner = RunnerBar("%v of %m")
         self.plot = CurvePlot()

@@ -92,6 +92,7 @@ class Compare(Panel):
         self.views = Views(viewer, self.request)
         self.maps = SliceMaps(viewer, self._connections, self.request)
         self.reported = LayerPicker(viewer, Image, self._connections, fits=self._is_reported)
+        self.reported.setAccessibleName("Result of the report")
         self.report = ReportButton(
             viewer,
             self._connections,

@@ -191,6 +191,8 @@ class FigureTable(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setAccessibleName("Figures of the candidates")
+        self.setTabKeyNavigation(False)  # arrows go through the cells, Tab leaves them
         self._measures: tuple[str, ...] = ()
         self._heads: list[str] = []
         self._rows: list[Row] = []

@@ -199,8 +199,8 @@ class Views(Part):
 
     def _lay_out(self) -> None:
         pair = Form()
-        pair.addRow("Left", self.left)
-        pair.addRow("Right", self.right)
+        pair.add("Left", self.left)
+        pair.add("Right", self.right)
         buttons = row(self.grid, self.draw, self.difference)
         column(self, pair, buttons, self.runner)
 

@@ -63,6 +63,7 @@ class WholeStack(Part):
         )
         self.runner = RunnerBar("%v of %m")
         self.measure = DropDown(tip="What is plotted")
+        self.measure.setAccessibleName("Measure of the plot")
         self.plot = CurvePlot()
         self.notes = Message()
         column(self, self.button, self.runner, self.measure, self.plot, self.notes)

@@ -81,6 +81,13 @@ class Split:
         self.at = at
         self._scene.update()
 
+    def join(self, layer: Any, other: Any) -> None:
+        """Draw one more layer, on the side of another one."""
+        for layers, _ in self._sides:
+            if any(other is la for la in layers):
+                layers.append(layer)
+        self._scene.update()
+
     def end(self) -> None:
         """Draw all layers whole again."""
         self._scene.events.draw.disconnect(self._follow)

@@ -25,6 +25,7 @@ from napari_srgan._gui.layers import finest_data, layer_axes, to_layer_units, un
 from napari_srgan._gui.parts.canvas import Split
 from napari_srgan._gui.parts.grid import turn_grid
 from napari_srgan._gui.parts.widgets import Connections
+from napari_srgan._gui.tags import lies_over
 from napari_srgan.errors import InputError
 from napari_srgan.image.colour import as_channels
 from napari_srgan.image.detail import busiest
@@ -125,14 +126,16 @@ class Curtain(QObject):
             raise InputError("The curtain needs two different layers; tick another candidate.")
         if viewer.dims.ndisplay != 2:
             raise InputError("The curtain works in the 2D view; leave the 3D view first.")
-        for other in [c for c in _open if c._viewer is viewer]:
-            other.close()
+        close_curtains(viewer)
 
         def in_order(layers: Sequence[Any]) -> tuple[Any, ...]:
             return tuple(la for la in viewer.layers if any(la is given for given in layers))
 
         self.left, self.right = in_order(left), in_order(right)
+        maps = [la for la in viewer.layers if self._side_under(la) is not None]
         self._split = Split(viewer, self.left, self.right)
+        for layer in maps:
+            self._split.join(layer, self._side_under(layer))
         _open.add(self)
         self._grid = viewer.canvas.grid.enabled
         turn_grid(viewer, False, self.left[0])
@@ -140,7 +143,7 @@ class Curtain(QObject):
         self._before = [
             (la, la.visible, la.name_overlay.visible)
             for la in viewer.layers
-            if isinstance(la, Image)
+            if isinstance(la, Image) and not any(la is given for given in maps)
         ]
         for layer, *_ in self._before:
             layer.visible = any(layer is la for la in shown)
@@ -258,9 +261,19 @@ class Curtain(QObject):
 
     def _listen(self) -> None:
         viewer = self._viewer
+        self._connections.connect(viewer.layers.events.inserted, self._on_inserted)
         self._connections.connect(viewer.layers.events.removed, self._on_removed)
         self._connections.connect(viewer.dims.events.ndisplay, self._on_view)
         self._connections.connect(viewer.canvas.grid.events.enabled, self._on_grid)
+
+    def _side_under(self, layer: Any) -> Any:
+        """The layer of a side that a map is laid over, if any."""
+        return next((la for la in (*self.left, *self.right) if lies_over(layer, la)), None)
+
+    def _on_inserted(self, event: Any) -> None:
+        under = self._side_under(event.value)
+        if under is not None:
+            self._split.join(event.value, under)
 
     def _on_removed(self, event: Any) -> None:
         if any(event.value is la for la in (*self.left, *self.right)):
@@ -317,6 +330,12 @@ class Curtain(QObject):
             else:
                 self.set_smooth(not self.smooth)
         return True
+
+
+def close_curtains(viewer: napari.Viewer) -> None:
+    """Close the curtain of a viewer, whoever has opened it."""
+    for curtain in [c for c in _open if c._viewer is viewer]:
+        curtain.close()
 
 
 class _Handle(QWidget):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _LARGEST, _SMALLEST = 10.0, 6.0  # points; the first is napari's own size of names
 _AUTO, _COLUMN = (-1, -1), (-1, 1)  # shapes of the grid
 _MARGIN = 16.0  # canvas pixels that a name keeps from the sides of its cell
+_BAR = 44.0  # canvas pixels of a colour bar with its figures
 _LETTER = 0.9  # canvas pixels that a letter takes a point, on average (measured)
 
 
@@ -163,12 +164,13 @@ def name_cells(viewer: napari.Viewer, layer: Image, made: Sequence[Image]) -> No
 
 def show_map(viewer: napari.Viewer, layer: Image) -> None:
     """Give a map its title and a colour bar, without which its colours say nothing."""
-    show_names(viewer, [layer])
+    layer.name_overlay.position = "bottom_left"  # of the bar: it is its title
     bar = layer.colorbar
     bar.size = (10, float(np.clip(0.3 * _cell(viewer)[0], 40, 150)))
     bar.font_size = 8
     bar.position = "bottom_right"
     bar.visible = True
+    show_names(viewer, [layer])
 
 
 def show_names(viewer: napari.Viewer, layers: Iterable[Any]) -> None:
@@ -179,9 +181,12 @@ def show_names(viewer: napari.Viewer, layers: Iterable[Any]) -> None:
     for layer in layers:
         layer.name_overlay.visible = True
     named = [layer for layer in viewer.layers if layer.name_overlay.visible]
-    letters = max((len(layer.name) for layer in named), default=0)
     width = float(_cell(viewer)[1]) - _MARGIN
-    size = float(np.clip(width / (_LETTER * max(letters, 1)), _SMALLEST, _LARGEST))
+    fits = [
+        (width - _BAR * layer.colorbar.visible) / (_LETTER * max(len(layer.name), 1))
+        for layer in named
+    ]
+    size = float(np.clip(min(fits, default=_LARGEST), _SMALLEST, _LARGEST))
     for layer in named:
         layer.name_overlay.font_size = size
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QComboBox,
     QDockWidget,
     QFileDialog,
@@ -34,8 +36,10 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_srgan._gui.parts.issue_report import IssueReport
 from napari_srgan._gui.runner import Runner, RunnerBar
 from napari_srgan.errors import InputError
+from napari_srgan.tasks.steps import DEFECT
 
 if TYPE_CHECKING:
     import napari
@@ -97,6 +101,9 @@ class Panel(QWidget):
         self.viewer = viewer_itself(viewer)
         self._connections = Connections()
         self._placed = False
+        self.issue_report = IssueReport()
+        self.issue_report.setVisible(False)
+        self._defect_in: Message | None = None
         # Many events come at once (a layer brings its dims, its name, its selection): one refresh
         # after the burst is enough, and the slider stays smooth.
         self._pending = timer(self, _BURST, self.refresh)
@@ -114,7 +121,17 @@ class Panel(QWidget):
         column(inner, *content, spacing=6, margin=6).addStretch(1)
         column(below, *foot, spacing=6, margin=6)
         scrolled = Scrolling(inner, least=100 if foot else 230)
-        column(self, scrolled, *([below] if foot else []), spacing=0)
+        column(self, scrolled, *([below] if foot else []), self.issue_report, spacing=0)
+        for message in self.findChildren(Message):
+            message.said.connect(partial(self._on_said, message))
+
+    def _on_said(self, message: Message, text: str) -> None:
+        """Offer a report while the sentence on a defect is there."""
+        defect = text.startswith(DEFECT)
+        if defect or message is self._defect_in:
+            self._defect_in = message if defect else None
+            self.issue_report.about(text if defect else "")
+            self.issue_report.setVisible(defect)
 
     def let_go(self) -> None:
         """Give up all work and hear of the viewer no more."""
@@ -178,6 +195,23 @@ def timer(parent: QObject, interval: int, act: Callable[[], None]) -> QTimer:
     made.setInterval(interval)
     made.timeout.connect(act)
     return made
+
+
+def name_controls(field: QWidget, name: str) -> None:
+    """Give what a label stands before its name, for screen readers; what has one keeps it."""
+    for each in (field, *field.findChildren(QWidget)):
+        says = isinstance(each, QAbstractButton) and each.text()
+        if each.focusPolicy() & Qt.FocusPolicy.TabFocus and not (says or each.accessibleName()):
+            each.setAccessibleName(name)
+
+
+def bring_into_view(widget: QWidget) -> None:
+    """Scroll the panel that a widget is in until it is seen."""
+    parent = widget.parentWidget()
+    while parent is not None:
+        if isinstance(parent, QScrollArea):
+            parent.ensureWidgetVisible(widget)
+        parent = parent.parentWidget()
 
 
 def column(
@@ -351,9 +385,16 @@ class Fold(QWidget):
 
     Not superqt's QCollapsible: it fixes the height when it opens, so that what grows in it later (a
     plot, a progress bar) is cut, and its animation redraws the window.
+
+    Parameters
+    ----------
+    title : str
+    body : QWidget
+    beside : QWidget, optional
+        At the right end of the heading.
     """
 
-    def __init__(self, title: str, body: QWidget) -> None:
+    def __init__(self, title: str, body: QWidget, beside: QWidget | None = None) -> None:
         super().__init__()
         self.button = QToolButton()
         self.button.setText(title)
@@ -364,7 +405,11 @@ class Fold(QWidget):
         self.body = body
         body.setVisible(False)
         self.button.toggled.connect(self._toggled)
-        column(self, self.button, body, spacing=2)
+        heading = row(self.button, stretch=0)
+        heading.addStretch(1)
+        if beside is not None:
+            heading.addWidget(beside)
+        column(self, heading, body, spacing=2)
 
     def _toggled(self, on: bool) -> None:
         self.button.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
@@ -372,7 +417,15 @@ class Fold(QWidget):
 
 
 class Message(QLabel):
-    """A line of text that wraps, can be copied, and stands out when it reports an error."""
+    """A line of text that wraps, can be copied, and stands out when it reports an error.
+
+    Signals
+    -------
+    said(str)
+        The text that is shown from now on.
+    """
+
+    said = Signal(str)
 
     def __init__(self, text: str = "") -> None:
         super().__init__(text)
@@ -391,6 +444,7 @@ class Message(QLabel):
         )
         self.setText(text)
         self._take_room()
+        self.said.emit(text)
 
     def changeEvent(self, event: QEvent) -> None:
         """Take room, or none, where it has been placed."""
@@ -432,6 +486,7 @@ class Form(QFormLayout):
         label = QLabel(text)
         label.setMinimumWidth(label.fontMetrics().horizontalAdvance("Pixel size  "))
         self.addRow(label, field)
+        name_controls(field, text)
 
 
 class Scrolling(QScrollArea):
@@ -448,6 +503,7 @@ class Scrolling(QScrollArea):
         super().__init__()
         self._least = least
         self.setWidget(content)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Tab goes to what is in it
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

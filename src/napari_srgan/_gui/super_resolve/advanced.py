@@ -9,10 +9,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QToolButton, QWidget
 
 from napari_srgan._gui.form import OptionFields
+from napari_srgan._gui.parts.issue_report import IssueReport
 from napari_srgan._gui.parts.widgets import DropDown, Form, row
 from napari_srgan.options import RestoreOptions
 
-FILTERS = "TIFF (*.tif *.tiff);;OME-TIFF (*.ome.tif);;NumPy (*.npy)"
+FILTERS = "TIFF (*.tif *.tiff);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NumPy (*.npy)"
 
 
 class Advanced(QWidget):
@@ -35,6 +36,7 @@ class Advanced(QWidget):
         self.path.setMinimumWidth(60)
         browse = QToolButton()
         browse.setText("…")
+        browse.setAccessibleName("Choose the file")
         browse.setToolTip("Choose the file")
         browse.clicked.connect(self._browse)
         self._file = QWidget()
@@ -43,11 +45,13 @@ class Advanced(QWidget):
         self._file.setLayout(row(self.path, browse, self.overwrite))
         self.results = QCheckBox("offer as images")
         self.results.setToolTip("List results under Image as well, to restore them once more")
+        self.issue_report = IssueReport()
         rows = {
             **self.options.rows(),
             "Output": self.place,
             "File": self._file,
             "Results": self.results,
+            "Trouble": self.issue_report,
         }
         self._layout = Form(self, rows)
         self.options.on_change(self._on_change)

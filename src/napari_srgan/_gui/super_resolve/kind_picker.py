@@ -100,10 +100,6 @@ class KindPicker(QWidget):
             note_kind(stack, found)
         return stack
 
-    def set_defaults(self) -> None:
-        """Let the pixels tell again."""
-        self.box.choose("auto")
-
     def _found(self, layer: Image) -> Recognised | None:
         return self._known[layer][1] if self.knows(layer) else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -25,20 +26,49 @@ class _Fresh(DropDown):
     def showPopup(self) -> None:
         """List the models anew, then open."""
         self.opening.emit()
+        self._enable_adding(True)
         super().showPopup()
+
+    def hidePopup(self) -> None:
+        """Close; neither the wheel nor an arrow key comes upon *Add model* from now on."""
+        self._enable_adding(False)
+        super().hidePopup()
+
+    def _enable_adding(self, on: bool) -> None:
+        if (at := self.findData(_ADD)) >= 0:
+            self.model().item(at).setEnabled(on)
+
+
+_ADD = "add..."
+"""What the entry holds that adds a model; no model can be called so."""
 
 
 class ModelPicker(QWidget):
     """Model and its purpose.
 
     A model that was trained while the panel was open appears the next time the list opens.
+
+    Parameters
+    ----------
+    adds : bool
+        Whether the list ends with *Add model*.
+
+    Signals
+    -------
+    changed()
+        When another model is chosen, or `auto` is explained anew.
+    adding()
+        When *Add model* is chosen; the model stays as it was.
     """
 
     changed = Signal()
+    adding = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, adds: bool = False) -> None:
         super().__init__()
+        self._adds, self._former = adds, "auto"
         self._rgb = False
+        self._file = ""  # a model that is no entry of the catalogue
         self.box = _Fresh(("auto", "auto"))
         self.box.opening.connect(self.refresh)
         self.purpose = Message()
@@ -51,6 +81,16 @@ class ModelPicker(QWidget):
     def value(self) -> str:
         """Name of the chosen model, or "auto"."""
         return str(self.box.value())
+
+    def choose(self, model: str) -> None:
+        """Choose a model by its name, or a file."""
+        if self.box.choose(model):
+            return
+        self.refresh()
+        if not self.box.choose(model):
+            self._file = model
+            self.refresh()
+            self.box.choose(model)
 
     def show_kind(self, rgb: bool) -> None:
         """Say for which kind of image `auto` is explained."""
@@ -75,6 +115,13 @@ class ModelPicker(QWidget):
                 self.box.addItem(text, info.card.name)
                 tip = f"{info.card.purpose}\n{info.path}"
                 self.box.setItemData(self.box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            if self._file:
+                self.box.addItem(Path(self._file).name, self._file)
+                last = self.box.count() - 1
+                self.box.setItemData(last, self._file, Qt.ItemDataRole.ToolTipRole)
+            if self._adds:
+                self.box.addItem("Add model…", _ADD)
+                self.box.model().item(self.box.count() - 1).setEnabled(False)
             self._warn(skipped_models())
             self.box.choose(chosen)
         self._explain()
@@ -100,6 +147,12 @@ class ModelPicker(QWidget):
         return model_for(self.value(), rgb)
 
     def _on_change(self) -> None:
+        if self.value() == _ADD:
+            with signals_blocked(self.box):
+                self.box.choose(self._former)
+            self.adding.emit()
+            return
+        self._former = self.value()
         self._explain()
         self.changed.emit()
 
@@ -142,6 +195,7 @@ class PreviewButton(QWidget):
         self.button.clicked.connect(lambda: self.clicked.emit())
         self.arrow = QToolButton()
         self.arrow.setArrowType(Qt.ArrowType.DownArrow)
+        self.arrow.setAccessibleName("Models to preview with")
         self.arrow.setToolTip("Tick several models to preview them side by side")
         self.arrow.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         # napari's theme draws no menu mark; the arrow itself says that there is a list.

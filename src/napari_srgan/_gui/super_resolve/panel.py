@@ -31,8 +31,10 @@ from napari_srgan._gui.parts.widgets import (
     row,
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
+from napari_srgan._gui.super_resolve.add_model import AddModel
 from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
+from napari_srgan._gui.super_resolve.choices import Choices, PresetMenu
 from napari_srgan._gui.super_resolve.figures import FigureButtons
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.live import Live
@@ -97,11 +99,14 @@ class SuperResolve(Panel):
         self.advanced = Advanced()
         self.layer = LayerPicker(viewer, Image, self._connections, fits=self._is_offered)
         self.kind = KindPicker()
-        self.model = ModelPicker()
+        self.model = ModelPicker(adds=True)
+        self.add_model = AddModel(self)
         self.region = RegionPicker(viewer, self._connections)
         self.axes = AxesField()
         self.pixel_size = PixelSize()
-        self.fold = Fold("Advanced", self.advanced)
+        self.choices = Choices(self.kind, self.model, self.advanced.options)
+        self.presets = PresetMenu(self.choices)
+        self.fold = Fold("Advanced", self.advanced, beside=self.presets)
         self.grid = QCheckBox("Show side by side in the grid")
         self._beyond = BeyondSlices(viewer, self._connections)
         self.grid.setChecked(wanted("side_by_side"))
@@ -119,7 +124,7 @@ class SuperResolve(Panel):
         self._result = QWidget()
         self.exports = Exports(viewer)
         settings = self.advanced.values
-        self.trust = TrustMapButtons(viewer, self.runner, settings)
+        self.trust = TrustMapButtons(viewer, self._connections, self.runner, settings)
         self.report = ReportButton(viewer, self._connections, settings, self.runner)
         self.figures = FigureButtons(viewer, self.runner, self.report.reference.value)
         # torch is loaded once the panel is on the screen: it takes seconds.
@@ -130,8 +135,10 @@ class SuperResolve(Panel):
         self._timing_of: SpeedKey | None = None
         self._timed: set[SpeedKey] = set()
         self._lay_out()
+        self.choices.choose_last()
         self._connect()
         self._on_result()
+        self._count_changed()
         self.refresh()
 
     def _lay_out(self) -> None:
@@ -171,8 +178,7 @@ class SuperResolve(Panel):
 
     def set_defaults(self) -> None:
         """Put what, model and Advanced back to their defaults."""
-        self.kind.set_defaults()
-        self.model.box.choose("auto")
+        self.choices.choose({})
         self.region.set_defaults()
         self.advanced.set_defaults()
 
@@ -218,23 +224,17 @@ class SuperResolve(Panel):
         self._loading_soon.timeout.connect(lambda: self._loading.start(load_torch))
         self._loading.ended.connect(self._on_devices)
         self._timing.ended.connect(self._on_speed)
-        for signal in (
-            self.layer.changed,
-            self.kind.changed,
-            self.model.changed,
-            self.region.changed,
-            self.advanced.changed,
-        ):
+        followed = (self.layer.changed, self.choices.changed, self.advanced.changed)
+        for signal in (*followed, self.region.changed):
             signal.connect(self.refresh_soon)
-        for signal in (
-            self.layer.changed,
-            self.kind.changed,
-            self.model.changed,
-            self.advanced.changed,
-        ):
+        for signal in followed:
             signal.connect(self.live.follow_soon)
+        self.choices.changed.connect(self._count_changed)
+        self.model.adding.connect(self.add_model.ask)
+        self.add_model.added.connect(self.model.choose)
         self.live.said.connect(self.say)
         self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
+        self.curtain.closed.connect(self.trust.overlay.place)
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay, layers.events.removed):
             self._connections.connect(emitter, self.refresh_soon)
@@ -248,12 +248,18 @@ class SuperResolve(Panel):
         self.preview.clicked.connect(self.start_preview)
         self.runner.ended.connect(lambda _end: self.refresh())
         self.exports.said.connect(self.say)
-        for part in (self.trust, self.report, self.figures, self.region):
+        parts = (self.trust, self.report, self.figures, self.region, self.presets, self.add_model)
+        for part in parts:
             part.said.connect(self._on_finding)
         self.axes.given.connect(self._on_axes)
         self.pixel_size.given.connect(self._on_pixel_size)
         self.grid.toggled.connect(partial(remember, "side_by_side"))
         self.before_after.toggled.connect(self._on_before_after)
+
+    def _count_changed(self) -> None:
+        """Say how many settings that are folded away are not as they were."""
+        number = len(self.choices.chosen().keys() - {"kind", "model"})
+        self.fold.button.setText(f"Advanced ({number} changed)" if number else "Advanced")
 
     def _on_active(self, event: Any = None) -> None:
         """Take a selected result as the one to save, any other image as the one to restore."""
@@ -386,6 +392,7 @@ class SuperResolve(Panel):
                 lambda restored: self._show(orders, restored, started),
                 self.say,
             )
+            self.choices.keep()
         self.refresh()
 
     def _on_kind(self) -> None:
@@ -482,7 +489,10 @@ class SuperResolve(Panel):
         self._loading_soon.stop()
         self.live.stop()
         self._beyond.stop()
+        self.trust.let_go()
         self.curtain.close()
+        self.choices.keep()
+        self.add_model.stop()
         super().let_go()
 
     def _on_devices(self, end: End) -> None:

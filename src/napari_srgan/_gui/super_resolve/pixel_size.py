@@ -63,6 +63,7 @@ class PixelSize(QWidget):
         self.text.setWordWrap(True)
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.button = button("Set", "Set the pixel size by hand, in micrometres", checkable=True)
+        self.button.setAccessibleName("Set the pixel size")
         shown = row(self.text, self.button)
         shown.setStretch(1, 0)
         self.spins = {a: self._spin() for a in "ZYX"}
@@ -71,6 +72,7 @@ class PixelSize(QWidget):
         self._editor = QWidget()
         self._fields = Form(self._editor)
         for axis, spin in self.spins.items():
+            spin.setAccessibleName(f"Pixel size along {axis}")
             self._fields.addRow(axis, spin)
         self._fields.addRow(self.apply)
         self._editor.setVisible(False)

@@ -75,6 +75,7 @@ class ReportButton(Part):
             self.reference = LayerPicker(
                 viewer, Image, connections, none="no reference", fits=is_candidate
             )
+            self.reference.setAccessibleName("Reference of the report")
         buttons.insertWidget(0, self.reference if beside is None else beside, 1)
         self._reference = reference or self.reference.value
         self.runner = RunnerBar() if runner is None else runner

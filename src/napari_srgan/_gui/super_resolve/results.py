@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import PIL.Image
 from qtpy.QtWidgets import QApplication
 
+from napari_srgan._gui.files import shown_data
 from napari_srgan._gui.layers import (
     add_result,
     in_layer_order,
@@ -28,6 +29,7 @@ from napari_srgan._gui.super_resolve.advanced import FILTERS
 from napari_srgan._gui.tags import record_of, role_of, role_tag
 from napari_srgan.engine.record import methods_text
 from napari_srgan.io.atomic import whole_file
+from napari_srgan.io.formats.source import FileArray
 from napari_srgan.tasks.steps import Progress, Work
 
 if TYPE_CHECKING:
@@ -115,6 +117,8 @@ def _add(viewer: napari.Viewer, order: Order, one: Restored, among: Sequence[Ima
         rgb="S" in one.result.axes,
     )
     data = in_layer_order(one.result.data, one.result.axes, layer_axes(layer))
+    if isinstance(data, FileArray):  # which stays in its chunks
+        data = shown_data(data, one.result.axes)
     return add_result(viewer, layer, data, arguments, among)
 
 

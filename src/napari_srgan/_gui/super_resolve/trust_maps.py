@@ -26,10 +26,18 @@ from napari_srgan._gui.layers import (
     view_of,
 )
 from napari_srgan._gui.parts.grid import show_map, view_kept
-from napari_srgan._gui.parts.widgets import DropDown, Part, button, column, row
-from napari_srgan._gui.runner import RunnerBar, errors_said
-from napari_srgan._gui.sentences import size_text
-from napari_srgan._gui.tags import input_of, input_tag, made_from, record_of, spacing_tag
+from napari_srgan._gui.parts.overlay import Overlay
+from napari_srgan._gui.parts.widgets import Connections, DropDown, Part, button, column, row, timer
+from napari_srgan._gui.runner import End, LastQuestion, RunnerBar, errors_said
+from napari_srgan._gui.sentences import plane_text, size_text
+from napari_srgan._gui.tags import (
+    input_of,
+    input_tag,
+    made_from,
+    overlay_tag,
+    record_of,
+    spacing_tag,
+)
 from napari_srgan.engine.record import KEY, Record
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale, factors, scale_text
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image
 
+_BURST = 60  # ms
 LEAST = 0.01
 """The colours end at 1 % of the range at least, so that rounding noise does not look alarming."""
 _TIPS = {
@@ -57,11 +66,16 @@ _TIPS = {
 
 
 class TrustMapButtons(Part):
-    """Three buttons, and whether they act on the slice in view or the whole result.
+    """The maps of a result, laid over it one at a time while their button is down.
+
+    A map is of the slice in view or of the whole result. What is quick, consistency, follows the
+    slices; a slower map stays with its own.
 
     Parameters
     ----------
     viewer : napari.Viewer
+    connections : Connections
+        Of the panel.
     runner : RunnerBar
         Of the panel; it runs one thing at a time.
     settings : callable
@@ -71,29 +85,44 @@ class TrustMapButtons(Part):
     def __init__(
         self,
         viewer: napari.Viewer,
+        connections: Connections,
         runner: RunnerBar,
         settings: Callable[[], dict[str, Any]],
     ) -> None:
         super().__init__()
         self._viewer, self._runner, self._settings = viewer, runner, settings
         self._layer: Image | None = None
+        self._shown: MapOrder | None = None
+        self._following = LastQuestion(self)
+        self._following.found.connect(self._on_followed)
+        self._follow_soon = timer(self, _BURST, self._follow)
+        self.overlay = Overlay(viewer, connections)
         self.scope = DropDown(
             ("slice in view", False),
             ("whole result", True),
             tip="Which slices of the result the map is made of",
         )
-        self.buttons = {kind: button(kind.capitalize(), tip) for kind, tip in _TIPS.items()}
+        self.buttons = {kind: button(kind.capitalize(), tip, True) for kind, tip in _TIPS.items()}
         for kind, each in self.buttons.items():
-            each.clicked.connect(lambda _=False, kind=kind: self.start(kind))
-        top = row(QLabel("Trust maps of the"), self.scope)
+            each.clicked.connect(lambda on, kind=kind: self._on_clicked(kind, on))
+        self.scope.currentIndexChanged.connect(lambda _index: self._again())
+        self.overlay.closed.connect(self._on_closed)
+        self._runner.ended.connect(lambda _end: self._press())
+        connections.connect(viewer.dims.events.current_step, self._on_slider)
+        self.scope.setAccessibleName("Trust: slices of the maps")
+        top = row(QLabel("Trust: maps of the"), self.scope)
         top.setStretch(0, 0)
-        column(self, top, row(*self.buttons.values()))
+        column(self, top, row(*self.buttons.values()), self.overlay)
         self.show_layer(None)
 
     def show_layer(self, layer: Image | None) -> None:
-        """Act on this result from now on."""
+        """Act on this result from now on; a map of another one is taken away."""
+        if layer is not self._layer:
+            self.overlay.clear()
         self._layer = layer
         self.setVisible(layer is not None)
+        for kind, each in self.buttons.items():
+            each.setToolTip(_TIPS[kind] if layer is None else f"{_TIPS[kind]}: {layer.name}")
         record = record_of(layer)
         found = None if record is None else record.consistency
         removed = found is not None and found.kind == REMOVED
@@ -106,17 +135,80 @@ class TrustMapButtons(Part):
             each.setEnabled(on)
 
     def start(self, kind: str) -> None:
-        """Make a map of the result, or say why not."""
-        if self._layer is None or self._runner.running:
-            return
-        with errors_said(self.say):
-            order = map_order(kind, self._viewer, self._layer, self._settings(), self.scope.value())
-            self._runner.start(
-                partial(make_map, order),
-                lambda made: self.say(add_map(self._viewer, order, made)),
-                self.say,
-            )
+        """Make a map of the result and lay it over it, or say why not."""
+        if self._layer is not None and not self._runner.running:
+            with errors_said(self.say):
+                order = self._order(kind)
+                self._runner.start(
+                    partial(make_map, order), lambda made: self._show(order, made), self.say
+                )
+                self.say()
+        self._press()
+
+    def let_go(self) -> None:
+        """Take the map away."""
+        self._follow_soon.stop()
+        self.overlay.clear()
+
+    def _order(self, kind: str) -> MapOrder:
+        return map_order(kind, self._viewer, self._layer, self._settings(), self.scope.value())
+
+    def _show(self, order: MapOrder, made: TrustMap) -> None:
+        layer, text = add_map(self._viewer, order, made)
+        if order.result in self._viewer.layers:
+            self.overlay.lay(layer, order.result)
+            self._shown = order
+        self._press()
+        self.say(text)
+
+    def _press(self) -> None:
+        """Let the button be down whose map is seen."""
+        for kind, each in self.buttons.items():
+            each.setChecked(self._shown is not None and kind == self._shown.kind)
+
+    def _on_clicked(self, kind: str, on: bool) -> None:
+        if on:
+            self.start(kind)
+        else:
+            self.overlay.clear()
             self.say()
+
+    def _again(self) -> None:
+        if self._shown is not None:
+            self.start(self._shown.kind)
+
+    def _on_closed(self) -> None:
+        self._shown = None
+        self._following.forget()
+        self._press()
+
+    def _on_slider(self, event: Any = None) -> None:
+        if self._shown is not None:
+            self._follow_soon.start()
+
+    def _follow(self) -> None:
+        """Make the map of the slice in view, if it is quick to make."""
+        shown = self._shown
+        if shown is None or shown.kind != "consistency" or self._runner.running:
+            return
+        try:
+            order = self._order(shown.kind)
+        except InputError:
+            return  # the result has no such slice, so nothing is seen there
+        if order.region != shown.region:
+            self._following.ask(partial(_made_for, order))
+
+    def _on_followed(self, found: Any) -> None:
+        if isinstance(found, End):
+            self.say(found.error, error=True)
+        elif not isinstance(found, Progress) and self._shown is not None:
+            self._show(*found)
+
+
+def _made_for(order: MapOrder) -> Work[None]:
+    """Make a map, and tell of it with its order."""
+    made = yield from make_map(order)
+    yield order, made
 
 
 def _can_invent(record: Record) -> bool:
@@ -349,19 +441,24 @@ def _check_memory(kind: str, region: Mapping[str, tuple[int, int]], scale: Scale
         )
 
 
-def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> str:
-    """Add a map right above its result, and say what it shows.
+def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> tuple[Image, str]:
+    """Add a map above its result.
 
     Signed maps are blue below and orange above zero, with limits alike on both sides; the others
     go from black to bright. The limits are the 99.9 percentile, but 1 % of the range at least.
+
+    Returns
+    -------
+    Image, str
+        The layer, and what it shows.
     """
     notes, values = made.notes, made.values
     signed = order.kind == "consistency"
     known = np.abs(values[np.isfinite(values)])
     limit = max(float(np.percentile(known, 99.9)) if known.size else 0.0, LEAST * made.span)
     arguments = placement(order.source, order.region, notes.scale) | {
-        # The kind first: names in the grid are cut at their end.
-        "name": f"{notes.title} of {order.result.name}",
+        # The title of the colour bar. The kind and unit first: names are cut at their end.
+        "name": f"{notes.title} ({notes.unit}) of {order.result.name}",
         "rgb": False,
         "colormap": diverging() if signed else "inferno",
         "contrast_limits": (-limit, limit) if signed else (0.0, limit),
@@ -371,6 +468,7 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> str:
             **notes.metadata(order.result.metadata.get(KEY)),
             **spacing_tag(spacing_source(order.source)),
             **input_tag(order.source, order.region, notes.scale),
+            **overlay_tag(order.result),
         },
     }
     above = topmost_of(viewer, order.source) or order.result
@@ -379,8 +477,16 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> str:
     if order.result in viewer.layers:
         viewer.layers.selection.active = order.result
     show_map(viewer, layer)
-    head = f"{notes.title.capitalize()} of {order.result.name}"
-    return f"{head}: {_figure(made)}{_ends(made, limit, signed)}. {_legend(notes)}"
+    head = f"{notes.title.capitalize()} of {order.result.name}{_slice_text(order)}"
+    return layer, f"{head}: {_figure(made)}{_ends(made, limit, signed)}. {_legend(notes)}"
+
+
+def _slice_text(order: MapOrder) -> str:
+    """Name the slice of a map that is of one only."""
+    sizes = order.request.stack.sizes
+    at = {a: lo for a, (lo, hi) in order.region.items() if a not in "YX" and hi - lo == 1}
+    one = len(at) == len(order.request.stack.plane_axes) and any(sizes[a] > 1 for a in at)
+    return f", {plane_text(at, sizes)}" if one else ""
 
 
 def _figure(made: TrustMap) -> str:

@@ -24,6 +24,7 @@ from napari_srgan.engine.backends.lowering import between_first_and_last, rounde
 from napari_srgan.image.geometry import Scale
 from napari_srgan.models.architectures.receptive_field import finer, halo
 from napari_srgan.models.architectures.rewrite import RowStrips, for_inference
+from napari_srgan.models.architectures.shuffle import LateralShuffle
 
 if TYPE_CHECKING:
     from napari_srgan.models.architectures.generator import Generator
@@ -113,7 +114,8 @@ class _Tracer(fx.Tracer):
     """Sees a strip-wise stage as one step, which it is to the result."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, RowStrips) or super().is_leaf_module(m, module_qualified_name)
+        ours = isinstance(m, RowStrips | LateralShuffle)
+        return ours or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Writer:
@@ -176,9 +178,28 @@ class _Writer:
         """Write a ReLU down."""
         return opset13.relu(x).output(0)
 
+    def sigmoid(self, _: nn.Sigmoid, x: Any) -> Any:
+        """Write a sigmoid down."""
+        return opset13.sigmoid(x).output(0)
+
+    def average(self, layer: nn.AdaptiveAvgPool2d, x: Any) -> Any:
+        """Write the mean over the whole image down, in float32."""
+        if layer.output_size not in (1, (1, 1)):
+            raise TypeError(f"OpenVINO is not told how to compute {layer}")
+        axes = opset13.constant(np.array([2, 3], np.int64))
+        return opset13.reduce_mean(_as(x, Type.f32), axes, keep_dims=True).output(0)
+
     def pixel_shuffle(self, layer: nn.PixelShuffle, x: Any) -> Any:
         """Write a pixel shuffle down."""
         return opset13.depth_to_space(x, "depth_first", layer.upscale_factor).output(0)
+
+    def lateral_shuffle(self, layer: LateralShuffle, x: Any) -> Any:
+        """Write a pixel shuffle along X down; in a shape, 0 stands for the length as it is."""
+        channels = x.get_partial_shape()[1].get_length() // layer.factor
+        last = opset13.transpose(x, [0, 2, 3, 1])
+        split = opset13.reshape(last, [0, 0, 0, channels, layer.factor], special_zero=True)
+        phases = opset13.transpose(split, [0, 3, 1, 2, 4])
+        return opset13.reshape(phases, [0, 0, 0, -1], special_zero=True).output(0)
 
     def upsample(self, layer: nn.Upsample, x: Any) -> Any:
         """Write a repetition of pixels down."""
@@ -191,7 +212,10 @@ _LAYERS: dict[type[nn.Module], Callable[[_Writer, Any, Any], Any]] = {
     nn.LeakyReLU: _Writer.leaky_relu,
     nn.SiLU: _Writer.silu,
     nn.ReLU: _Writer.relu,
+    nn.Sigmoid: _Writer.sigmoid,
+    nn.AdaptiveAvgPool2d: _Writer.average,
     nn.PixelShuffle: _Writer.pixel_shuffle,
+    LateralShuffle: _Writer.lateral_shuffle,
     nn.Upsample: _Writer.upsample,
     nn.Identity: lambda _, __, x: x,
 }

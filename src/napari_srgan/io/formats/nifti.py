@@ -19,6 +19,7 @@ from napari_srgan.image.units import convert
 from napari_srgan.io.appearance import KEY as APPEARANCE
 from napari_srgan.io.appearance import Appearance
 from napari_srgan.io.extras import imported
+from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.oct_image import damage_of
 from napari_srgan.io.formats.source import (
     FileArray,
@@ -27,7 +28,6 @@ from napari_srgan.io.formats.source import (
     check_series,
     read_block,
 )
-from napari_srgan.io.image_file import ImageFile
 from napari_srgan.io.notes import from_text
 
 EXTRA = "medical"

@@ -23,8 +23,8 @@ from napari_srgan.image.stack import LazyArray
 from napari_srgan.image.units import PIXEL
 from napari_srgan.io.appearance import KEY as APPEARANCE
 from napari_srgan.io.appearance import Appearance
+from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.source import FileArray, Source, check_series, read_block
-from napari_srgan.io.image_file import ImageFile
 
 MICROMETRES = 1000.0
 """In a millimetre, the unit of most of these formats."""

@@ -120,6 +120,8 @@ class FileArray:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.identity: Hashable = (self.sources, self.shape, self.dtype.str, variant)
         """Equal for arrays of equal pixels: what was measured on one holds for the other."""
+        self.coarser: tuple[FileArray, ...] = ()
+        """The same image in ever fewer pixels, where the file has such levels."""
         self._reopen = reopen
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:

@@ -11,7 +11,7 @@ import os
 import traceback
 import warnings
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -21,11 +21,10 @@ import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import canonical
-from napari_srgan.image.stack import SpacingSource, Stack
-from napari_srgan.image.units import PIXEL
 from napari_srgan.io.appearance import KEY as APPEARANCE
 from napari_srgan.io.appearance import read_appearance
-from napari_srgan.io.calibration import Calibration, read_calibration
+from napari_srgan.io.calibration import read_calibration
+from napari_srgan.io.formats.image_file import ImageFile, placed_image
 from napari_srgan.io.formats.source import Source, check_series
 from napari_srgan.io.formats.tiff_array import Pages, TiffArray
 from napari_srgan.io.formats.tiff_claims import (
@@ -36,7 +35,6 @@ from napari_srgan.io.formats.tiff_claims import (
 )
 from napari_srgan.io.formats.tiff_colours import COLOURS, PALETTE, Meaning, photometric
 from napari_srgan.io.formats.tiff_segments import PageLayout, check_decodable, listening
-from napari_srgan.io.image_file import ImageFile
 from napari_srgan.io.notes import read_notes, valid_layout
 
 TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
@@ -48,11 +46,6 @@ _OF_MICROMANAGER = ("mmstack", "ndtiff", "micromanager")
 
 _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")
 """What tifffile logs, in one version or another, where the chain of pages ends too early."""
-
-
-def read_tiff(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
-    """Open a TIFF file as a stack, see `open_tiff`; InputError if it cannot be upscaled."""
-    return open_tiff(path, axes, series).stack(path.name)
 
 
 def open_tiff(path: Path, axes: str | None = None, series: int | None = None) -> ImageFile:
@@ -168,8 +161,7 @@ def _from_series(
     metadata = dict((notes or {}).get("metadata") or {})
     if shown := read_appearance(tif, series, position or 0):
         metadata[APPEARANCE] = shown
-    found = _with_geometry(array, order, stated, noted, metadata)
-    return replace(found, own=noted is not None)
+    return placed_image(array, order, stated, noted, metadata)
 
 
 def count_images(path: Path) -> int:
@@ -213,27 +205,6 @@ def _at_position(
 
 def _tiff_array(path: Path, axes: str | None, series: int) -> TiffArray:
     return cast("TiffArray", open_tiff(path, axes, series).data)
-
-
-def _with_geometry(
-    array: TiffArray,
-    order: str,
-    stated: Calibration,
-    layout: dict[str, Any] | None,
-    metadata: dict[str, Any],
-) -> ImageFile:
-    plain = order.replace("S", "")
-    scale = tuple(stated.scale.get(a, 1.0) for a in plain)
-    translate = tuple(stated.origin.get(a, 0.0) for a in plain)
-    units = tuple(stated.unit.get(a, PIXEL) for a in plain)
-    physical = stated.is_physical
-    if layout is not None:
-        scale = tuple(float(v) for v in layout["scale"])
-        translate = tuple(float(v) for v in layout["translate"])
-        units = tuple(str(u) for u in layout["units"])
-        physical = any(u != PIXEL for a, u in zip(plain, units, strict=True) if a in "YX")
-    source: SpacingSource = "file" if physical else "unknown"
-    return ImageFile(array, order, scale, translate, units, source, metadata)
 
 
 def _stored_axes(series: tifffile.TiffPageSeries, name: str) -> tuple[str, tuple[int, ...], int]:

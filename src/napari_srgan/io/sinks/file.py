@@ -14,8 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_srgan.errors import InputError
-from napari_srgan.io.atomic import THERE, THERE_FOR_COMMANDS, WholeFile, check_place
+from napari_srgan.io.atomic import (
+    THERE,
+    THERE_FOR_COMMANDS,
+    WholeFile,
+    WholeFolder,
+    check_place,
+)
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES
+from napari_srgan.io.formats.zarr_array import METADATA as ZARR_FILES
 from napari_srgan.io.notes import notes_for
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks.memory import size_text
@@ -23,6 +30,7 @@ from napari_srgan.io.sinks.nifti import NiftiContent
 from napari_srgan.io.sinks.npy import NpyContent
 from napari_srgan.io.sinks.png import PngContent
 from napari_srgan.io.sinks.tiff import TiffContent
+from napari_srgan.io.sinks.zarr import ZarrContent
 
 
 class Content(Protocol):
@@ -41,6 +49,9 @@ class Content(Protocol):
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block as `Sink.write` does, contiguous and in the dtype of the output."""
 
+    def plane_done(self, index: tuple[int, ...]) -> None:
+        """Learn that a plane is complete, as `Sink.plane_done` does."""
+
     def finish(self, notes: dict[str, Any]) -> None:
         """Write what is left to write, with the final notes, and close the file."""
 
@@ -54,11 +65,15 @@ class Content(Protocol):
         """Close the file as it is."""
 
 
+ZARR = ".zarr"
+"""The ending of the one output that is a folder."""
+
 _KINDS: dict[str, type[Content]] = {
     **dict.fromkeys(TIFF_SUFFIXES, TiffContent),
     ".npy": NpyContent,
     ".nii": NiftiContent,
     ".png": PngContent,
+    ZARR: ZarrContent,
 }
 WRITABLE_SUFFIXES = tuple(_KINDS)
 
@@ -75,6 +90,8 @@ class FileSink:
         The suffix chooses the format: one of `WRITABLE_SUFFIXES`.
     overwrite : bool
         Whether a file that is already there may be replaced, at commit.
+    ome_zarr : {"0.4", "0.5"}
+        Version of OME-Zarr, where that is written.
 
     Notes
     -----
@@ -82,9 +99,11 @@ class FileSink:
     PNG, which is compressed at the end.
     """
 
-    def __init__(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], overwrite: bool = False, ome_zarr: str = "0.4"
+    ) -> None:
         self.path = Path(path)
-        self._overwrite = overwrite
+        self._overwrite, self._ome_zarr = overwrite, ome_zarr
         self._file: WholeFile | None = None  # while the place is held
         self._spec: OutputSpec | None = None
         self._content: Content | None = None
@@ -109,7 +128,7 @@ class FileSink:
         check_output(self.path, self._overwrite)
         self._kind().check(spec, self.path.name)
         check_room(self.path, spec.nbytes)
-        self._file = WholeFile(self.path, self._overwrite)
+        self._file = self._place()
         with self._disk_errors():
             self._file.hold()
 
@@ -121,7 +140,7 @@ class FileSink:
         self._spec = spec
         with self._disk_errors():
             path = self._file.create()
-            self._content = self._kind()(path, spec, self.path.name, notes_for(spec))
+            self._content = self._made(path, spec, self.path.name, notes_for(spec))
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block; see `Sink.write`."""
@@ -129,6 +148,12 @@ class FileSink:
         assert spec is not None and content is not None
         with self._disk_errors():
             content.write(index, y, x, np.ascontiguousarray(block, spec.dtype))
+
+    def plane_done(self, index: tuple[int, ...]) -> None:
+        """Learn that a plane is complete; see `Sink.plane_done`."""
+        assert self._content is not None
+        with self._disk_errors():
+            self._content.plane_done(index)
 
     def commit(self, metadata: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
         """Finish the file and put it at its place, in one step.
@@ -167,6 +192,15 @@ class FileSink:
     def _kind(self) -> type[Content]:
         name = self.path.name.lower()
         return next(kind for suffix, kind in _KINDS.items() if name.endswith(suffix))
+
+    def _made(self, *given: Any) -> Content:
+        kind = self._kind()
+        return kind(*given, self._ome_zarr) if kind is ZarrContent else kind(*given)  # type: ignore[call-arg]
+
+    def _place(self) -> WholeFile:
+        if self._kind() is ZarrContent:
+            return WholeFolder(self.path, self._overwrite, marks=ZARR_FILES)
+        return WholeFile(self.path, self._overwrite)
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -238,7 +272,8 @@ def check_output(path: Path, overwrite: bool, there: str = THERE) -> None:
         If the path is a folder, lies in none, or has no ending of `WRITABLE_SUFFIXES`.
     """
     advice = f"outputs are written as {', '.join(WRITABLE_SUFFIXES)}; choose one of these endings."
-    check_place(path, overwrite, WRITABLE_SUFFIXES, advice, there)
+    marks = ZARR_FILES if path.name.lower().endswith(ZARR) else ()
+    check_place(path, overwrite, WRITABLE_SUFFIXES, advice, there, marks)
 
 
 def check_outputs_in(folder: Path, paths: Iterable[Path], overwrite: bool, option: str) -> None:

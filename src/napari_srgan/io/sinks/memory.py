@@ -21,6 +21,9 @@ class Sink(Protocol):
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block (h, w) or (h, w, S) whose corner is at (y, x) of the plane at `index`."""
 
+    def plane_done(self, index: tuple[int, ...]) -> None:
+        """Learn that the plane at `index` has all its blocks and gets no more."""
+
     def commit(self, metadata: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
         """Finish, with late additions to the metadata; return the result in spec.axes order."""
 
@@ -51,6 +54,9 @@ class MemorySink:
         assert self._spec is not None and self._array is not None
         plane = plane_view(self._array, self._spec.axes, index)
         plane[y : y + block.shape[0], x : x + block.shape[1]] = block
+
+    def plane_done(self, index: tuple[int, ...]) -> None:
+        """Nothing follows: the plane is where it belongs."""
 
     def commit(self, metadata: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
         """Return the array."""

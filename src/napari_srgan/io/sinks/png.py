@@ -46,6 +46,9 @@ class PngContent:
         plane = plane_view(self._array, self._spec.axes, index)
         plane[y : y + block.shape[0], x : x + block.shape[1]] = block
 
+    def plane_done(self, index: tuple[int, ...]) -> None:
+        """Nothing follows: the plane is compressed at the end."""
+
     def finish(self, notes: dict[str, Any]) -> None:
         """Write the plane, with its notes as text."""
         axes, sizes = self._spec.axes, zip(self._spec.axes, self._spec.shape, strict=True)

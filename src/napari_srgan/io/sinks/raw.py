@@ -72,6 +72,9 @@ class RawContent:
             self._file.write(row.data)
             start += width * pixel
 
+    def plane_done(self, index: tuple[int, ...]) -> None:
+        """Nothing follows: the pixels are where they belong."""
+
     def finish(self, notes: dict[str, Any]) -> None:
         """Close the file; a format that has a place for notes writes them."""
         self._file.close()

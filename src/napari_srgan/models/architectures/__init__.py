@@ -40,9 +40,11 @@ class Architecture:
 ARCHITECTURES: Mapping[str, Architecture] = {
     "srresnet": Architecture("SRResNet", "SRGAN's", ("batch_norm",)),
     "plain": Architecture(
-        "Plain", "3x3 convolutions only, the fastest", ("activation", "branches")
+        "Plain", "3x3 convolutions only, the fastest", ("activation", "branches", "lateral")
     ),
     "rrdb": Architecture("RRDBNet", "ESRGAN's: dense blocks without batch norm", ("growth",)),
+    "edsr": Architecture("EDSR", "residual blocks without batch norm", ("residual_scale",)),
+    "rcan": Architecture("RCAN", "attention to channels; sees planes whole", ("groups",)),
 }
 
 

@@ -202,16 +202,21 @@ def clear(layer: nn.Conv2d | nn.BatchNorm2d, channels: range) -> None:
         parameter[channels.start : channels.stop] = 0.0
 
 
-def shuffle_stage_interpolates(convolution: nn.Conv2d, channels: int, factor: int) -> None:
+def shuffle_stage_interpolates(convolution: nn.Conv2d, channels: int, factors: Scale) -> None:
     """Let a 3x3 convolution before a pixel shuffle interpolate the first channels.
 
     Quadratic (three-point Lagrange) interpolation at the places of the finer pixels, which lie at
     t = (i + 1/2) / factor - 1/2 from the middle one: -1/4 and 1/4 for 2x.
     """
-    at = [(i + 0.5) / factor - 0.5 for i in range(factor)]
-    taps = [torch.tensor([t * (t - 1) / 2, 1 - t * t, t * (t + 1) / 2]) for t in at]
-    clear(convolution, range(channels * factor**2))
+    rows, columns = (_taps(factor) for factor in factors)
+    kernels = [torch.outer(row, column) for row in rows for column in columns]
+    clear(convolution, range(channels * len(kernels)))
     for c in range(channels):
-        for phase in range(factor**2):
-            kernel = torch.outer(taps[phase // factor], taps[phase % factor])
-            convolution.weight[factor**2 * c + phase, c] = kernel
+        for phase, kernel in enumerate(kernels):
+            convolution.weight[len(kernels) * c + phase, c] = kernel
+
+
+def _taps(factor: int) -> list[torch.Tensor]:
+    """Return the three taps of the quadratic interpolation at each of the finer pixels."""
+    at = [(i + 0.5) / factor - 0.5 for i in range(factor)]
+    return [torch.tensor([t * (t - 1) / 2, 1 - t * t, t * (t + 1) / 2]) for t in at]

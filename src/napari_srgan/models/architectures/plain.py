@@ -15,6 +15,7 @@ from napari_srgan.models.architectures.generator import (
     convolutions,
     shuffle_stage_interpolates,
 )
+from napari_srgan.models.architectures.shuffle import LateralShuffle
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "prelu": nn.PReLU}
 _WIDER = 2  # features of the branch between its 1x1 convolutions, of those of the layer
@@ -88,6 +89,8 @@ class Plain(Generator):
     activation : {"silu", "relu", "prelu"}
     branches : bool
         Train the blocks as sums of branches (`BranchedConv2d`), which are folded for inference.
+    lateral : bool
+        Only X becomes finer: OCT with fewer A-scans, whose depth is sampled as it was.
 
     Raises
     ------
@@ -106,8 +109,10 @@ class Plain(Generator):
         scale: int = 4,
         activation: str = "silu",
         branches: bool = True,
+        lateral: bool = False,
     ) -> None:
         super().__init__(channels, scale, blocks, features)
+        self.scale = (1, scale) if lateral else (scale, scale)
         if activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             raise ValueError(f"The activation must be one of {known}, not {activation}.")
@@ -123,15 +128,16 @@ class Plain(Generator):
             layers += [layer, act()]
         self.body = nn.Sequential(*layers)
         self.upsample = nn.Sequential()
-        last = nn.Conv2d(channels + features, channels * scale**2, 3, padding=1)
-        self.tail = nn.Sequential(last, nn.PixelShuffle(scale))
+        last = nn.Conv2d(channels + features, channels * math.prod(self.scale), 3, padding=1)
+        shuffle = LateralShuffle(scale) if lateral else nn.PixelShuffle(scale)
+        self.tail = nn.Sequential(last, shuffle)
 
     @torch.no_grad()
     def _interpolate_image(self) -> None:
         """Let the last convolution interpolate the image that it sees beside the features."""
         (last,) = convolutions(self.tail)
         features = last.weight[:, self.channels :].clone()
-        shuffle_stage_interpolates(last, self.channels, self.scale[0])
+        shuffle_stage_interpolates(last, self.channels, self.scale)
         last.weight[:, self.channels :] = features
 
     @torch.no_grad()

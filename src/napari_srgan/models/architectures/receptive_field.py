@@ -8,6 +8,7 @@ from fractions import Fraction
 from torch import nn
 
 from napari_srgan.image.geometry import Scale
+from napari_srgan.models.architectures.shuffle import LateralShuffle
 
 
 def halo(network: nn.Module) -> int:
@@ -44,7 +45,7 @@ def halo(network: nn.Module) -> int:
             for axis in (0, 1):
                 width = module.dilation[axis] * (module.kernel_size[axis] - 1)
                 reach[axis] += Fraction(width, 2 * scale[axis])
-        elif isinstance(module, (nn.PixelShuffle, nn.Upsample)):
+        elif isinstance(module, (nn.PixelShuffle, LateralShuffle, nn.Upsample)):
             scale = [s * f for s, f in zip(scale, finer(module), strict=True)]
         elif not isinstance(module, _POINTWISE) and not list(module.children()):
             raise TypeError(f"No halo is known for {type(module).__name__}.")
@@ -61,6 +62,8 @@ def finer(module: nn.Module) -> Scale:
     """
     if isinstance(module, nn.PixelShuffle):
         return module.upscale_factor, module.upscale_factor
+    if isinstance(module, LateralShuffle):
+        return 1, module.factor
     if isinstance(module, nn.Upsample):
         factor = module.scale_factor
         y, x = factor if isinstance(factor, tuple) else (factor, factor)

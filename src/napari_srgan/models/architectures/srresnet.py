@@ -146,7 +146,7 @@ class SRResNet(Generator):
 
     def interpolate_stage(self, convolution: nn.Conv2d, factor: int) -> None:
         """Interpolate the image before the pixel shuffle."""
-        shuffle_stage_interpolates(convolution, self.channels, factor)
+        shuffle_stage_interpolates(convolution, self.channels, (factor, factor))
 
 
 def _norm(features: int, batch_norm: bool) -> list[nn.Module]:

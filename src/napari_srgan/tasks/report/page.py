@@ -279,10 +279,10 @@ def report_file(
     settings = settings or Settings()
     if reference is None and settings != Settings():
         raise InputError(
-            "--mode and --border say how the result is compared with --reference; add that or "
-            "leave them out."
+            "--mode, --border and --lpips say how the result is compared with --reference; add "
+            "that or leave them out."
         )
-    stack = open_stack(source, axes=part.axes, series=part.series)
+    stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
     check_mode(settings, stack)
     region = region_of(stack, part)
     request = ReportRequest(

@@ -95,7 +95,7 @@ def stack_table(content: Content) -> list[Line]:
     assert comparison is not None
     whole = [comparison.stack[who] for who in (BICUBIC, content.card.name)]
     lines = []
-    for name in comparison.settings.measures:
+    for name in comparison.settings.names:
         lines.append(_row(MEASURES[name], [w.figures[name] for w in whole]))
         if name == "psnr" and len(content.slices) > 1:
             lines.append(_row(MEASURES["psnr_mean"], [w.psnr_mean for w in whole]))
@@ -125,7 +125,7 @@ def slice_table(content: Content) -> tuple[list[str], list[Line]]:
         The first cell is the consistency where there is one.
     """
     comparison = content.comparison
-    names = () if comparison is None else comparison.settings.measures
+    names = () if comparison is None else comparison.settings.names
     heads = [MEASURES[name].heading for name in names]
     lines = []
     for label in content.slices:
