@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ import psutil
 from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
 from napari_srgan.engine.record import input_label
 from napari_srgan.errors import InputError
+from napari_srgan.image.acquisition import Acquisition
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.appearance import KEY as APPEARANCE
 from napari_srgan.io.appearance import Channel, appearance_of
 from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES
@@ -38,6 +41,8 @@ LAYER_SUFFIXES = tuple(s for s in READABLE_SUFFIXES if s not in (*PICTURE_SUFFIX
 
 LayerData = tuple[Any, dict[str, Any], str]
 
+_GAMMA = 0.25
+"""By which OCT that is linear in intensity is shown: otherwise nearly all of it is black."""
 SHARE_OF_MEMORY = 0.25
 """Images beyond this share of the free memory stay in their file and are read as they are shown."""
 
@@ -74,8 +79,15 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
 
 def _read_all(path: Path) -> list[LayerData]:
     name = image_name(input_label(path.name))
-    named = ((f"{name} {part}".strip(), image) for part, image in open_images(path))
-    return [layer for whole, image in named for layer in layers_of(image, whole)]
+    made: list[LayerData] = []
+    for part, image in open_images(path):
+        layers = layers_of(image, f"{name} {part}".strip())
+        taken = Acquisition.of(image.metadata)
+        if made and taken is not None and taken.modality == "enface":
+            for _, meta, _ in layers:  # it lies elsewhere than the B-scans, and would cover them
+                meta["visible"] = False
+        made += layers
+    return made
 
 
 def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
@@ -105,23 +117,29 @@ def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
     for key, sizes in fitting.items():
         if key in extra and np.size(extra[key]) in sizes:
             meta[key] = np.asarray(extra[key])
+    if (taken := Acquisition.of(metadata)) is not None and taken.linear:
+        meta["gamma"] = _GAMMA
     if isinstance(image, ImageFile) and image.done is not None:
         meta["name"] += " (unfinished: {} of {} slices)".format(*image.done)
     data = shown_data(image.data, image.axes)
     count = image.data.shape[image.axes.index("C")] if "C" in plain else 1
     one = not isinstance(image, ImageFile) or image.own or meta["rgb"]
-    ranges = appearance_of(metadata).ranges
-    if isinstance(data, list) and len(ranges) == 2 * count and not meta["rgb"]:
-        meta["contrast_limits"] = min(ranges[::2]), max(ranges[1::2])
+    channels = appearance_of(metadata).channels(count)
     if 1 < count <= MOST_CHANNELS and not one:
-        return _split(data, meta, plain.index("C"), appearance_of(metadata).channels(count))
+        return _split(data, meta, plain.index("C"), channels)
+    if not meta["rgb"]:
+        limits = [channel.limits for channel in channels]
+        if None not in limits:
+            meta["contrast_limits"] = min(lo for lo, _ in limits), max(hi for _, hi in limits)
+        if count == 1:
+            meta |= _coloured(channels[0])
     return [(data, meta | {"multiscale": isinstance(data, list)}, "image")]
 
 
 def _split(
     data: Any, meta: Mapping[str, Any], axis: int, channels: Sequence[Channel]
 ) -> list[LayerData]:
-    """Make a layer of each channel, with its name and colour, that blends with the others."""
+    """Make a layer of each channel, shown as the file says, that blends with the others."""
     chosen = [c.colour for c in channels]
     if None in chosen or len(set(chosen)) < len(chosen):
         usual = ("magenta", "green") if len(channels) == 2 else COLOURS
@@ -131,18 +149,27 @@ def _split(
     for number, channel in enumerate(channels):
         own = {**meta, "metadata": dict(meta["metadata"])}
         own |= {key: (*meta[key][:axis], *meta[key][axis + 1 :]) for key in along}
+        if alone := appearance_of(own["metadata"]).channel(number):
+            own["metadata"][APPEARANCE] = alone
         own["name"] = f"{meta['name']} {channel.name or f'channel {number}'}"
-        own["colormap"] = chosen[number]
+        own |= {"colormap": chosen[number], **_coloured(channel, by_table=True)}
         own["blending"] = "additive" if number else "translucent_no_depth"
+        if channel.limits:
+            own["contrast_limits"] = channel.limits
         key = (slice(None),) * axis + (number,)
-        if isinstance(data, list):
-            one = [level[key] for level in data]
-            ranges = appearance_of(meta["metadata"]).ranges[2 * number : 2 * number + 2]
-            own |= {"multiscale": True} | ({"contrast_limits": ranges} if ranges else {})
-        else:
-            one = data[key]
+        own["multiscale"] = isinstance(data, list)
+        one = [level[key] for level in data] if own["multiscale"] else data[key]
         made.append((one, own, "image"))
     return made
+
+
+def _coloured(channel: Channel, by_table: bool = False) -> dict[str, Any]:
+    """Say in which colours a layer is shown, if a file does; perhaps only where by a table."""
+    if channel.table is not None:
+        from napari.utils import Colormap
+
+        return {"colormap": Colormap(channel.table / 255, name="lookup table of the file")}
+    return {} if by_table or channel.colour is None else {"colormap": channel.colour}
 
 
 def shown_data(data: Any, axes: str) -> Any:
@@ -254,6 +281,8 @@ def _window(meta: Mapping[str, Any], channels: int) -> tuple[tuple[float, float]
 def _metadata(meta: Mapping[str, Any], ndim: int) -> dict[str, Any]:
     """The layer's metadata, with what the format has no place for beside it."""
     kept = saved_metadata(meta.get("metadata") or {})
+    if not meta.get("rgb"):
+        kept[APPEARANCE] = replace(appearance_of(kept), **_shown(meta))
     extra = {}
     plain = {"rotate": np.eye(ndim), "shear": np.zeros(0), "affine": np.eye(ndim + 1)}
     for key, usual in plain.items():
@@ -262,6 +291,19 @@ def _metadata(meta: Mapping[str, Any], ndim: int) -> dict[str, Any]:
         if not trivial:
             extra[key] = value.tolist()
     return {**kept, PLACING: extra} if extra else kept
+
+
+def _shown(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """How a layer is shown, as other programs say it: a range, and a table where not in gray."""
+    said: dict[str, Any] = {}
+    if meta.get("contrast_limits") is not None:
+        said["ranges"] = tuple(float(v) for v in meta["contrast_limits"])
+    colours = meta.get("colormap")
+    if isinstance(colours, Mapping) and {"colors", "controls"} <= set(colours):
+        at, given = np.linspace(0, 1, 256), np.asarray(colours["colors"], float)
+        table = [np.interp(at, colours["controls"], given[:, k]) * 255 for k in range(3)]
+        said["tables"] = (np.rint(table).astype(np.uint8),)
+    return said
 
 
 # --- samples ----------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ _FORMATS = (
     _oct((".dcm", ".dicom"), lambda _, head: is_dicom(head), read_dicom),
     _oct((".vol",), _begins(*heidelberg_vol.SIGNATURES), heidelberg_vol.read_vol),
     _oct((".e2e",), _begins(*heidelberg_e2e.SIGNATURES), heidelberg_e2e.read_e2e),
-    _oct((".xml",), lambda _, head: is_heyex(head), read_heyex),
+    _oct((), lambda _, head: is_heyex(head), read_heyex),
     _oct((".fda", ".fds"), _begins(topcon.SIGNATURE), topcon.read_topcon),
     _oct((), is_thorlabs, read_thorlabs),
     _oct((), lambda _, head: is_bioptigen(head), read_bioptigen),
@@ -114,9 +114,8 @@ _FORMATS = (
 ZARR = ".zarr"
 _STORE = Format((ZARR,), _never, open_zarr, _all_of_zarr)
 READABLE_SUFFIXES = tuple(s for kind in (*_FORMATS, _STORE) for s in kind.suffixes)
-"""What files are called that can be opened."""
-SCAN_SUFFIXES = tuple(s for s in READABLE_SUFFIXES if s != ".xml")
-"""The same for files of a folder, where a list of others would say everything twice."""
+"""What files are called that can be opened. HEYEX's lists are not among them: what looks for images
+in a folder would find each twice."""
 
 _HEAD = 1024  # bytes by which a format is told
 _BY_FIJI = "open it in Fiji (Bio-Formats) and save it as OME-TIFF"
@@ -317,5 +316,5 @@ def image_name(path: str | os.PathLike[str]) -> str:
     That of an unfinished output is the one that it will have.
     """
     name = re.sub(rf"\.[a-z0-9_]{{8}}{re.escape(PARTIAL)}$", "", Path(path).name)
-    ending = next((s for s in READABLE_SUFFIXES if name.lower().endswith(s)), "")
+    ending = next((s for s in (*READABLE_SUFFIXES, ".xml") if name.lower().endswith(s)), "")
     return name[: len(name) - len(ending)] or name
