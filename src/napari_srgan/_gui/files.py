@@ -25,9 +25,16 @@ from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.appearance import KEY as APPEARANCE
 from napari_srgan.io.appearance import Channel, appearance_of
+from napari_srgan.io.formats.dicom import dicom_files
 from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES
-from napari_srgan.io.open import READABLE_SUFFIXES, format_of, image_name, open_images
+from napari_srgan.io.open import (
+    READABLE_SUFFIXES,
+    format_of,
+    image_name,
+    is_zarr,
+    open_images,
+)
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink
 from napari_srgan.synthetic.samples import sample_path
@@ -56,8 +63,10 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | 
 
 
 def _is_ours(path: Path) -> bool:
-    """Leave other folders than of DICOM, and other lists than HEYEX's, to others."""
-    if path.is_dir() or path.suffix.lower() == ".xml":
+    """Leave other folders than of Zarr and DICOM, and other lists than HEYEX's, to others."""
+    if path.is_dir():
+        return is_zarr(path) or bool(dicom_files(path))
+    if path.suffix.lower() == ".xml":
         try:
             format_of(path)
         except InputError:

@@ -15,8 +15,6 @@ from napari_srgan.options import declared
 EXIT_OK, EXIT_INPUT = 0, 2
 _MAY_BEGIN_NEGATIVE = ("--intensity", "--slices", "--roi")
 
-_DIGITS = re.compile(r"(\d+)")
-
 Options = TypeVar("Options")
 
 
@@ -129,19 +127,38 @@ def expanded(paths: Iterable[str | Path]) -> list[str]:
     InputError
         If no file matches a pattern.
     """
+    from napari_srgan.io.formats.folder import natural
+
     found: list[str] = []
     for path in map(str, paths):
         if not glob.has_magic(path) or Path(path).exists():
             found.append(path)
-        elif matches := sorted(glob.glob(path), key=_natural):  # noqa: PTH207 - as it is typed
+        elif matches := sorted(glob.glob(path), key=natural):  # noqa: PTH207 - as it is typed
             found += matches
         else:
             raise InputError(f"No file matches {path}; check the folder and the pattern.")
     return found
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part or 0), "") if part.isdigit() else (0, part) for part in _DIGITS.split(name)]
+def each_of(paths: Iterable[str]) -> list[str]:
+    """Put the images of a folder in its place, in natural order; other paths stay.
+
+    Raises
+    ------
+    InputError
+        If a folder holds no images.
+    """
+    from napari_srgan.io.open import image_files
+
+    found: list[str] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            found.append(str(path))
+        elif files := image_files(path):
+            found += map(str, files)
+        else:
+            raise InputError(f"The folder {path} holds no images.")
+    return found
 
 
 def with_negative_ranges(argv: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from napari_srgan.cli.arguments import (
     add_options,
     add_preset,
     chosen,
+    each_of,
     expanded,
     preset_values,
 )
@@ -51,9 +52,10 @@ def add(commands: Any) -> None:
         help="super-resolve image files",
         usage="napari-srgan upscale INPUT OUTPUT [options]\n"
         "       napari-srgan upscale INPUT... --out-dir DIR [options]",
-        description="Super-resolve one file, or many files into a folder. Input: TIFF, BigTIFF, "
-        "OME-TIFF, ImageJ TIFF, OME-Zarr, PNG, JPEG, .npy. Output: .tif, .ome.tif, .zarr, .npy, "
-        ".png (one plane).",
+        description="Super-resolve one file, a folder of slices, or many files into a folder. "
+        "Input: TIFF of all flavours, OME-Zarr, PNG, JPEG, .npy, NIfTI, DICOM, and OCT files of "
+        "Heidelberg, Zeiss, Topcon, Optovue, Bioptigen and Thorlabs. Output: .tif, .ome.tif, "
+        ".zarr, .nii, .npy, .png (one plane).",
     )
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="INPUT OUTPUT, or with --out-dir only inputs"
@@ -64,6 +66,11 @@ def add(commands: Any) -> None:
         metavar="DIR",
         help="write <name>_<model>_<scale>.tif for every input, with series and region before the "
         "ending where it is not the whole, and summary.csv",
+    )
+    parser.add_argument(
+        "--each",
+        action="store_true",
+        help="with --out-dir: the images of a folder one by one, and not as slices of one stack",
     )
     add_options(parser, RestoreOptions)
     add_preset(parser)
@@ -86,6 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     part = chosen(arguments, PartOptions)
     if arguments.view:
         check_window("--view")
+    if arguments.each and arguments.out_dir is None:
+        raise InputError("--each makes a result of each image, which need --out-dir DIR.")
     if arguments.out_dir is not None:
         if arguments.view:
             raise InputError("--view opens one result; with --out-dir, use 'napari-srgan view'.")
@@ -113,6 +122,8 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
     from napari_srgan.tasks.steps import Progress, drain
 
     folder, sources = arguments.out_dir, expanded(arguments.paths)
+    if arguments.each:
+        sources = each_of(sources)
     names = names_of(sources, options.anonymise)
     if options.anonymise:
         hide(names)

@@ -19,6 +19,7 @@ from napari_srgan.io.atomic import PARTIAL
 from napari_srgan.io.formats import heidelberg_e2e, heidelberg_vol, topcon
 from napari_srgan.io.formats.bioptigen import is_bioptigen, read_bioptigen
 from napari_srgan.io.formats.dicom import dicom_files, is_dicom, read_dicom
+from napari_srgan.io.formats.folder import natural, open_folder, slice_files
 from napari_srgan.io.formats.heyex_xml import is_heyex, read_heyex
 from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.nifti import is_nifti, open_nifti
@@ -91,6 +92,7 @@ def _never(path: Path, head: bytes) -> bool:
     return False
 
 
+_DICOM = _oct((".dcm", ".dicom"), lambda _, head: is_dicom(head), read_dicom)
 _FORMATS = (
     Format(
         (*TIFF_SUFFIXES, ".lsm"),
@@ -101,7 +103,7 @@ _FORMATS = (
     _one((".npy",), _begins(b"\x93NUMPY"), read_npy),
     _one(PICTURE_SUFFIXES, _begins(b"\x89PNG\r\n", b"\xff\xd8\xff"), read_picture),
     _one((".nii", ".nii.gz"), is_nifti, open_nifti),
-    _oct((".dcm", ".dicom"), lambda _, head: is_dicom(head), read_dicom),
+    _DICOM,
     _oct((".vol",), _begins(*heidelberg_vol.SIGNATURES), heidelberg_vol.read_vol),
     _oct((".e2e",), _begins(*heidelberg_e2e.SIGNATURES), heidelberg_e2e.read_e2e),
     _oct((), lambda _, head: is_heyex(head), read_heyex),
@@ -113,6 +115,7 @@ _FORMATS = (
 )
 ZARR = ".zarr"
 _STORE = Format((ZARR,), _never, open_zarr, _all_of_zarr)
+_SLICES = _one((), _never, open_folder)
 READABLE_SUFFIXES = tuple(s for kind in (*_FORMATS, _STORE) for s in kind.suffixes)
 """What files are called that can be opened. HEYEX's lists are not among them: what looks for images
 in a folder would find each twice."""
@@ -145,7 +148,8 @@ def open_stack(
     Parameters
     ----------
     path : path
-        One file, or a folder with the slices of a DICOM series.
+        One file, or a folder: of OME-Zarr, of a DICOM series, or of pictures or TIFF files that are
+        slices of one stack, in the natural order of their names.
     axes : str, optional
         Letters of TCZYXS in the order in which the file stores its axes, if it names them
         wrongly or not at all.
@@ -205,7 +209,9 @@ def format_of(path: Path) -> Format:
         return _STORE
     if path.is_dir():
         if dicom_files(path):
-            return next(kind for kind in _FORMATS if ".dcm" in kind.suffixes)
+            return _DICOM
+        if len(slice_files(path)) > 1:
+            return _SLICES
         raise InputError(f"{path} is a folder; give an image file in it.")
     if not path.is_file():
         raise InputError(f"{path} is no file but a device, pipe or socket; give an image file.")
@@ -228,6 +234,12 @@ def format_of(path: Path) -> Format:
     raise InputError(
         f"{path.name} is not of a format that is read; these are {', '.join(READABLE_SUFFIXES)}."
     )
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List the files of a folder that can be opened, by their names, in natural order."""
+    found = [p for p in folder.iterdir() if p.name.lower().endswith(READABLE_SUFFIXES)]
+    return sorted((p for p in found if p.name[0] != "."), key=lambda p: natural(p.name))
 
 
 def is_zarr(path: Path) -> bool:
