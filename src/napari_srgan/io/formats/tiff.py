@@ -42,6 +42,8 @@ TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 _DESCRIBED = ("is_ome", "is_imagej", "is_shaped", "is_mmstack", "is_ndtiff", "is_micromanager")
 """Kinds of files that tifffile makes series of by a text in them."""
 
+_ORIENTATION, _TURNED = 274, range(2, 9)
+
 _OF_MICROMANAGER = ("mmstack", "ndtiff", "micromanager")
 
 _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")
@@ -126,6 +128,12 @@ def _from_series(
     if key.dtype is None:
         raise InputError(f"{name} has a pixel type that is not supported; convert it first.")
     check_decodable(key, name)
+    if key.tags.valueof(_ORIENTATION) in _TURNED:
+        warnings.warn(
+            f"{name}: its orientation tag says that the image is to be turned or mirrored, which is"
+            " not done.",
+            stacklevel=2,
+        )
     letters, shape, page_ndim = _stored_axes(series, name)
     layout = PageLayout.of(key)
     sources, pages = _located(series, layout, math.prod(shape[: len(shape) - page_ndim]), sources)
@@ -180,6 +188,8 @@ def _images(tif: tifffile.TiffFile) -> list[tuple[tifffile.TiffPageSeries, int |
     """List the images of a file: each series, and each position of a series that has several."""
     images: list[tuple[tifffile.TiffPageSeries, int | None]] = []
     for series in tif.series:
+        if series.kind.startswith("lsm") and series.keyframe.is_reduced:
+            continue  # thumbnails of the planes
         axis = _position_axis(series.axes) if series.kind in _OF_MICROMANAGER else ""
         if axis:
             images += [(series, i) for i in range(series.shape[series.axes.index(axis)])]
