@@ -11,6 +11,7 @@ from napari_srgan.options import (
     CompareOptions,
     EvaluateOptions,
     FigureOptions,
+    FileOptions,
     MapOptions,
     MovieOptions,
     PartOptions,
@@ -21,7 +22,7 @@ from napari_srgan.options import (
 COMMANDS = {
     "upscale": (
         "a.tif b.tif",
-        (RestoreOptions, PartOptions),
+        (RestoreOptions, PartOptions, FileOptions),
         {"paths", "out_dir", "overwrite", "json", "view", "preset"},
         set(),
     ),
@@ -29,20 +30,21 @@ COMMANDS = {
         "a.tif --out maps",
         (RestoreOptions, PartOptions, MapOptions),
         {"input", "out", "overwrite", "json", "preset"},
-        {"back_project"},  # the maps are of the network's own result
+        {"back_project", "outscale", "factor_axes"},  # the maps are of the network's own result
     ),
     "report": (
         "a.tif -o a.html",
         (RestoreOptions, PartOptions, CompareOptions),
         {"input", "output", "reference", "show", "overwrite", "json", "preset"},
-        # The page always has rings, takes the range of the reference, and shows whole planes.
-        {"roi", "data_range", "frc", "frc_threshold"},
+        # The page always has rings, takes the range of the reference, and shows whole planes of
+        # the model's own result.
+        {"roi", "data_range", "frc", "frc_threshold", "outscale", "factor_axes"},
     ),
     "compare": (
         "a.tif b.tif",
         (CompareOptions, PartOptions),
         {"reference", "candidates", "low", "error_map", "csv", "overwrite", "json"},
-        {"roi", "series"},
+        {"roi", "series", "level"},
     ),
     "figure": (
         "a.tif -o a.png",
@@ -92,7 +94,7 @@ def test_the_call_has_the_options_that_are_declared_with_the_same_defaults():
 
 
 @pytest.mark.parametrize(
-    "cls", [RestoreOptions, PartOptions, MapOptions, CompareOptions, EvaluateOptions]
+    "cls", [RestoreOptions, PartOptions, FileOptions, MapOptions, CompareOptions, EvaluateOptions]
 )
 def test_every_option_is_described(cls):
     for f in declared(cls):

@@ -12,6 +12,7 @@ import numpy as np
 from napari_srgan.engine.progress import Progress, Work, drain
 from napari_srgan.engine.run import Result
 from napari_srgan.errors import InputError
+from napari_srgan.image.geometry import Factor
 from napari_srgan.image.stack import Region, Stack
 from napari_srgan.io.data_array import is_data_array, stack_of
 from napari_srgan.options import RestoreOptions
@@ -36,6 +37,8 @@ def upscale(
     anonymise: bool = False,
     backend: str = "auto",
     kind: str = "auto",
+    outscale: str | float | Factor = "auto",
+    factor_axes: str = "both",
     level: int = 0,
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
@@ -81,6 +84,11 @@ def upscale(
     kind : str
         "raw-oct", "oct", "fluorescence", "brightfield", "em" or "photograph", which decides what
         "auto" is for model and transform; "auto" is told from the pixels.
+    outscale : str, float or (float, float)
+        How many times finer the result is along Y and X, from 1 to the model's own factor, which
+        "auto" is; the model's result is resized to it, antialiased.
+    factor_axes : {"both", "lateral"}
+        "lateral": only X becomes finer, as the lateral axis of an OCT frame.
     level : int
         Which level of an OME-Zarr image; 0 is the finest.
 
@@ -115,6 +123,8 @@ def upscale(
         region=region,
         backend=backend,
         kind=kind,
+        outscale=outscale,
+        factor_axes=factor_axes,
     )
 
     steps = restore(_as_stack(image, axes, series, level), options)

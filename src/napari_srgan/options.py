@@ -6,15 +6,17 @@ those of a training follow from `training.recipe.Recipe`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from napari_srgan.errors import InputError, did_you_mean
 from napari_srgan.image.axes import MIN_SIDE
+from napari_srgan.image.geometry import Factor
 from napari_srgan.image.kind import KINDS
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ def read_tile(text: str) -> str | int:
 
 
 def read_number(text: str) -> int:
-    """Read the number of a slice, a series or a level."""
+    """Read the number of a slice, a channel, a series or a level."""
     if not text.isdecimal():
         raise ValueError(f"'{text}' is not a number from 0")
     return int(text)
@@ -125,6 +127,38 @@ def checked_tile(tile: int | str) -> int | None:
     return side
 
 
+def checked_outscale(given: Any) -> Factor | None:
+    """Return the factor along Y and X that is asked for, None for auto.
+
+    Parameters
+    ----------
+    given : str, number or pair of numbers
+        "auto", one number for both, or two; a text holds two with a comma between them.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or a number is below 1.
+    """
+    parts = given.split(",") if isinstance(given, str) else given
+    if [str(part).strip().lower() for part in _listed(parts)] == ["auto"]:
+        return None
+    try:
+        numbers = [float(part) for part in _listed(parts)]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) not in (1, 2) or not all(1 <= n < math.inf for n in numbers):
+        raise InputError(
+            f"The outscale {given!r} must be auto, a number from 1 on, or two of them for Y and X "
+            "like 1,4."
+        )
+    return numbers[0], numbers[-1]
+
+
+def _listed(parts: Any) -> list[Any]:
+    return list(parts) if isinstance(parts, (list, tuple)) else [parts]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RestoreOptions:
     """How an image is restored, and which part of it.
@@ -153,6 +187,11 @@ class RestoreOptions:
         Make the result reproduce the measured data; see `trust.back_projection`.
     anonymise : bool
         Keep the input's name and metadata out of the result.
+    outscale : str, float or (float, float)
+        How many times finer the result is, along Y and X: what the model makes is resized to it.
+        "auto": as the model makes it.
+    factor_axes : {"both", "lateral"}
+        "lateral": only X becomes finer.
     region : mapping of axis letter to (start, stop), optional
         The part to restore, in pixels of the input; axes left out are whole.
 
@@ -224,11 +263,31 @@ class RestoreOptions:
         "record no file name in the results, and say none on standard error",
         entries=(("hide the name", True),),
     )
+    outscale: str | float | Factor = option(
+        "auto",
+        "how many times finer the result is, S or SY,SX: the model's result is resized to it, "
+        "antialiased; auto: the model's own factor",
+        metavar="S",
+    )
+    factor_axes: str = option(
+        "both",
+        "lateral: only X becomes finer, as the lateral axis of an OCT frame; by a model for that "
+        "if there is one, else Y is shrunk again",
+        choices=("both", "lateral"),
+        noun="choice of axes",
+        label="Enlarge",
+        entries=(("Y and X", "both"), ("X only (lateral)", "lateral")),
+    )
     region: Region | None = None
 
     def __post_init__(self) -> None:
         checked(self)
         checked_tile(self.tile)
+        checked_outscale(self.outscale)
+
+    def unresized(self) -> Self:
+        """Return the options of the model's own result, which is what can be measured."""
+        return replace(self, outscale="auto", factor_axes="both")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +348,9 @@ class FileOptions:
     ----------
     ome_zarr : {"0.4", "0.5"}
         Version of OME-Zarr.
+    resume : bool
+        Go on with what a run that was stopped has left unfinished, if it has, and leave what is
+        done where this one is stopped.
 
     Raises
     ------
@@ -303,9 +365,64 @@ class FileOptions:
         choices=("0.4", "0.5"),
         noun="version of OME-Zarr",
     )
+    resume: bool = option(
+        False,
+        "go on with an output that a run has left unfinished, and keep what is done when this one "
+        "is stopped",
+    )
 
     def __post_init__(self) -> None:
         checked(self)
+
+
+def read_part(text: str) -> tuple[int, int]:
+    """Read K/N, one of N equal parts, counted from 1."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise ValueError(f"'{text}' is not a part like 3/16, counted from 1 to 16")
+    return number, count
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareOptions:
+    """What one of several jobs does with the store that they fill together.
+
+    Attributes
+    ----------
+    prepare : bool
+        Lay it out.
+    slice_of : (int, int) or None
+        Restore part K of N, counted from 1.
+    finish : bool
+        Put it in place when all planes are done.
+
+    Raises
+    ------
+    InputError
+        If it is to do two of them at once.
+    """
+
+    prepare: bool = option(
+        False,
+        "lay out a .zarr output for several jobs, which then fill it with --slice-of K/N, or "
+        "--slices A:B --resume",
+    )
+    slice_of: tuple[int, int] | None = option(
+        None,
+        "restore part K of N of the planes into an output that --prepare has laid out; K from 1",
+        read=read_part,
+        metavar="K/N",
+    )
+    finish: bool = option(
+        False, "put an output that --prepare has laid out in place, when all its planes are done"
+    )
+
+    def __post_init__(self) -> None:
+        if self.prepare + self.finish + (self.slice_of is not None) > 1:
+            raise InputError(
+                "--prepare, --slice-of and --finish are three steps; give one of them at a time."
+            )
 
 
 def read_kinds(text: str) -> tuple[str, ...]:
@@ -468,6 +585,7 @@ def read_inset(text: str) -> str:
     return text
 
 
+_CHANNEL_HELP = "one channel, from 0 (default: all of them, merged in their colours)"
 _PANELS_HELP = "what is shown, of lr, bicubic, result and reference (default: all that is given)"
 
 
@@ -482,7 +600,9 @@ class FigureOptions:
     inset : str
         "auto", "none", or Y0:Y1,X0:X1 in pixels of the finest image.
     show : int or None
-        The slice along Z, T or C; None: the middle one.
+        The slice along Z or T, or C where channels are not merged; None: the middle one.
+    channel : int or None
+        One channel; None: all, merged in their colours.
     width : float
         Millimetres.
     """
@@ -500,6 +620,7 @@ class FigureOptions:
         read=read_number,
         metavar="N",
     )
+    channel: int | None = option(None, _CHANNEL_HELP, read=read_number, metavar="N")
     width: float = option(180.0, "mm at 300 dpi", read=read_above_zero, metavar="MM")
 
 
@@ -511,6 +632,8 @@ class MovieOptions:
     ----------
     panels : tuple of str or None
         Of `PANELS`; None: all that there is.
+    channel : int or None
+        One channel; None: all, merged in their colours.
     fps : float
         Slices a second.
     width : int
@@ -518,6 +641,7 @@ class MovieOptions:
     """
 
     panels: tuple[str, ...] | None = option(None, _PANELS_HELP, read=read_panels, metavar="A,B")
+    channel: int | None = option(None, _CHANNEL_HELP, read=read_number, metavar="N")
     fps: float = option(8.0, "slices a second", read=read_above_zero, metavar="N")
     width: int = option(1280, "pixels", read=read_pixels, metavar="PX")
 

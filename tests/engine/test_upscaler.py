@@ -63,9 +63,9 @@ class RecordingSink(MemorySink):
         self.ended = "committed"
         return super().commit(metadata)
 
-    def abort(self):
+    def abort(self, keep=False):
         self.ended = "aborted"
-        super().abort()
+        super().abort(keep)
 
 
 class Diary(MemorySink):
@@ -79,7 +79,7 @@ class Diary(MemorySink):
         self.told.append(("block", index))
         super().write(index, y, x, block)
 
-    def plane_done(self, index):
+    def plane_done(self, index, found=None):
         self.told.append(("done", index))
 
 
@@ -552,6 +552,29 @@ def test_an_error_in_a_later_plane_comes_after_the_planes_before_it(gray):
         steps = Upscaler.of(planned[0]).run(planned[0])
         drain(steps, lambda step: done.append(step.done))
     assert done[0] == 1 and not ours()
+
+
+def test_a_run_that_is_closed_gives_up_the_tile_in_progress(gray, monkeypatch):
+    reached, go_on, counted = threading.Event(), threading.Event(), []
+    count = engine_run._Run._count
+
+    def slow(run, multiplications):
+        if len(counted) == 2:
+            reached.set()
+            assert go_on.wait(60)
+        count(run, multiplications)
+        counted.append(multiplications)
+
+    monkeypatch.setattr(engine_run, "_PATIENCE", 0.01)
+    monkeypatch.setattr(engine_run._Run, "_count", slow)
+    stack = Stack(np.zeros((16, 16), np.uint8) + np.arange(16, dtype=np.uint8))
+    planned = plan(stack, RestoreOptions(model=gray, device="cpu", backend="torch"))
+    steps = Upscaler.of(planned).run(planned)
+    while not reached.is_set():
+        next(steps)
+    threading.Timer(0.1, go_on.set).start()
+    steps.close()
+    assert len(counted) == 2  # none of the other convolutions
 
 
 def test_a_run_that_is_closed_leaves_no_thread(gray):

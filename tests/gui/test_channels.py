@@ -103,3 +103,25 @@ def test_five_axes_can_be_named(viewer, panel, qtbot):
     assert not panel.summary.is_error
     (made,) = run(qtbot, panel)
     assert made.data.shape == (2, 1, 2, 64, 80) and layer_axes(made) == layer_axes(layer)
+
+
+@pytest.mark.napari_window
+def test_of_images_that_cover_each_other_the_curtain_shows_the_selected_one(viewer, panel, qtbot):
+    panel.before_after.setChecked(True)
+    pair = [viewer.add_image(image(16, 20, seed=n), name=f"scan {n}") for n in range(2)]
+    viewer.layers.selection = set(pair)
+    panel.choose_layer(pair[0])
+    made = run(qtbot, panel)
+    shown = panel.viewer.layers.selection.active
+    assert panel.curtain.right == (shown,) and shown in made
+    assert panel.curtain.left == (pair[made.index(shown)],)
+    assert f"The curtain shows {shown.name}." in panel.message.text()
+    panel.curtain.close()
+    for layer in (*pair, *made):
+        viewer.layers.remove(layer)
+    channels = viewer.add_image(image(2, 16, 20), channel_axis=0, name=["DAPI", "GFP"])
+    viewer.layers.selection = set(channels)
+    panel.choose_layer(channels[0])
+    made = run(qtbot, panel)
+    assert panel.curtain.left == tuple(channels) and panel.curtain.right == tuple(made)
+    assert "The curtain shows" not in panel.message.text()

@@ -460,3 +460,34 @@ def test_a_closed_panel_lets_go(viewer, qtbot):
     assert len(viewer.dims.events.current_step.callbacks) < before
     viewer.dims.set_point(0, 2)
     assert not panel.busy
+
+
+def test_gray_stored_as_rgb_is_compared_with_gray_as_gray(viewer, panel, qtbot):
+    """The command took such a pair, and the panel refused it."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.repeat(rng.integers(0, 256, (2, 32, 40)), 4, 1), 4, 2).astype(np.uint8)
+    result = np.clip(truth + rng.normal(0, 9, truth.shape), 0, 255).astype(np.uint8)
+    stored = viewer.add_image(np.stack([truth] * 3, -1), rgb=True, name="stored as RGB")
+    made = viewer.add_image(result, name="result")
+    low = viewer.add_image(np.stack([truth[:, ::4, ::4]] * 3, -1), rgb=True, name="low")
+    choose(qtbot, panel, stored, [made], low)
+    assert not panel.message.is_error
+    psnr = peak_signal_noise_ratio(truth[0], result[0], data_range=255)
+    assert panel.table.cell("result", "psnr").value == pytest.approx(psnr)
+    assert panel.table.cell("bicubic", "psnr").value is not None
+    with qtbot.waitSignal(panel.stack.runner.ended, timeout=WAIT):
+        click(panel.stack.button)
+    whole = panel.table.cell("result", "psnr", "all").value
+    assert whole == pytest.approx(peak_signal_noise_ratio(truth, result, data_range=255))
+    with qtbot.waitSignal(panel.views.runner.ended, timeout=WAIT):
+        click(panel.views.difference)
+    difference = next(la for la in viewer.layers if " - " in la.name)
+    np.testing.assert_array_equal(np.asarray(difference.data), result - truth.astype(np.float32))
+
+
+def test_colours_beside_gray_are_refused_in_a_sentence(viewer, panel, qtbot):
+    rng = np.random.default_rng(0)
+    colours = viewer.add_image(rng.integers(0, 256, (32, 40, 3)).astype(np.uint8), rgb=True)
+    gray = viewer.add_image(rng.integers(0, 256, (32, 40)).astype(np.uint8), name="gray")
+    choose(qtbot, panel, colours, [gray])
+    assert panel.message.is_error and "choose two images of the same kind" in panel.message.text()

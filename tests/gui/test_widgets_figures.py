@@ -81,3 +81,30 @@ def test_what_is_in_the_way_is_said(viewer, panel, scan, qtbot, tmp_path):
 
 def test_without_a_result_there_are_no_buttons(viewer, panel):
     assert panel.figures.isHidden()
+
+
+def test_channels_that_are_seen_together_are_drawn_together(viewer, panel, qtbot, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 24, 32)).astype(np.uint8)
+    channels = viewer.add_image(
+        pixels, channel_axis=0, name=["DAPI", "GFP"], colormap=["red", "blue"]
+    )
+    viewer.layers.selection = set(channels)
+    panel.choose_layer(channels[0])
+    panel.model.box.choose("tiny-gray")
+    panel.advanced.options["device"].value = "cpu"
+    panel.refresh()
+    with qtbot.waitSignal(panel.runner.ended, timeout=WAIT):
+        panel.start()
+    saved(qtbot, panel, lambda: panel.figures.figure_to(tmp_path / "merged.png"))
+    merged = np.asarray(Image.open(tmp_path / "merged.png").convert("RGB")).astype(int)
+    picture = merged[80:300, 30:400]  # within the first panel, the input
+    assert np.ptp(picture[..., 0]) > 200 and np.ptp(picture[..., 2]) > 200
+    frame = (picture == (255, 216, 77)).all(-1)  # of the inset
+    assert picture[..., 1][~frame].max() < 40  # nothing of either is green
+    # With the reference of one of them, that one alone.
+    result = panel.exports.layer
+    truth = viewer.add_image(np.asarray(result.data), name="truth")
+    panel.report.reference.choose(truth)
+    saved(qtbot, panel, lambda: panel.figures.figure_to(tmp_path / "one.png"))
+    one = np.asarray(Image.open(tmp_path / "one.png").convert("RGB")).astype(int)[80:300, 30:400]
+    assert np.ptp(one[~(one == (255, 216, 77)).all(-1)], axis=-1).max() == 0

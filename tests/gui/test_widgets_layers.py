@@ -39,7 +39,6 @@ from napari_srgan._gui.super_resolve.order import (
 from napari_srgan._gui.super_resolve.region_picker import preview_area, rectangle, region_for
 from napari_srgan._gui.tags import made_from, role_of, role_tag
 from napari_srgan.errors import InputError
-from napari_srgan.models.catalogue import model_for
 from napari_srgan.options import RestoreOptions
 
 SETTINGS = {"device": "auto", "tile": "auto"}
@@ -253,7 +252,7 @@ def test_the_order_says_what_comes_out(tiny_models, tmp_path, monkeypatch):
     assert moved.path == tmp_path / "eye_tiny-gray_4x.tif"
     assert "would not fit in memory" in moved.text(speeds, ["cpu"])
     moved.path.write_bytes(b"")
-    assert free_path(layer, model_for("tiny-gray", rgb=False).card).name == "eye_tiny-gray_4x_2.tif"
+    assert free_path(layer, order.ahead).name == "eye_tiny-gray_4x_2.tif"
 
 
 def test_previews_of_a_gray_layer_refuse_an_rgb_model(tiny_models):

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QApplication
 from unbounded_model import AverageNet, registered
 
 from napari_srgan._gui.docks import dock_name, open_panel
+from napari_srgan._gui.files import read
 from napari_srgan._gui.layers import layer_axes
 from napari_srgan._gui.runner import End
 from napari_srgan._gui.super_resolve import order as order_module
@@ -267,6 +268,20 @@ def test_a_result_in_a_file(viewer, panel, qtbot, tmp_path):
     assert (tmp_path / "out.tif").read_bytes() == old
 
 
+def test_a_result_in_a_store_is_a_layer_of_levels(viewer, panel, qtbot, tmp_path):
+    layer = viewer.add_image(image(2, 140, 16), name="s", scale=(3, 2, 2))
+    choose(panel, layer)
+    panel.advanced.place.choose("file")
+    panel.advanced.path.setText(str(tmp_path / "out.zarr"))
+    (made,) = super_resolve(qtbot, panel)
+    assert made.multiscale and [level.shape for level in made.data] == [(2, 560, 64), (2, 280, 32)]
+    np.testing.assert_allclose(made.translate, (0, -0.75, -0.75), rtol=0, atol=1e-9)
+    assert made.contrast_limits == layer.contrast_limits
+    ((data, about, _),) = read(str(tmp_path / "out.zarr"))
+    np.testing.assert_array_equal(data[0], made.data[0])
+    np.testing.assert_allclose(about["translate"], made.translate, rtol=0, atol=1e-9)
+
+
 def _nan():
     data = np.linspace(0, 1, 3 * 16 * 16, dtype=np.float32).reshape(3, 16, 16)
     data[1, 4, 5] = np.nan
@@ -366,7 +381,6 @@ def test_pixel_size_is_unknown_until_set_and_keeps_results_aligned(viewer, panel
 
 @pytest.mark.napari_window
 def test_saving_copying_and_the_scale_bar(viewer, panel, qtbot, tmp_path):
-    from napari_srgan._gui.files import read
 
     layer = viewer.add_image(image(2, 16, 16), name="s", axis_labels=("z", "y", "x"))
     choose(panel, layer)

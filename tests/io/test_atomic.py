@@ -350,6 +350,7 @@ def test_all_that_is_written_goes_through_the_one_writer():
     others = {
         "io/sinks/": "the insides of a FileSink",
         "io/tables.py": "is handed a whole file, and adds rows",
+        "io/journal.py": "its own small files, of which each is renamed when it is whole",
         "io/open.py": "reads",
         "models/file.py": "reads, and writes whole",
         "tasks/steps.py": "a log, in the folder for such",

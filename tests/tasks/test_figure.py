@@ -11,6 +11,7 @@ from PIL import Image
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.appearance import Appearance
 from napari_srgan.options import FigureOptions
 from napari_srgan.tasks.figure import Shown, figure, figure_files, scale_bar, write_figure
 from napari_srgan.tasks.sheet import (
@@ -202,3 +203,44 @@ def test_files_are_spared(tmp_path, truth):
     with pytest.raises(InputError, match="svg"):
         drain(figure_files(None, path, None, tmp_path / "b.jpg", FigureOptions()))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png"]
+
+
+# --- several channels -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def channels():
+    """Two channels, each bright on its own half, as small and as large images."""
+    large = np.zeros((2, 3, 32, 48), np.uint16)
+    large[0, :, :, :24], large[1, :, :, 24:] = 1000, 50
+    low = Stack(large[..., ::4, ::4], axes="CZYX", name="low")
+    return Shown(low=low, result=Stack(large, axes="CZYX", name="result"))
+
+
+def test_channels_are_merged_in_their_colours_each_in_its_own_range(channels):
+    sheet = figure(channels, FigureOptions(inset="none", panels=("lr", "result")))
+    for picture in pictures(sheet):
+        pixels = picture.pixels
+        assert pixels.shape[2] == 3
+        assert (pixels[:, 0] == (255, 0, 255)).all(), "magenta, the first of two"
+        assert (pixels[:, -1] == (0, 255, 0)).all(), "green, the dark one as bright as the other"
+
+
+def test_colours_of_the_file_count_and_what_lies_on_each_other_adds_up(channels):
+    data = np.full((2, 16, 16), 7, np.uint8)
+    look = Appearance(colours=(0xFF0000FF - 2**32, 0x0000FFFF))
+    stack = Stack(data, axes="CYX", name="s", metadata={"appearance": look})
+    (picture,) = pictures(figure(Shown(result=stack, limits=(0, 7)), FigureOptions(inset="none")))
+    assert (picture.pixels == (255, 0, 255)).all()
+
+
+def test_one_channel_is_gray_and_a_spectrum_is_not_merged(channels):
+    options = FigureOptions(inset="none", panels=("result",), channel=1, show=2)
+    (picture,) = pictures(figure(channels, options))
+    assert picture.pixels.ndim == 2 and picture.pixels[0, -1] == 255
+    with pytest.raises(InputError, match="no channel 2"):
+        figure(channels, FigureOptions(channel=2))
+    spectrum = Shown(result=Stack(np.zeros((9, 16, 16), np.uint8), axes="CYX", name="s"))
+    assert not spectrum.is_merged and spectrum.axis == "C"
+    (picture,) = pictures(figure(spectrum, FigureOptions(inset="none")))
+    assert picture.pixels.ndim == 2

@@ -24,7 +24,7 @@ from napari_srgan.image.acquisition import Acquisition
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
 from napari_srgan.io.appearance import KEY as APPEARANCE
-from napari_srgan.io.appearance import Channel, appearance_of
+from napari_srgan.io.appearance import Channel, appearance_of, channel_colours
 from napari_srgan.io.formats.dicom import dicom_files
 from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES
@@ -41,7 +41,6 @@ from napari_srgan.synthetic.samples import sample_path
 
 MOST_CHANNELS = 16
 """Images of more are spectra, and stay one layer."""
-COLOURS = ("cyan", "yellow", "magenta", "red", "green", "blue")
 
 LAYER_SUFFIXES = tuple(s for s in READABLE_SUFFIXES if s not in (*PICTURE_SUFFIXES, ".npy", ".xml"))
 """Files of which napari.yaml says that they become layers here; napari itself reads pictures."""
@@ -146,13 +145,14 @@ def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
 
 
 def _split(
-    data: Any, meta: Mapping[str, Any], axis: int, channels: Sequence[Channel]
+    data: Any,
+    meta: Mapping[str, Any],
+    axis: int,
+    channels: Sequence[Channel],
+    limits: Sequence[tuple[float, float]],
 ) -> list[LayerData]:
     """Make a layer of each channel, shown as the file says, that blends with the others."""
-    chosen = [c.colour for c in channels]
-    if None in chosen or len(set(chosen)) < len(chosen):
-        usual = ("magenta", "green") if len(channels) == 2 else COLOURS
-        chosen = [usual[i % len(usual)] for i in range(len(channels))]
+    chosen = channel_colours(channels)
     along = ("scale", "translate", "units", "axis_labels")
     made: list[LayerData] = []
     for number, channel in enumerate(channels):

@@ -21,7 +21,7 @@ from napari_srgan._gui.tags import (
 )
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import axes_from_labels
-from napari_srgan.image.geometry import Scale, factors, placed_translate, scale_text
+from napari_srgan.image.geometry import Factor, factors, placed_translate, scale_text
 from napari_srgan.image.stack import Stack
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def unique_name(wanted: str, taken: Iterable[str]) -> str:
     return name
 
 
-def result_name(input_name: str, model: str, scale: Scale, *, preview: bool = False) -> str:
+def result_name(input_name: str, model: str, scale: Factor, *, preview: bool = False) -> str:
     """Name a result: "eye1 [srresnet-gray 4x]"."""
     # The list of layers cuts long names in the middle: what tells them apart stands at the end.
     return f"{input_name} [{model} {scale_text(scale)}{' preview' if preview else ''}]"
@@ -249,7 +249,7 @@ def linear_matrix(layer: Image) -> np.ndarray:
 
 
 def placement(
-    layer: Image, region: Mapping[str, tuple[int, int]], scale: Scale
+    layer: Image, region: Mapping[str, tuple[int, int]], scale: Factor
 ) -> dict[str, np.ndarray | list[str] | Any]:
     """Give the spatial arguments of the layer of an enlarged region.
 
@@ -299,7 +299,7 @@ def in_layer_order(data: Any, axes: str, wanted: str) -> Any:
 def layer_arguments(
     layer: Image,
     region: Mapping[str, tuple[int, int]],
-    scale: Scale,
+    scale: Factor,
     name: str,
     metadata: Mapping[str, Any],
     rgb: bool | None = None,
@@ -418,6 +418,15 @@ def add_plane(
     data = plane if names == ["Y", "X"] else plane.T
     data = np.expand_dims(data, [i for i, a in enumerate(axes) if a not in "YX"])
     return add_layer(viewer, data, {"rgb": False, **shown, **placement(layer, region, (1, 1))})
+
+
+def blend(layers: Sequence[Any], order: Sequence[Any]) -> bool:
+    """Whether all of these layers are seen at once, as channels are, when they lie on each other.
+
+    `order` is that of the viewer, the lowest first.
+    """
+    upper = [layer for layer in order if any(layer is la for la in layers)][1:]
+    return all(layer.blending in ("additive", "minimum", "multiplicative") for layer in upper)
 
 
 def link_looks(viewer: napari.Viewer, layers: Sequence[Any]) -> None:

@@ -264,7 +264,7 @@ class RunnerBar(QWidget):
             self.bar.setFormat(numbers)
             self.text.hide()
         else:
-            self.cancel_button.setToolTip("Stop after the tile in progress; nothing is kept")
+            self.cancel_button.setToolTip("Stop; nothing is kept")
         self.cancel_button.clicked.connect(self.cancel)
         row = QHBoxLayout()
         row.addWidget(self.bar, 1)
@@ -318,7 +318,7 @@ class RunnerBar(QWidget):
         """Ask the work to end; it does at its next step."""
         self._runner.cancel()
         self.cancel_button.setEnabled(False)
-        self.text.setText("Cancelling after this tile")
+        self.text.setText("Cancelling")
 
     def stop(self) -> None:
         """Cancel, and tell nobody of it any more."""

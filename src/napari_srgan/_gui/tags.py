@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from napari_srgan.engine.record import Record, input_label
-from napari_srgan.image.geometry import Scale
+from napari_srgan.image.geometry import Factor
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -101,16 +101,16 @@ class MadeFrom:
         `unique_id` of the input layer.
     region : mapping of axis letter to (start, stop)
         The part of it; axes left out are whole.
-    scale : (int, int)
+    scale : (float, float)
         Enlargement of Y and X.
     """
 
     id: str
     region: Region
-    scale: Scale
+    scale: Factor
 
 
-def input_tag(layer: Image, region: Region, scale: Scale) -> dict[str, Any]:
+def input_tag(layer: Image, region: Region, scale: Factor) -> dict[str, Any]:
     """Metadata of what is made from a layer: that layer, the region and the scale."""
     return {_INPUT: {"id": str(layer.unique_id), "region": dict(region), "scale": scale}}
 

@@ -23,6 +23,7 @@ from napari_srgan.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     figure,
     models,
     movie,
@@ -37,7 +38,7 @@ from napari_srgan.cli.arguments import EXIT_INPUT, EXIT_OK, with_negative_ranges
 from napari_srgan.cli.parser import Parser
 from napari_srgan.cli.terminal import hide, say, sentence
 from napari_srgan.errors import did_you_mean
-from napari_srgan.io.atomic import remove_unfinished
+from napari_srgan.io.atomic import kept_unfinished, remove_unfinished
 
 _COMMANDS: dict[str, Any] = {
     "upscale": upscale,
@@ -49,6 +50,7 @@ _COMMANDS: dict[str, Any] = {
     "figure": figure,
     "movie": movie,
     "models": models,
+    "export": export,
     "presets": presets,
     "sample-data": sample_data,
     "demo": demo,
@@ -89,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # programs work too; torch reads this when it is loaded. See docs/reliability.md.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     hide({})
+    kept_unfinished.clear()
     for stream in (sys.stdout, sys.stderr):
         # Consoles that know few letters (Windows) get \\xb5 for a name's µ, not an error.
         if isinstance(stream, io.TextIOWrapper):
@@ -107,7 +110,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
     except KeyboardInterrupt:
-        say("Stopped; nothing half-made was left.")
+        left = ", ".join(map(str, kept_unfinished))
+        if left:
+            say(f"Stopped; what is done of {left} is kept, and --resume goes on with it.")
+        else:
+            say("Stopped; nothing half-made was left.")
         return signals.exit_code
     except BrokenPipeError:
         # The reader of our output went away ("napari-srgan models | head"): no mistake. Python

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from napari_srgan.tasks.report.content import Content
 
 
+_NOT_HERE = ("outscale", "factor_axes")
+"""A page compares the model's own result."""
+
+
 def add(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
@@ -50,7 +54,7 @@ def add(commands: Any) -> None:
         help="the slice of the pictures, of Z or T (default: the middle one)",
     )
     add_options(parser, CompareOptions, only=("mode", "border", "lpips", "lpips_weights"))
-    add_options(parser, RestoreOptions)
+    add_options(parser, RestoreOptions, leave_out=_NOT_HERE)
     add_preset(parser)
     add_options(parser, PartOptions, leave_out=("roi",))
     more("--overwrite", action="store_true", help="replace a page that exists")
@@ -59,7 +63,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page and print its main figures."""
-    options = chosen(arguments, RestoreOptions, preset_values(arguments))
+    options = chosen(arguments, RestoreOptions, preset_values(arguments, _NOT_HERE))
     part, measured = chosen(arguments, PartOptions), chosen(arguments, CompareOptions)
     if options.anonymise:
         hide(names_of(filter(None, (arguments.input, arguments.reference))))

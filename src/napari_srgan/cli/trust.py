@@ -14,7 +14,7 @@ from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
 if TYPE_CHECKING:
     from napari_srgan.image.intensity import Intensity
 
-_NOT_HERE = ("back_project",)
+_NOT_HERE = ("back_project", "outscale", "factor_axes")
 """Maps are of what the network says."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_srgan.cli.arguments import (
     EXIT_INPUT,
@@ -35,7 +35,10 @@ from napari_srgan.cli.view import check_window, view
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.io.atomic import whole_file
 from napari_srgan.io.tables import add_row, encoded
-from napari_srgan.options import FileOptions, PartOptions, RestoreOptions
+from napari_srgan.options import FileOptions, PartOptions, RestoreOptions, ShareOptions
+
+if TYPE_CHECKING:
+    from napari_srgan.engine.plan import Plan
 
 SUMMARY = "summary.csv"
 _PATIENCE = 30.0  # seconds
@@ -76,6 +79,7 @@ def add(commands: Any) -> None:
     add_preset(parser)
     add_options(parser, PartOptions)
     add_options(parser, FileOptions)
+    add_options(parser, ShareOptions)
     parser.add_argument(
         "--view", action="store_true", help="then open input and result side by side in napari"
     )
@@ -87,10 +91,11 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Restore the files and print what came of each."""
-    from napari_srgan.tasks.restore import restore_file
+    from napari_srgan.tasks.cluster import is_share, share_file
+    from napari_srgan.tasks.restore import FileSummary, restore_file
 
     options = chosen(arguments, RestoreOptions, preset_values(arguments))
-    part = chosen(arguments, PartOptions)
+    part, files = chosen(arguments, PartOptions), chosen(arguments, FileOptions)
     if arguments.view:
         check_window("--view")
     if arguments.each and arguments.out_dir is None:
@@ -98,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out_dir is not None:
         if arguments.view:
             raise InputError("--view opens one result; with --out-dir, use 'napari-srgan view'.")
-        return EXIT_INPUT if _many(arguments, options, part) else EXIT_OK
+        return EXIT_INPUT if _many(arguments, options, part, files) else EXIT_OK
     if len(arguments.paths) != 2:
         raise InputError(
             "Give one input and one output, or --out-dir DIR for any number of inputs (paths "
@@ -107,16 +112,26 @@ def run(arguments: argparse.Namespace) -> int:
     if options.anonymise:
         hide(names_of(arguments.paths[:1]))
     source, target = (Path(path) for path in arguments.paths)
-    files = chosen(arguments, FileOptions)
-    steps = restore_file(source, target, options, part, overwrite=arguments.overwrite, files=files)
-    summary = follow(steps, source.name, "tile", quiet=arguments.json)
+    how: dict[str, Any] = {"overwrite": arguments.overwrite, "files": files}
+    step = chosen(arguments, ShareOptions)
+    if step != ShareOptions() or is_share(target, part, files):
+        shared = share_file(source, target, options, part, step, **how)
+        made = follow(shared, source.name, "tile", quiet=arguments.json)
+        if not isinstance(made, FileSummary):
+            return _tell_prepared(made, target, arguments.json)
+        summary = made
+    else:
+        steps = restore_file(source, target, options, part, **how)
+        summary = follow(steps, source.name, "tile", quiet=arguments.json)
     _tell(summary.to_dict(), arguments.json)
     if arguments.view:
         view([source, target])
     return EXIT_OK
 
 
-def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOptions) -> int:
+def _many(
+    arguments: argparse.Namespace, options: RestoreOptions, part: PartOptions, files: FileOptions
+) -> int:
     """Restore a batch; return how many files failed."""
     from napari_srgan.tasks.restore import FileOutcome, restore_files
     from napari_srgan.tasks.steps import Progress, drain
@@ -153,7 +168,8 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
         if arguments.json:
             tell(json.dumps(row))
 
-    steps = restore_files(sources, folder, options, part, overwrite=arguments.overwrite)
+    how = {"overwrite": arguments.overwrite, "files": files}
+    steps = restore_files(sources, folder, options, part, **how)
     try:
         failed = drain(steps, show)
     finally:
@@ -161,6 +177,19 @@ def _many(arguments: argparse.Namespace, options: RestoreOptions, part: PartOpti
     if not arguments.json:
         tell(f"{len(sources) - failed} of {len(sources)} files done; see {folder / SUMMARY}")
     return failed
+
+
+def _tell_prepared(plan: Plan, target: Path, as_json: bool) -> int:
+    """Print what was prepared for several jobs."""
+    count, nbytes = len(plan.planes), plan.output.nbytes
+    if as_json:
+        tell(json.dumps({"output": str(target), "slices": count, "bytes": nbytes}))
+    else:
+        tell(
+            f"{target} is prepared: {count} slices, {nbytes / 1e9:.3g} GB without compression; "
+            "fill it with --slice-of K/N, then --finish."
+        )
+    return EXIT_OK
 
 
 def _tell(summary: Mapping[str, Any], as_json: bool) -> None:

@@ -48,7 +48,7 @@ def html(result: Result) -> str:
         for label, pixels in pictures.items()
     )
     record = Record.of(result.metadata) or Record()
-    made_by = f"{record.model} {scale_text(record.scale)}".lstrip()
+    made_by = f"{record.model} {scale_text(record.factor)}".lstrip()
     shape = " x ".join(map(str, result.data.shape))
     facts = f"{result.axes} {shape} {result.data.dtype}{_pixel_size(stack)}"
     warnings = result.plan.notes if result.plan is not None else ()
@@ -73,7 +73,7 @@ def _detailed(plane: NDArray[Any]) -> Part:
 
 def _bicubic(result: Result, index: tuple[int, ...], part: Part) -> NDArray[Any] | None:
     plan = result.plan
-    if plan is None:
+    if plan is None or plan.factor != plan.scale:
         return None
     starts = (plan.region[axis][0] for axis in plan.stack.plane_axes)
     where = tuple(i + start for i, start in zip(index, starts, strict=True))

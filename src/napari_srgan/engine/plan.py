@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 
 from napari_srgan.engine import record
 from napari_srgan.engine.devices import free_memory, native_16_bits, resolve_device
+from napari_srgan.engine.resize import AT_ONCE
 from napari_srgan.engine.restore import PlanePlan
 from napari_srgan.engine.tiles import Tile, auto_tile, plan_tiles
 from napari_srgan.errors import InputError
 from napari_srgan.image import geometry
 from napari_srgan.image.acquisition import without_names
-from napari_srgan.image.geometry import Scale
+from napari_srgan.image.geometry import Factor, Scale
 from napari_srgan.image.intensity import Intensity, check_modes, looks_linear, measure
 from napari_srgan.image.invalid import SCANNED, refuse_invalid
 from napari_srgan.image.kind import recognise
@@ -32,7 +33,7 @@ from napari_srgan.models.card import Card, pixel_size_warning
 from napari_srgan.models.catalogue import ModelInfo
 from napari_srgan.models.file import Model, load
 from napari_srgan.models.kinds import Choice, choose
-from napari_srgan.options import RestoreOptions, checked_tile
+from napari_srgan.options import RestoreOptions, checked_outscale, checked_tile
 from napari_srgan.trust.back_projection import check_back_projection
 from napari_srgan.trust.operators import operator_of
 
@@ -53,6 +54,8 @@ class Preflight:
         What the image is restored as; its stack is as the model takes it.
     region : dict
         Of every axis without S, (start, stop) in input pixels.
+    factor : Factor
+        How many times finer the result is along Y and X: `scale`, or what it is resized to.
     output : OutputSpec
         Shape, axes, dtype and place of the result; ``output.nbytes`` is its size.
     """
@@ -61,6 +64,7 @@ class Preflight:
     options: RestoreOptions
     choice: Choice
     region: Mapping[str, tuple[int, int]]
+    factor: Factor
     output: OutputSpec
 
     @property
@@ -70,7 +74,7 @@ class Preflight:
 
     @property
     def scale(self) -> Scale:
-        """How many times Y and X grow."""
+        """How many times Y and X grow in the model."""
         return self.model.card.scale
 
     @property
@@ -126,6 +130,8 @@ class Plan(PlanePlan):
         Of every axis without S, (start, stop) in input pixels.
     planes : tuple of tuple of int
         The planes to restore, as indices of the stack.
+    factor : Factor
+        How many times finer the result is along Y and X: `scale`, or what it is resized to.
     output : OutputSpec
         Shape, axes, dtype and place of the result; ``output.nbytes`` is its size.
     memory : int
@@ -142,6 +148,7 @@ class Plan(PlanePlan):
     model_sha256: str
     region: Mapping[str, tuple[int, int]]
     planes: tuple[tuple[int, ...], ...]
+    factor: Factor
     output: OutputSpec
     memory: int
     warnings: tuple[str, ...]
@@ -150,6 +157,11 @@ class Plan(PlanePlan):
     def notes(self) -> tuple[str, ...]:
         """What a person is told before the work: what `auto` became and why, and the warnings."""
         return tuple(filter(None, (self.choice.why, *self.warnings)))
+
+    def place(self, index: tuple[int, ...]) -> tuple[int, ...]:
+        """Say where a plane of the stack lies in the output."""
+        starts = (self.region[axis][0] for axis in self.stack.plane_axes)
+        return tuple(i - start for i, start in zip(index, starts, strict=True))
 
     @property
     def n_tiles(self) -> int:
@@ -228,18 +240,49 @@ def preflight(stack: Stack, options: RestoreOptions) -> Preflight:
     if options.back_project:
         bends: str = getattr(options.intensity, "transform", choice.transform)
         check_back_projection(choice.model.card, bends)
+    factor = _factor(options, choice.model.card)
     return Preflight(
         stack=stack,
         options=options,
         choice=choice,
         region=region,
-        output=_output(choice.stack, options, region, choice.model.card),
+        factor=factor,
+        output=_output(choice.stack, options, region, choice.model.card, factor),
     )
 
 
 def choice_for(stack: Stack, options: RestoreOptions) -> Choice:
     """Settle what a stack is restored as; see `choose`."""
-    return choose(stack, str(options.model), options.kind, options.transform)
+    lateral = options.factor_axes == "lateral"
+    return choose(stack, str(options.model), options.kind, options.transform, lateral)
+
+
+def _factor(options: RestoreOptions, card: Card) -> Factor:
+    """Settle how many times finer the result is.
+
+    Raises
+    ------
+    InputError
+        If that is more than the model makes, or Y is to become finer and not to.
+    """
+    wanted = checked_outscale(options.outscale)
+    if options.factor_axes == "lateral":
+        y, x = wanted or (1.0, float(card.scale[1]))
+        if y not in (1, x):
+            raise InputError(
+                f"The outscale {geometry.scale_text((y, x))} makes Y finer, which the lateral axis "
+                "alone does not; give one number."
+            )
+        wanted = 1.0, x
+    if wanted is None:
+        return card.scale
+    if any(f > s for f, s in zip(wanted, card.scale, strict=True)):
+        raise InputError(
+            f"The outscale {geometry.scale_text(wanted)} is beyond the "
+            f"{geometry.scale_text(card.scale)} of the model {card.name}: more pixels would hold "
+            "no more detail; give less, or take another model."
+        )
+    return wanted
 
 
 def plan(stack: Stack, options: RestoreOptions) -> Plan:
@@ -295,10 +338,12 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
         model_sha256=load(ahead.model.path).sha256,
         region=region,
         planes=tuple(stack.plane_indices(region)),
+        factor=ahead.factor,
         output=replace(ahead.output, window=tuple(zip(intensity.lo, intensity.hi, strict=True))),
         memory=largest * needs.bytes_per_pixel
         + 2 * plane * stack.samples * stack.dtype.itemsize
-        + _projection_memory(stack, options, region, scale),
+        + _projection_memory(stack, options, region, scale)
+        + _resize_memory(ahead, max(t.y1 - t.y0 for t in tiles)),
         warnings=tuple(warnings),
     )
 
@@ -330,6 +375,16 @@ def _projection_memory(
     return pixels * (2 * math.prod(scale) * stack.dtype.itemsize + 6 * 8)
 
 
+def _resize_memory(ahead: Preflight, rows: int) -> int:
+    """Estimate what resizing holds: a row of tiles as the model makes them, and the reach below."""
+    if ahead.factor == ahead.scale:
+        return 0
+    stack, (start, stop) = ahead.choice.stack, ahead.region["X"]
+    (sy, sx), reach = ahead.scale, 4 * ahead.scale[0]
+    held = (sy * rows + reach) * sx * (stop - start) * stack.samples * stack.dtype.itemsize
+    return held + 3 * 8 * AT_ONCE
+
+
 def _intensity(stack: Stack, given: str | Intensity, transform: str) -> Intensity:
     if not isinstance(given, Intensity):
         return measure(stack, given, transform)
@@ -359,13 +414,19 @@ def _refuse_invalid(
 
 
 def _output(
-    stack: Stack, options: RestoreOptions, region: Mapping[str, tuple[int, int]], card: Card
+    stack: Stack,
+    options: RestoreOptions,
+    region: Mapping[str, tuple[int, int]],
+    card: Card,
+    factor: Factor,
 ) -> OutputSpec:
     scale, translate = geometry.upscaled_placement(
-        stack.axes, stack.scale, stack.translate, card.scale, region
+        stack.axes, stack.scale, stack.translate, factor, region
     )
     lengths = {axis: stop - start for axis, (start, stop) in region.items()}
-    lengths |= {a: lengths[a] * f for a, f in zip("YX", card.scale, strict=True)}
+    lengths |= {
+        a: geometry.enlarged_length(lengths[a], f) for a, f in zip("YX", factor, strict=True)
+    }
     lengths["S"] = stack.samples
     label = record.input_label(stack.name, options.anonymise)
     # Where the name had to be hidden, the rest of the metadata may hold it as well.
@@ -379,7 +440,7 @@ def _output(
         scale=scale,
         translate=translate,
         units=stack.units,
-        name=f"{label} [{card.name} {geometry.scale_text(card.scale)}]",
+        name=f"{label} [{card.name} {geometry.scale_text(factor)}]",
         metadata=metadata,
     )
 

@@ -23,7 +23,7 @@ import platformdirs
 
 from napari_srgan import __version__
 from napari_srgan.errors import InputError, OutputExists
-from napari_srgan.image.geometry import Scale, plain_scale, times_text
+from napari_srgan.image.geometry import Factor, Scale, plain_scale, scale_text, times_text
 from napari_srgan.image.intensity import Intensity
 from napari_srgan.io import schema
 from napari_srgan.io.atomic import whole_file
@@ -95,7 +95,10 @@ class Record:
     tile : int
         Side of a tile's interior in LR pixels; 0 if planes were computed whole.
     scale : (int, int)
-        How many times finer the result is in Y and X.
+        How many times finer the model made Y and X.
+    resized_to : (float, float) or None
+        How many times finer the result is, where that was resized after the model; what stands
+        below of consistency and back-projection is about the model's own. None: `scale`.
     region : dict of axis letter to (start, stop), or None
         The part that was restored, in pixels of the input; None if it is the whole.
     consistency : ConsistencyFinding or None
@@ -125,6 +128,7 @@ class Record:
     backend: str = ""
     tile: int = 0
     scale: Scale = (4, 4)
+    resized_to: Factor | None = None
     region: Mapping[str, tuple[int, int]] | None = None
     consistency: ConsistencyFinding | None = None
     back_projection: ProjectionFinding | None = None
@@ -168,8 +172,22 @@ class Record:
         return Intensity(self.intensity_lo, self.intensity_hi, self.intensity_mode, self.transform)
 
     @property
+    def factor(self) -> Factor:
+        """How many times finer the result is along Y and X."""
+        return self.resized_to or self.scale
+
+    @property
     def sentence(self) -> str:
-        """Say in one sentence how far the result is from the measured input; "" if not known."""
+        """Say how far the model's result is from the measured input; "" if not known."""
+        text = self._sentence()
+        if not text or self.resized_to is None:
+            return text
+        return (
+            f"{text} This was measured on the model's own {scale_text(self.scale)} result, before "
+            f"it was resized to {scale_text(self.resized_to)}."
+        )
+
+    def _sentence(self) -> str:
         found, projected = self.consistency, self.back_projection
         if found is None or found.rmse_percent is None:
             return ""
@@ -208,6 +226,7 @@ def _region(value: Any) -> dict[str, tuple[int, int]]:
 _FIELDS: Mapping[str, schema.Reader[Any]] = {
     # The others are text.
     "scale": schema.scale,
+    "resized_to": schema.several(schema.number, 2),
     "intensity_lo": schema.several(schema.number),
     "intensity_hi": schema.several(schema.number),
     "region": _region,
@@ -239,6 +258,11 @@ def methods_text(record: Record) -> str:
     if record.weights_sha256:
         text += f" (weights SHA-256 {record.weights_sha256[:16]})"
     text += "."
+    if record.resized_to is not None:
+        text += (
+            " The result was then resized by an antialiased cubic kernel, so that its pixels are "
+            f"{times_text(record.resized_to)} times finer than those of the input."
+        )
     intensity = record.intensity
     if intensity is not None:
         ranges = " and ".join(

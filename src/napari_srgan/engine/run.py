@@ -8,9 +8,9 @@ error; what is done to the pixels is in `restore`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from napari_srgan.engine import record
 from napari_srgan.engine.backends import resolve_backend
 from napari_srgan.engine.devices import check_precision, is_out_of_memory, resolve_device
+from napari_srgan.engine.origin import origin_of
 from napari_srgan.engine.plan import Plan
 from napari_srgan.engine.progress import Clock, Progress, counting
+from napari_srgan.engine.resize import ResizedSink
 from napari_srgan.engine.restore import (
     EnlargedTile,
     PlanePixels,
@@ -32,18 +34,19 @@ from napari_srgan.engine.tiles import SMALLEST_TILE, Tile, split
 from napari_srgan.errors import InputError
 from napari_srgan.image.invalid import put_back
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.journal import Found, Origin, Unfinished
 from napari_srgan.io.sinks import MemorySink, Sink
 from napari_srgan.models.catalogue import load_model
 from napari_srgan.models.file import Model
-from napari_srgan.trust.back_projection import ProjectionSums, back_project
-from napari_srgan.trust.meter import Meter
+from napari_srgan.trust.back_projection import PlaneProjection, ProjectionSums, back_project
+from napari_srgan.trust.meter import Meter, Sums
 from napari_srgan.trust.operators import operator_of
 from napari_srgan.trust.shrinking import shrinking
 
 if TYPE_CHECKING:
     from xarray import DataArray
 
-_PATIENCE = 0.25  # s between two words about one tile
+_PATIENCE = 0.1  # s between two words about one tile, when it can be given up
 
 _KEPT_MEMORY = 2**29
 """Bytes of windows that a backend may keep after a run: to take them again costs a small run a
@@ -156,7 +159,8 @@ class Upscaler:
         Yields
         ------
         Progress
-            After every tile. Closing the generator, or an error, leaves nothing half-made.
+            After every tile. Closing the generator leaves nothing half-made; after an error a file
+            keeps what a later run can go on with.
 
         Returns
         -------
@@ -169,13 +173,17 @@ class Upscaler:
         """
         if plan.model_sha256 != self.model.sha256:
             raise ValueError("the plan was made for another model")
-        sink = MemorySink() if sink is None else sink
+        sink = _resized(MemorySink() if sink is None else sink, plan)
         run = _Run(self, plan)
         try:
-            sink.open(plan.output)
+            run.settle()
+            run.go_on_from(sink.open(plan.output, run.origin))
             yield from run.planes(sink)
             metadata = {**plan.output.metadata, record.KEY: run.record().to_dict()}
             data = sink.commit(metadata)
+        except Exception:
+            sink.abort(keep=True)
+            raise
         except BaseException:
             # GeneratorExit is how the work is cancelled.
             sink.abort()
@@ -184,6 +192,10 @@ class Upscaler:
             run.release()
         output = plan.output
         return Result(data, output.axes, output.scale, output.translate, metadata, plan)
+
+    def origin(self, plan: Plan) -> Origin:
+        """Say what the pixels of a plan will follow from."""
+        return origin_of(plan, self.device, *self.ready())
 
     def ready(self) -> tuple[str, str]:
         """Settle backend and number format, neither of them "auto", with the network built.
@@ -211,6 +223,16 @@ class Upscaler:
         return self.backend, precision
 
 
+def _resized(sink: Sink, plan: Plan) -> Sink:
+    """Let a sink take what the model makes, where the result is to be resized."""
+    if plan.factor == plan.scale:
+        return sink
+    height, width = (
+        f * (plan.region[a][1] - plan.region[a][0]) for a, f in zip("YX", plan.scale, strict=True)
+    )
+    return ResizedSink(sink, (height, width), plan.scale, plan.factor)
+
+
 class _Run:
     """The state of one run: what memory and precision have come to, and what was measured."""
 
@@ -219,8 +241,11 @@ class _Run:
         self.device = upscaler.device
         self.backend, self.precision = upscaler.backend, upscaler.precision
         self.limit = plan.tile
+        self._todo = plan.planes
+        self._made_by: Mapping[str, str] = {}
         self.done = 0
         self._computed = 0  # tiles, some of which are still being finished
+        self._stopped = False
         self._counted, self._expected = 0.0, 0.0  # multiplications of the window that is computed
         self.notes: list[str] = []
         self._clock = Clock()
@@ -238,6 +263,39 @@ class _Run:
         if plan.options.back_project:
             self._projected = ProjectionSums(operator, plan.intensity, plan.dtype)
 
+    def settle(self) -> None:
+        """Settle backend and number format."""
+        self.backend, self.precision = self._upscaler.ready()
+
+    def origin(self) -> Origin:
+        """Say what the pixels will follow from."""
+        return origin_of(self.plan, self.device, self.backend, self.precision)
+
+    def go_on_from(self, former: Unfinished) -> None:
+        """Leave out the planes that are done, and take over what was found on them."""
+        planes, done = self.plan.planes, former.planes
+        self._todo = tuple(
+            i for i in planes if not self._take_over(i, done.get(self.plan.place(i)))
+        )
+        self.done = self._computed = (len(planes) - len(self._todo)) * len(self.plan.tiles)
+        if not self._todo:  # perhaps another machine has done it all
+            self._made_by = former.machine
+
+    def _take_over(self, index: tuple[int, ...], found: Found | None) -> bool:
+        """Take over what was found on a plane; False if it is not done."""
+        if found is None:
+            return False
+        try:
+            sums = None if self._meter is None else Sums.of(found["consistency"])
+            left = None if self._projected is None else PlaneProjection.of(found["projection"])
+        except (KeyError, ValueError):  # a damaged mark
+            return False
+        if self._meter is not None and sums is not None:
+            self._meter.note(index, sums)
+        if self._projected is not None and left is not None:
+            self._projected.note(left)
+        return True
+
     def planes(self, sink: Sink) -> Iterator[Progress]:
         """Restore plane by plane into the sink.
 
@@ -245,7 +303,6 @@ class _Run:
         before it is finished, measured and written, in order. Here they are waited for.
         """
         plan = self.plan
-        self.backend, self.precision = self._upscaler.ready()
         with (
             _Worker("read") as reader,
             _Worker("finish") as finisher,
@@ -270,18 +327,16 @@ class _Run:
                         # The first is waited for, so that whoever stops the work has to wait for
                         # one tile only.
                         yield from self._settle(jobs, leave=1 if self.done else 0)
-                if self._meter is not None:
-                    jobs.append(finisher.submit(self._meter.end))
                 if plane.kept is not None:
                     yield from self._settle(jobs)
                     yield from self._project(plane, sink)
-                jobs.append(finisher.submit(sink.plane_done, plane.place))
+                jobs.append(finisher.submit(self._end, plane, sink))
             yield from self._settle(jobs)
 
     def _opened(self, reader: _Worker) -> Iterator[_Plane]:
         """Open the planes one after the other, each while the one before it is computed."""
         ahead: Future[_Plane] | None = None
-        indices = self.plan.planes
+        indices = self._todo
         for number, index in enumerate(indices):
             plane = self._open(index) if ahead is None else ahead.result()
             # A plane that is read window by window is read meanwhile: two reads never go on at
@@ -295,11 +350,10 @@ class _Run:
         plan = self.plan
         channel = plan.stack.channel_of(index)
         empty = plan.intensity.lo[channel]
-        starts = [plan.region[axis][0] for axis in plan.stack.plane_axes]
         return _Plane(
             index,
             channel,
-            tuple(i - start for i, start in zip(index, starts, strict=True)),
+            plan.place(index),
             PlanePixels(plan.stack, index, plan.tiles, plan.fill_invalid, empty),
             None if self._projected is None else _KeptPlane(self._whole, plan),
         )
@@ -308,6 +362,15 @@ class _Run:
         if self._meter is not None:
             invalid = plane.pixels.invalid(self._whole)
             self._meter.begin(plane.index, plane.channel, invalid)
+
+    def _end(self, plane: _Plane, sink: Sink) -> None:
+        """Let the sink know that a plane is done, and what was measured on it."""
+        found: dict[str, Any] = {}
+        if self._meter is not None:
+            found["consistency"] = astuple(self._meter.end())
+        if plane.projection is not None:
+            found["projection"] = astuple(plane.projection)
+        sink.plane_done(plane.place, found)
 
     def _finish(
         self, plane: _Plane, tile: Tile, enlarged: EnlargedTile, sink: Sink, last: bool
@@ -354,10 +417,14 @@ class _Run:
 
     def _watch(self, computing: Future[Any]) -> Iterator[Progress]:
         """Tell how far the tile is that is being computed, if that takes long."""
-        while not wait([computing], _PATIENCE).done:
-            part = min(self._counted / self._expected, 0.99) if self._expected else 0.0
-            if part:
-                yield self._progress(self._computed - self.done + part)
+        try:
+            while not wait([computing], _PATIENCE).done:
+                part = min(self._counted / self._expected, 0.99) if self._expected else 0.0
+                if part:
+                    yield self._progress(self._computed - self.done + part)
+        except GeneratorExit:
+            self._stopped = True
+            raise
 
     def _progress(self, part: float, note: str = "") -> Progress:
         total = self.plan.n_tiles
@@ -379,11 +446,12 @@ class _Run:
             intensity_lo=tuple(float(v) for v in plan.intensity.lo),
             intensity_hi=tuple(float(v) for v in plan.intensity.hi),
             transform=plan.intensity.transform,
-            precision=self.precision,
-            device=str(self.device),
-            backend=self.backend,
+            precision=self._made_by.get("precision", self.precision),
+            device=self._made_by.get("device", str(self.device)),
+            backend=self._made_by.get("backend", self.backend),
             tile=0 if plan.halo is None else self.limit,
             scale=plan.scale,
+            resized_to=None if plan.factor == plan.scale else plan.factor,
             region=None if whole else plan.region,
             consistency=None if self._meter is None else self._meter.finding(),
             back_projection=None if self._projected is None else self._projected.finding(),
@@ -404,7 +472,7 @@ class _Run:
         kept.colours[...] = projection.data
         invalid = plane.pixels.invalid(self._whole)
         mask = None if invalid is None else invalid[1]
-        projected.add(projection, plane.channel, self._shrink, mask)
+        plane.projection = projected.add(projection, plane.channel, self._shrink, mask)
         if invalid is not None:
             put_back(kept.high, *invalid, self.plan.scale)
         sink.write(plane.place, 0, 0, kept.high)
@@ -484,7 +552,13 @@ class _Run:
             return network(unit)
 
     def _count(self, multiplications: float) -> None:
+        if self._stopped:
+            raise _StoppedError  # nobody waits for the tile any more
         self._counted += multiplications
+
+
+class _StoppedError(Exception):
+    """The work was given up in the middle of a tile."""
 
 
 class _Worker(ThreadPoolExecutor):
@@ -497,7 +571,7 @@ class _Worker(ThreadPoolExecutor):
         self.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Plane:
     """A plane that is being restored: its index in the stack, its place in the output."""
 
@@ -506,6 +580,7 @@ class _Plane:
     place: tuple[int, ...]
     pixels: PlanePixels
     kept: _KeptPlane | None
+    projection: PlaneProjection | None = None
 
 
 class _KeptPlane:

@@ -6,13 +6,20 @@ output has its centre at (1/f - 1)/2 in input pixels: -0.375 for f = 4. Dividing
 would shift the result by that much.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Scale = tuple[int, int]
 """How many times finer Y and X become, or coarser; (4, 4) is "4x"."""
+
+Factor = tuple[float, float]
+"""How many times finer Y and X of a result are; not only by whole numbers, as a `Scale`."""
+
+Number = TypeVar("Number", int, float)
 
 
 def as_scale(value: int | Sequence[int]) -> Scale:
@@ -29,19 +36,22 @@ def as_scale(value: int | Sequence[int]) -> Scale:
     return pair[0], pair[1]
 
 
-def plain_scale(scale: Scale) -> int | list[int]:
+def plain_scale(scale: Factor) -> float | list[float]:
     """Return a scale as JSON has it: one number where Y and X are alike, else both."""
-    return scale[0] if scale[0] == scale[1] else list(scale)
+    plain = [int(v) if v == int(v) else v for v in scale]
+    return plain[0] if plain[0] == plain[1] else plain
 
 
-def scale_text(scale: Scale) -> str:
+def scale_text(scale: Factor) -> str:
     """Write a scale as names have it, those of files too: "4x", or "1x4x" for 1 in Y and 4 in X."""
-    return f"{scale[0]}x" if scale[0] == scale[1] else f"{scale[0]}x{scale[1]}x"
+    y, x = (f"{v:g}x" for v in scale)
+    return y if y == x else y + x
 
 
-def times_text(scale: Scale) -> str:
+def times_text(scale: Factor) -> str:
     """Write a scale before the word "times": "4", or "1 and 4" along Y and X."""
-    return str(scale[0]) if scale[0] == scale[1] else f"{scale[0]} and {scale[1]}"
+    y, x = (f"{v:g}" for v in scale)
+    return y if y == x else f"{y} and {x}"
 
 
 def origin_shift(factor: float) -> float:
@@ -62,17 +72,22 @@ def origin_shift(factor: float) -> float:
     return (1 / factor - 1) / 2
 
 
-def factors(axes: str, scale: Scale) -> tuple[int, ...]:
+def factors(axes: str, scale: tuple[Number, Number]) -> tuple[Number | int, ...]:
     """Spread a scale over the axes: its numbers for Y and X, 1 for the others, none for S."""
     growth = {"Y": scale[0], "X": scale[1]}
     return tuple(growth.get(axis, 1) for axis in axes if axis != "S")
+
+
+def enlarged_length(length: int, factor: float) -> int:
+    """Count the output pixels that lie whole within so many input pixels."""
+    return math.floor(length * factor + 1e-6)  # of 3 px, 4/3 times makes 4
 
 
 def upscaled_placement(
     axes: str,
     scale: Sequence[float],
     translate: Sequence[float],
-    finer: Scale,
+    finer: Factor,
     region: Mapping[str, tuple[int, int]] | None = None,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Place an enlarged region of an image that has a scale and an offset and no rotation.
@@ -83,7 +98,7 @@ def upscaled_placement(
         Axes of the image, letters of T C Z Y X S.
     scale, translate : sequence of float
         World units a pixel, and world position of the centre of pixel 0, per axis without S.
-    finer : Scale
+    finer : Factor
         How many times finer Y and X became.
     region : mapping of axis letter to (start, stop), optional
         Part of the image that was enlarged, in input pixels; an axis left out is whole.

@@ -17,6 +17,7 @@ from napari_srgan.image.geometry import Scale, as_scale, scale_text
 
 if TYPE_CHECKING:
     import torch
+    from scipy.sparse import csr_array
 
 SHIFT_REACH = 4
 """How far, in pixels, `shift_batch` looks beyond the pixels between which it samples."""
@@ -74,6 +75,48 @@ def bicubic_shrink(image: NDArray[Any], scale: int | Scale) -> NDArray[np.float3
 def shrink_batch(images: torch.Tensor, scale: Scale) -> torch.Tensor:
     """Shrink float images (N, C, Y, X) by whole factors along Y and X, as `bicubic_shrink` does."""
     return _interpolate(images, [n // s for n, s in zip(images.shape[-2:], scale, strict=True)])
+
+
+def cubic_weights(length: int, wanted: int, ratio: float) -> csr_array:
+    """Give the weights that resample one axis, antialiased where it is shrunk.
+
+    Parameters
+    ----------
+    length, wanted : int
+        Pixels of the axis, and of the result.
+    ratio : float
+        How many pixels one of the result covers, 1 or more: pixel j has its centre at
+        (j + 1/2) ratio - 1/2, so that both begin at the same edge.
+
+    Returns
+    -------
+    scipy.sparse.csr_array of float64, shape (wanted, length)
+        A row for each pixel of the result, of sum 1; what lies beyond the border has no weight. A
+        ratio of 1 is the identity.
+    """
+    from scipy.sparse import csr_array
+
+    reach = 2 * ratio
+    centres = (np.arange(wanted) + 0.5) * ratio - 0.5
+    taps = np.arange(math.ceil(2 * reach) + 1)
+    at = np.ceil(centres - reach).astype(int)[:, None] + taps
+    weights = keys(np.abs(at - centres[:, None]) / ratio)
+    weights[(at < 0) | (at >= length)] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    rows = np.repeat(np.arange(wanted), taps.size)
+    found = csr_array(
+        (weights.ravel(), (rows, np.clip(at, 0, length - 1).ravel())), shape=(wanted, length)
+    )
+    found.eliminate_zeros()
+    found.sort_indices()
+    return found
+
+
+def keys(d: NDArray[Any]) -> NDArray[Any]:
+    """Keys' cubic kernel, a = -1/2, at distances from 0."""
+    near = (1.5 * d - 2.5) * d**2 + 1
+    far = ((-0.5 * d + 2.5) * d - 4) * d + 2
+    return np.where(d < 1, near, np.where(d < 2, far, 0.0))
 
 
 def shift_batch(images: torch.Tensor, shift: tuple[float, float]) -> torch.Tensor:

@@ -218,6 +218,26 @@ def is_gray(block: NDArray[Any], alike: float) -> bool:
     return block.shape[-1] == 3 or bool((block[..., 3] == opaque).all())
 
 
+def along_channels(stacks: Sequence[Stack]) -> Stack:
+    """Put stacks of one shape, without channels of their own, behind each other along C, lazily."""
+    first = stacks[0]
+
+    def plane(index: tuple[int, ...]) -> NDArray[Any]:
+        return stacks[index[0]].read(index[1:])
+
+    dtype = np.result_type(*(stack.dtype for stack in stacks))
+    axes = f"C{first.axes}"
+    array = PlaneArray([len(stacks), *first.data.shape], dtype, axes, plane)
+    return replace(
+        first,
+        data=array,
+        axes=axes,
+        scale=(1.0, *first.scale),
+        translate=(0.0, *first.translate),
+        units=("pixel", *first.units),
+    )
+
+
 def as_gray(stack: Stack, alike: float) -> Stack:
     """Take the one gray value of RGB pixels, lazily; `alike` is that of `GrayArray`."""
     data = GrayArray(stack.data, stack.axes.index("S"), alike, stack.name)

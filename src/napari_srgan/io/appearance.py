@@ -144,6 +144,26 @@ class Appearance:
         return {"Channel": said} if said else {}
 
 
+COLOURS = {
+    "cyan": "#00ffff",
+    "yellow": "#ffff00",
+    "magenta": "#ff00ff",
+    "red": "#ff0000",
+    "green": "#00ff00",
+    "blue": "#0000ff",
+}
+"""Colours of channels for which none was chosen, by the names that napari has for them."""
+
+
+def channel_colours(channels: tuple[Channel, ...]) -> tuple[str, ...]:
+    """Give each channel a colour: its own, or a name of `COLOURS` where some have none."""
+    chosen = [channel.colour for channel in channels]
+    if None not in chosen and len(set(chosen)) == len(chosen):
+        return tuple(map(str, chosen))
+    usual = ("magenta", "green") if len(channels) == 2 else tuple(COLOURS)
+    return tuple(usual[i % len(usual)] for i in range(len(channels)))
+
+
 def appearance_of(metadata: Mapping[str, Any]) -> Appearance:
     """Give what metadata say about it; nothing if they do not."""
     found = metadata.get(KEY)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import glob
 import os
 import re
 import secrets
@@ -27,6 +26,8 @@ THERE_FOR_COMMANDS = "exists already; --overwrite replaces it."
 
 PARTIAL = ".partial"
 """How the names of unfinished files end, after the target's `short_name` and 8 characters."""
+JOURNAL = ".journal"
+"""How the folder beside such a file ends that a later run can go on by; see `io.journal`."""
 
 _REPLACED = ".replaced"
 """How the name of a folder ends, for a moment, that a new one takes the place of."""
@@ -35,6 +36,9 @@ _TAKES_NO_FILE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _open_files: set[WholeFile] = set()
 """Those that `remove_unfinished` would have to remove."""
+
+kept_unfinished: list[Path] = []
+"""The outputs that this process has left unfinished, for a later run to go on with."""
 
 
 class WholeFile:
@@ -56,12 +60,15 @@ class WholeFile:
     target : Path
     path : Path
         ``<name>.<8 hexadecimal digits>.partial`` beside the target, with its `short_name`: where
-        to write.
+        to write. Another one that a run left there may be put in its place before `create`.
+    keep : bool
+        Whether an unfinished file stays for a later run to go on with.
     """
 
     def __init__(self, target: Path, overwrite: bool = False, there: str = THERE) -> None:
         self.target = target
         self.path = target.with_name(f"{short_name(target.name)}.{secrets.token_hex(4)}{PARTIAL}")
+        self.keep = False
         self._overwrite, self._there = overwrite, there
         self._lock = FileLock(target)
         self._before: tuple[int, ...] | None = None
@@ -69,6 +76,8 @@ class WholeFile:
 
     def hold(self, patience: float = 0.0) -> None:
         """Hold the place against other runs, and remove what a run that was killed left of it.
+
+        What has a journal stays: a later run may go on with it.
 
         Parameters
         ----------
@@ -148,7 +157,10 @@ class WholeFile:
 
     def close(self) -> None:
         """Remove what was written and is not in place, and let others have the place."""
-        self._remove()
+        if self.keep:
+            kept_unfinished.append(self.target)
+        else:
+            self._remove()
         self._lock.release()
         _open_files.discard(self)
 
@@ -157,7 +169,7 @@ class WholeFile:
 
     def _appear(self) -> None:
         """Take a place where nothing is; FileExistsError if something is."""
-        _rename_to_new(self.path, self.target)
+        rename_to_new(self.path, self.target)
 
     def _replace(self) -> None:
         """Take the place of what is there."""
@@ -336,7 +348,7 @@ def _identity(path: Path) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _rename_to_new(source: Path, target: Path) -> None:
+def rename_to_new(source: Path, target: Path) -> None:
     """Rename a file; FileExistsError if the new name is taken, at this very moment too."""
     try:
         os.link(source, target)
@@ -363,21 +375,36 @@ def _exchange(one: Path, other: Path) -> bool:
     return renameat2 is not None and not renameat2(here, names[0], here, names[1], exchange)
 
 
+def leftovers(target: Path, ending: str = PARTIAL) -> Iterator[Path]:
+    """List what runs that were killed left beside a target: unfinished files and folders."""
+    ours = re.compile(re.escape(short_name(target.name)) + r"\.[a-z0-9_]{8}" + re.escape(ending))
+    with os.scandir(target.parent) as entries:
+        yield from [Path(entry.path) for entry in entries if ours.fullmatch(entry.name)]
+
+
 def _remove_leftovers(target: Path) -> None:
-    """Remove what runs that were killed left beside a target: unfinished files and folders.
+    """Remove the leftovers that no later run can go on with.
 
     A folder that was moved aside by a run that came no further is put back.
     """
-    endings = f"(?:{re.escape(PARTIAL)}|{re.escape(_REPLACED)})"
-    ours = re.compile(re.escape(short_name(target.name)) + r"\.[a-z0-9_]{8}" + endings)
-    for aside in target.parent.glob(f"{glob.escape(short_name(target.name))}.*{_REPLACED}"):
-        if ours.fullmatch(aside.name) and not os.path.lexists(target):
+    for aside in leftovers(target, _REPLACED):
+        if os.path.lexists(target):
+            remove_leftover(aside)
+        else:
             aside.rename(target)
-    with os.scandir(target.parent) as entries:
-        for entry in entries:
-            if ours.fullmatch(entry.name):
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                else:
-                    with suppress(OSError):
-                        Path(entry.path).unlink()
+    for path in leftovers(target):
+        if not path.with_suffix(JOURNAL).is_dir():
+            remove_leftover(path)
+    for journal in leftovers(target, JOURNAL):
+        if not journal.with_suffix(PARTIAL).exists():
+            shutil.rmtree(journal, ignore_errors=True)
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove an unfinished file or folder with its journal; harmless at any time."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    shutil.rmtree(path.with_suffix(JOURNAL), ignore_errors=True)

@@ -48,6 +48,16 @@ class OutputSpec:
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
+    def n_planes(self) -> int:
+        """How many planes of Y and X there are."""
+        return math.prod(n for a, n in zip(self.axes, self.shape, strict=True) if a not in "YXS")
+
+    @property
+    def plane_bytes(self) -> int:
+        """Size of the pixels of one plane in bytes."""
+        return self.nbytes // self.n_planes
+
+    @property
     def plane_axes(self) -> str:
         """The axes of a plane index: all but Y, X and S, in order."""
         return "".join(a for a in self.axes if a not in "YXS")

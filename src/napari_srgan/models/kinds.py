@@ -12,7 +12,10 @@ from pathlib import Path
 from napari_srgan.image.kind import Kind, Recognised, known_kind, note_kind
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.views import as_gray
-from napari_srgan.models.catalogue import FIDELITY, ModelInfo, find_model, model_for
+from napari_srgan.models.catalogue import FIDELITY, ModelInfo, find_model, list_models, model_for
+
+LATERAL = "oct-lateral"
+"""The model that makes only the lateral axis of OCT finer, where it is installed."""
 
 GRAY_IN_RGB = "Its three colours hold one gray value, so it is restored as gray."
 
@@ -31,6 +34,8 @@ class KindOfImage:
         What belongs to it, in a line.
     gray, rgb : str
         The models that `auto` is for one channel and for colours.
+    lateral : str
+        The model of one channel that `auto` is where only X is to become finer, once it is there.
     linear : str
         The transform that `auto` is where the data are linear in intensity.
     """
@@ -40,6 +45,7 @@ class KindOfImage:
     words: str
     gray: str = FIDELITY[1]
     rgb: str = FIDELITY[3]
+    lateral: str = ""
     linear: str = "none"
 
     @property
@@ -54,12 +60,14 @@ KINDS_OF_IMAGE = (
         "raw OCT",
         "a single OCT frame, or anything else that is full of speckle",
         gray="oct-restore",
+        lateral=LATERAL,
         linear="power:0.25",
     ),
     KindOfImage(
         "oct",
         "averaged OCT",
         "the mean of several OCT frames, with little speckle left",
+        lateral=LATERAL,
         linear="power:0.25",
     ),
     KindOfImage("fluorescence", "fluorescence", "bright structures on a dark ground"),
@@ -118,7 +126,11 @@ class Choice:
 
 
 def choose(
-    stack: Stack, model: str = "auto", kind: str = "auto", transform: str = "none"
+    stack: Stack,
+    model: str = "auto",
+    kind: str = "auto",
+    transform: str = "none",
+    lateral: bool = False,
 ) -> Choice:
     """Settle model, channels and transform by the kind of the image.
 
@@ -134,6 +146,8 @@ def choose(
         Of `image.kind.KINDS`, or "auto": what was recognised.
     transform : str
         "auto", or one that there is.
+    lateral : bool
+        Whether only X is to become finer.
 
     Raises
     ------
@@ -153,6 +167,8 @@ def choose(
         stack, noted = as_gray(stack, alike), GRAY_IN_RGB
         note_kind(stack, replace(found, alike=None))
     auto = entry.rgb if stack.is_rgb else entry.gray
+    if lateral and not stack.is_rgb:
+        auto = _lateral(entry) or auto
     info = model_for(auto if model == "auto" else model, stack.is_rgb)
     linear = found is not None and found.is_linear
     why = _why(info, kind, found, noted) if model == "auto" else noted
@@ -162,6 +178,12 @@ def choose(
             why += f" The transform is {transform}, because the data are linear in intensity."
     warnings = () if model == "auto" else _warnings(info, found, kind)
     return Choice(stack, info, name, transform, why.strip(), warnings)
+
+
+def _lateral(entry: KindOfImage) -> str:
+    """Name the model of a kind that leaves Y as it is, if it is in the catalogue."""
+    cards = (info.card for info in list_models())
+    return next((c.name for c in cards if c.name == entry.lateral and c.scale[0] == 1), "")
 
 
 def _why(info: ModelInfo, kind: str, found: Recognised | None, noted: str) -> str:

@@ -1,19 +1,20 @@
 """A figure: LR input, bicubic, result and reference beside each other, with one inset.
 
-All show the same part, with one gray scale; pixels are as long as wide as the data say. A scale bar
-is drawn where the pixel size is known, and only there.
+All show the same part, with one gray scale; several channels are merged in their colours. Pixels
+are as long as wide as the data say. A scale bar is drawn only where the pixel size is known.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageColor
 
 from napari_srgan.engine.record import Record
 from napari_srgan.errors import InputError
@@ -23,6 +24,7 @@ from napari_srgan.image.geometry import Scale
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.units import convert, is_length, ome_symbol
 from napari_srgan.image.views import values_range
+from napari_srgan.io.appearance import COLOURS, Appearance, appearance_of, channel_colours
 from napari_srgan.io.atomic import check_place, whole_file
 from napari_srgan.io.open import open_stack, spare_inputs
 from napari_srgan.measure.grid import (
@@ -59,6 +61,14 @@ _PERCENTILES = (0.1, 99.9)
 
 
 @dataclass(frozen=True)
+class Look:
+    """How a channel is drawn: the colour of its white, and the values that are black and white."""
+
+    colour: tuple[int, ...]
+    limits: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Shown:
     """The stacks that a figure or a movie shows.
 
@@ -71,6 +81,11 @@ class Shown:
     limits : (float, float) or None
         Values that become black and white; None: the 0.1 and 99.9 percentiles of the finest image
         in each plane shown, 0 and 255 for colours of 8 bits.
+    channel : int or None
+        The one channel that is shown; None: all, merged in their colours.
+    looks : tuple of Look
+        How each channel is drawn where they are merged; by default in the colours of the file, and
+        between the same percentiles.
     captions : mapping of a panel's name to str
         What stands above it in the place of its usual label.
 
@@ -84,6 +99,8 @@ class Shown:
     result: Stack | None = None
     reference: Stack | None = None
     limits: tuple[float, float] | None = None
+    channel: int | None = None
+    looks: tuple[Look, ...] = ()
     captions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,15 +152,24 @@ class Shown:
         return tuple(name for name in self.kinds if panels is None or name in panels)
 
     def plane(self, show: int | None) -> tuple[int, ...]:
-        """Find the plane of a slice number along Z, else T, else C; the middle one by default.
+        """Find the plane of a slice number along `axis`; the middle one by default.
 
         Raises
         ------
         InputError
-            If there is no such slice.
+            If there is no such slice or channel.
         """
         index = list(middle_plane(self.finest))
         axis = self.axis
+        if self.channel is not None:
+            count = self.finest.sizes.get("C", 1)
+            if not 0 <= self.channel < count:
+                raise InputError(
+                    f"There is no channel {self.channel}; {self.finest.name} has {count}, which "
+                    "are numbered from 0."
+                )
+            if "C" in self.finest.plane_axes:
+                index[self.finest.plane_axes.index("C")] = self.channel
         if show is not None:
             last = self.finest.sizes[axis] - 1 if axis else 0
             if not 0 <= show <= last:
@@ -154,9 +180,31 @@ class Shown:
 
     @property
     def axis(self) -> str | None:
-        """The axis that slices are counted along."""
-        sizes = self.finest.sizes
-        return next((a for a in "ZTC" if sizes.get(a, 1) > 1), None)
+        """The axis that slices are counted along: Z, else T, else C where it is not merged."""
+        sizes, all_channels = self.finest.sizes, self.channel is None and not self.is_merged
+        axes = "ZTC" if all_channels else "ZT"
+        return next((a for a in axes if sizes.get(a, 1) > 1), None)
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether channels are merged in their colours; more than have colours are a spectrum."""
+        return self.channel is None and 1 < self.finest.sizes.get("C", 1) <= len(COLOURS)
+
+    def looks_at(self, index: tuple[int, ...]) -> tuple[Look, ...]:
+        """Say how the channels are drawn that are merged; limits are those of this plane."""
+        if self.looks:
+            return self.looks
+        stacks = [s for s in (self.finest, self.low) if s is not None]
+        known = [found for s in stacks if (found := appearance_of(s.metadata))]
+        planes = of_channels(self.finest, index)
+        colours = channel_colours((*known, Appearance())[0].channels(len(planes)))
+        return tuple(
+            Look(
+                ImageColor.getrgb(COLOURS.get(colour, colour)),
+                self.limits or limits_of(self.finest, at),
+            )
+            for colour, at in zip(colours, planes, strict=True)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +217,7 @@ class Panel:
 
 
 def panels_of(shown: Shown, kinds: Sequence[str], index: tuple[int, ...]) -> list[Panel]:
-    """Read a plane of what is shown, in 8 bits and in one gray scale.
+    """Read a plane of what is shown, in 8 bits and in one gray scale, or one for each channel.
 
     Raises
     ------
@@ -178,7 +226,7 @@ def panels_of(shown: Shown, kinds: Sequence[str], index: tuple[int, ...]) -> lis
     """
     base = shown.finest
 
-    def read(stack: Stack) -> NDArray[Any]:
+    def read(stack: Stack, index: tuple[int, ...]) -> NDArray[Any]:
         at = index_in(stack, base, index)
         plane = stack.read(at)
         refuse_invalid_plane(plane, stack, at)
@@ -186,16 +234,23 @@ def panels_of(shown: Shown, kinds: Sequence[str], index: tuple[int, ...]) -> lis
 
     stacks = {"lr": shown.low, "bicubic": shown.low, "result": shown.result}
     stacks["reference"] = shown.reference
-    limits = shown.limits or limits_of(base, index)
+    merged = shown.is_merged
+    planes = of_channels(base, index) if merged else [index]
+    looks = shown.looks_at(index) if merged else ()
+    limits = [look.limits for look in looks] or [shown.limits or limits_of(base, index)]
     made = []
     for kind in kinds:
         stack = stacks[kind]
         assert stack is not None
-        plane, scale = read(stack), shown.scale if kind == "lr" else (1, 1)
-        if kind == "bicubic":
-            plane, _ = on_reference_grid(plane, (base.height, base.width))
+        drawn = []
+        for at, ends in zip(planes, limits, strict=True):
+            plane = read(stack, at)
+            if kind == "bicubic":
+                plane, _ = on_reference_grid(plane, (base.height, base.width))
+            drawn.append(_in_bytes(plane, ends))
+        pixels = _merged(drawn, looks) if merged else drawn[0]
         label = shown.captions.get(kind) or _label(kind, stack)
-        made.append(Panel(label, _in_bytes(plane, limits), scale))
+        made.append(Panel(label, pixels, shown.scale if kind == "lr" else (1, 1)))
     return made
 
 
@@ -219,6 +274,7 @@ def figure(shown: Shown, options: FigureOptions, index: tuple[int, ...] | None =
     InputError
         If a panel, the slice or the inset is not there, or the figure is too narrow.
     """
+    shown = replace(shown, channel=options.channel)
     base, kinds = shown.finest, shown.chosen(options.panels)
     panels = panels_of(shown, kinds, shown.plane(options.show) if index is None else index)
     width = round(options.width / _MM * DPI)
@@ -450,6 +506,21 @@ def limits_of(stack: Stack, index: tuple[int, ...]) -> tuple[float, float]:
     if plane.ndim == 3 and plane.dtype == np.uint8:
         return 0.0, 255.0
     return values_range(plane, _PERCENTILES)
+
+
+def of_channels(stack: Stack, index: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Give the planes of all channels at the place of one of them."""
+    c = stack.plane_axes.index("C")
+    return [(*index[:c], number, *index[c + 1 :]) for number in range(stack.sizes["C"])]
+
+
+def _merged(channels: Sequence[NDArray[np.uint8]], looks: Sequence[Look]) -> NDArray[np.uint8]:
+    """Add channels in their colours, as light."""
+    total: NDArray[np.float64] = np.zeros((*channels[0].shape, 3))
+    for plane, look in zip(channels, looks, strict=True):
+        total += plane[..., None] * (np.asarray(look.colour) / 255)
+    drawn: NDArray[np.uint8] = np.rint(np.clip(total, 0, 255)).astype(np.uint8)
+    return drawn
 
 
 def _in_bytes(plane: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.uint8]:

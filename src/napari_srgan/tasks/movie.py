@@ -62,8 +62,8 @@ def write_movie(
     Parameters
     ----------
     shown : Shown
-        With two slices at least, along Z, else T, else C. One gray scale holds for all, that of
-        the middle slice where none is given.
+        With two slices at least, see `Shown.axis`. One gray scale holds for all, that of the
+        middle slice where none is given.
     output : Path
         GIF or MP4 by its ending; MP4 needs ffmpeg.
     options : MovieOptions
@@ -83,6 +83,7 @@ def write_movie(
     OSError
         If it cannot be written.
     """
+    shown = replace(shown, channel=options.channel)
     suffix, axis = output.suffix.lower(), shown.axis
     if suffix not in MOVIES:
         raise InputError(f"{output.name}: {_ENDINGS}")
@@ -90,8 +91,11 @@ def write_movie(
         raise InputError(f"{shown.finest.name} has one slice only; a movie needs several.")
     kinds = shown.chosen(options.panels)
     frames = range(shown.finest.sizes[axis])
-    if shown.limits is None:  # of the middle slice, for all: else the movie flickers
-        shown = replace(shown, limits=limits_of(shown.finest, shown.plane(None)))
+    middle = shown.plane(None)  # its limits are for all slices: else the movie flickers
+    if shown.is_merged:
+        shown = replace(shown, looks=shown.looks_at(middle))
+    elif shown.limits is None:
+        shown = replace(shown, limits=limits_of(shown.finest, middle))
     first = _frame(shown, kinds, frames[0], options.width)
     if suffix == ".gif" and first.width * first.height * len(frames) > _MOST:
         raise InputError(

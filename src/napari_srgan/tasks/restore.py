@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.engine.plan import Plan, choice_for, plan, preflight
+from napari_srgan.engine.origin import as_begun
+from napari_srgan.engine.plan import Plan, plan, preflight
 from napari_srgan.engine.record import Record, input_label
 from napari_srgan.engine.run import Result, Upscaler
 from napari_srgan.errors import InputError
@@ -21,12 +22,18 @@ from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
+from napari_srgan.io.journal import Place
 from napari_srgan.io.open import Spared, file_number, image_name, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
+from napari_srgan.io.sinks.ready import ReadyPlane, ReadySink
 from napari_srgan.options import FileOptions, OpenRange, PartOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
 
+NOTHING: Mapping[Place, ReadyPlane] = {}
 AS_USUAL = FileOptions()
+Planes = tuple[tuple[int, ...], ...]
+"""Planes of a stack, by their indices."""
+
 STARTING = "Loading the model, measuring the image"
 
 
@@ -57,6 +64,7 @@ def restore(
     *,
     overwrite: bool = False,
     files: FileOptions = AS_USUAL,
+    ready: Mapping[Place, ReadyPlane] = NOTHING,
 ) -> Work[Restored]:
     """Restore a stack.
 
@@ -69,12 +77,14 @@ def restore(
     overwrite : bool
         Whether a file that is there may be replaced.
     files : FileOptions
+    ready : mapping of index to ReadyPlane
+        Planes that were made before; those that would come out the same are taken over.
 
     Yields
     ------
     Progress
         First what `auto` became and the plan's warnings as notes, then a step after every tile.
-        Closing the generator leaves nothing half-made.
+        Closing the generator leaves nothing half-made, unless `files.resume` asks for it.
 
     Returns
     -------
@@ -86,20 +96,49 @@ def restore(
         If the image, an option or the place cannot be used.
     """
     yield Progress(0, 0, stage=STARTING)
-    with ExitStack() as undo:
-        sink: Sink = MemorySink()
-        if path is not None:
-            sink = FileSink(path, overwrite, ome_zarr=files.ome_zarr)
-            undo.callback(sink.abort)  # harmless after commit
-            check_region(stack, options.region)
-            recognise(stack)
-            sink.reserve(preflight(stack, options).output)
-        planned = plan(stack, options)
-        for note in planned.notes:
-            yield Progress(0, planned.n_tiles, note=note)
-        upscaler = Upscaler.of(planned)
-        started = time.perf_counter()
-        result = yield from upscaler.run(planned, sink)
+    if path is None:
+        return (yield from carried_out(stack, options, ReadySink(MemorySink(), ready, stack)))
+    sink = FileSink(path, overwrite, ome_zarr=files.ome_zarr, resume=files.resume)
+    with closing(sink):
+        reserve(sink, stack, options)
+        if sink.shared:
+            raise InputError(
+                f"{path} was prepared for several jobs; --slices or --slice-of says which planes "
+                "this one makes, and --finish puts it in place when all are made."
+            )
+        if sink.former is not None:
+            options = as_begun(options, sink.former)
+        return (yield from carried_out(stack, options, ReadySink(sink, ready, stack)))
+
+
+def reserve(sink: FileSink, stack: Stack, options: RestoreOptions) -> None:
+    """Hold the place of a result, or refuse it, before any more of the stack is read than need be.
+
+    Raises
+    ------
+    InputError
+        As of `restore`.
+    """
+    check_region(stack, options.region)
+    recognise(stack)
+    sink.reserve(preflight(stack, options).output)
+
+
+def carried_out(
+    stack: Stack,
+    options: RestoreOptions,
+    sink: Sink,
+    planes: Callable[[Plan], Planes] | None = None,
+) -> Work[Restored]:
+    """Plan and restore into a sink, all planes of the region or those that `planes` chooses."""
+    planned = plan(stack, options)
+    if planes is not None:
+        planned = replace(planned, planes=planes(planned))
+    for note in planned.notes:
+        yield Progress(0, planned.n_tiles, note=note)
+    upscaler = Upscaler.of(planned)
+    started = time.perf_counter()
+    result = yield from upscaler.run(planned, sink)
     record = Record.of(result.metadata)
     assert record is not None
     return Restored(planned, result, record, time.perf_counter() - started)
@@ -117,7 +156,7 @@ class FileSummary:
         Of the result.
     scale, units : list of float, list of str
         Of the result, per axis without S.
-    factor : int or list of int
+    factor : float or list of float
         How many times Y and X grew.
     kind : str
         What the image was taken for.
@@ -142,7 +181,7 @@ class FileSummary:
     dtype: str
     scale: list[float]
     units: list[str]
-    factor: int | list[int]
+    factor: float | list[float]
     kind: str
     model: str
     device: str
@@ -221,6 +260,7 @@ def restore_files(
     part: PartOptions | None = None,
     *,
     overwrite: bool = False,
+    files: FileOptions = AS_USUAL,
 ) -> Generator[Progress | FileOutcome, None, int]:
     """Restore many files into a folder; an error in one does not stop the others.
 
@@ -261,7 +301,7 @@ def restore_files(
                     "result of this batch; rename one or use another --out-dir."
                 )
             stack = open_stack(Path(source), axes=part.axes, series=part.series, level=part.level)
-            summary = yield from _into(stack, target, options, part, overwrite)
+            summary = yield from _into(stack, target, options, part, overwrite, files)
             made.add(file_number(target))
         except Exception as error:
             failed += 1
@@ -307,12 +347,14 @@ def target_name(source: str, stack: Stack, options: RestoreOptions, part: PartOp
     do not share a name.
     """
     recognise(stack)
-    card = choice_for(stack, options).model.card
+    region = check_region(stack, region_of(stack, part))
+    ahead = preflight(stack, options)
     label = input_label(source, options.anonymise)
     ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
-    held = part_text(stack, check_region(stack, region_of(stack, part)), part.series)
+    held = part_text(stack, region, part.series)
     ending = ".ome.tif" if ome else ".tif"
-    return f"{image_name(label)}_{card.name}_{scale_text(card.scale)}{held}{ending}"
+    made_by = f"{ahead.model.card.name}_{scale_text(ahead.factor)}"
+    return f"{image_name(label)}_{made_by}{held}{ending}"
 
 
 def part_text(
@@ -330,6 +372,17 @@ def part_text(
     )
 
 
+def slices_axis(stack: Stack) -> str:
+    """Name the axis that slices are of; InputError if there is none."""
+    axis = next((a for a in "ZT" if a in stack.plane_axes), None)
+    if axis is None:
+        raise InputError(
+            f"{stack.name} has no Z or T axis for --slices to choose from (its axes are "
+            f"{stack.axes}); --axes says what the axes are."
+        )
+    return axis
+
+
 def region_of(stack: Stack, part: PartOptions) -> dict[str, tuple[int, int]] | None:
     """Turn slices and roi into a region of this stack; None is the whole.
 
@@ -340,13 +393,7 @@ def region_of(stack: Stack, part: PartOptions) -> dict[str, tuple[int, int]] | N
     """
     wanted: dict[str, OpenRange] = dict(part.roi or {})
     if part.slices is not None:
-        axis = next((a for a in "ZT" if a in stack.plane_axes), None)
-        if axis is None:
-            raise InputError(
-                f"{stack.name} has no Z or T axis for --slices to choose from (its axes are "
-                f"{stack.axes}); --axes says what the axes are."
-            )
-        wanted[axis] = part.slices
+        wanted[slices_axis(stack)] = part.slices
     sizes = stack.sizes
     return {
         axis: (start or 0, sizes[axis] if stop is None else stop)
@@ -379,6 +426,11 @@ def _into(
     started = time.perf_counter()
     options = replace(options, region=region_of(stack, part))
     made = yield from restore(stack, options, target, overwrite=overwrite, files=files)
+    return summed_up(made, target, time.perf_counter() - started)
+
+
+def summed_up(made: Restored, target: Path, seconds: float) -> FileSummary:
+    """Sum up what came of a file."""
     result, record = made.result, made.record
     return FileSummary(
         input=record.input,
@@ -388,7 +440,7 @@ def _into(
         dtype=str(result.data.dtype),
         scale=[float(value) for value in result.scale],
         units=list(made.plan.output.units),
-        factor=plain_scale(record.scale),
+        factor=plain_scale(record.factor),
         kind=record.kind,
         model=record.model,
         device=record.device,
@@ -397,7 +449,7 @@ def _into(
         tile=record.tile,
         consistency=_consistency(record),
         sentence=record.sentence,
-        seconds=round(time.perf_counter() - started, 3),
+        seconds=round(seconds, 3),
         peak_memory_mb=round(peak_memory_mb(), 1),
         peak_device_memory_mb=_device_memory(record.device),
     )

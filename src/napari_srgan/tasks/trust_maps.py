@@ -144,8 +144,9 @@ class TrustMaps:
     """
 
     def __init__(self, request: MapRequest) -> None:
-        unprojected = replace(request.restore, back_project=False)
-        self._plan = plan(request.stack, request.restore if request.result is None else unprojected)
+        restore = request.restore.unresized()
+        unprojected = replace(restore, back_project=False)
+        self._plan = plan(request.stack, restore if request.result is None else unprojected)
         # RGB that holds gray has become gray.
         self.request = request = replace(request, stack=self._plan.stack)
         self._unprojected = unprojected

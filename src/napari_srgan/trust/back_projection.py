@@ -7,7 +7,6 @@ smallest change).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +20,7 @@ from napari_srgan.image.intensity import Intensity, to_dtype
 from napari_srgan.image.stack import EXACT_INTEGER
 from napari_srgan.io import schema
 from napari_srgan.trust.consistency import excluded_pixels, six_digits
+from napari_srgan.trust.meter import Sums, together
 from napari_srgan.trust.operators import Operator
 from napari_srgan.trust.shrinking import Shrinking
 
@@ -99,6 +99,30 @@ class ProjectionFinding:
         return cls(**{**unknown, **rest, **schema.fields_of(values, readers)})
 
 
+@dataclass(frozen=True, slots=True)
+class PlaneProjection:
+    """What the projection of a plane left of the residual.
+
+    Attributes
+    ----------
+    sums : Sums
+        In units of the range.
+    largest : float
+        In stored values.
+    iterations : int
+    """
+
+    sums: Sums
+    largest: float
+    iterations: int
+
+    @classmethod
+    def of(cls, values: Any) -> Self:
+        """Read what `astuple` gave and JSON has held; ValueError if it is none."""
+        sums, largest, iterations = schema.several(lambda value: value, 3)(values)
+        return cls(Sums.of(sums), schema.number(largest), schema.whole(0, 10**6)(iterations))
+
+
 class ProjectionSums:
     """What the projections of a run's planes left of the residuals.
 
@@ -112,8 +136,7 @@ class ProjectionSums:
 
     def __init__(self, operator: Operator, intensity: Intensity, dtype: np.dtype[Any]) -> None:
         self._operator, self._intensity, self._dtype = operator, intensity, dtype
-        self._squares, self._count, self._largest = 0.0, 0, 0.0
-        self._levels, self._iterations = 0.0, 0
+        self._planes: list[PlaneProjection] = []
 
     def add(
         self,
@@ -121,39 +144,37 @@ class ProjectionSums:
         channel: int,
         shrink: Shrinking,
         invalid: NDArray[np.bool_] | None = None,
-    ) -> None:
+    ) -> PlaneProjection:
         """Take a plane; `invalid` marks the NaN of its region, (y, x[, S])."""
         residual = projection.residual
         if invalid is not None:
             excluded = excluded_pixels(invalid, self._operator)
             residual = residual[~excluded[shrink.inside]]
-        self._iterations = max(self._iterations, projection.iterations)
+        span = (self._intensity.hi[channel] - self._intensity.lo[channel]) or 1.0
+        sums, largest = Sums(), 0.0
         if residual.size:
-            span = (self._intensity.hi[channel] - self._intensity.lo[channel]) or 1.0
             largest = float(np.abs(residual).max())
-            self._squares += float(np.vdot(residual, residual)) / span**2
-            self._count += residual.size
-            self._levels = max(self._levels, largest)
-            self._largest = max(self._largest, largest / span)
+            squares = float(np.vdot(residual, residual)) / span**2
+            sums = Sums(squares, residual.size, largest / span)
+        plane = PlaneProjection(sums, largest, projection.iterations)
+        self.note(plane)
+        return plane
 
-    def merge(self, other: ProjectionSums) -> None:
-        """Add the sums of other planes."""
-        self._squares += other._squares
-        self._count += other._count
-        for name in ("_largest", "_levels", "_iterations"):
-            setattr(self, name, max(getattr(self, name), getattr(other, name)))
+    def note(self, plane: PlaneProjection) -> None:
+        """Take what was left on a plane."""
+        self._planes.append(plane)
 
     def finding(self) -> ProjectionFinding:
         """Say what was left."""
-        known = self._count > 0
-        mean = math.sqrt(self._squares / self._count) if known else 0.0
+        mean, largest = together(p.sums for p in self._planes)
+        levels = max((p.largest for p in self._planes), default=0.0)
         return ProjectionFinding(
             degradation=self._operator.name,
-            rmse_percent=six_digits(100 * mean) if known else None,
-            max_percent=six_digits(100 * self._largest) if known else None,
-            max_residual=six_digits(self._levels) if known else None,
-            within_rounding=self._levels <= 0.5 or self._dtype.kind == "f",
-            iterations=self._iterations,
+            rmse_percent=None if mean is None else six_digits(100 * mean),
+            max_percent=None if largest is None else six_digits(100 * largest),
+            max_residual=None if mean is None else six_digits(levels),
+            within_rounding=levels <= 0.5 or self._dtype.kind == "f",
+            iterations=max((p.iterations for p in self._planes), default=0),
         )
 
 

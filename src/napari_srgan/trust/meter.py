@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import Any, Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_srgan.image.intensity import Intensity
+from napari_srgan.io import schema
 from napari_srgan.trust.consistency import (
     LEGEND,
     REMOVED_LEGEND,
@@ -28,6 +31,55 @@ from napari_srgan.trust.shrinking import Shrinking
 
 _Parts = list[tuple[NDArray[np.intp], NDArray[np.float64]]]
 """Places in a plane, and parts of the residuals there in units of the range."""
+
+
+@dataclass(slots=True)
+class Sums:
+    """What was measured on a plane, in units of the range: enough to add planes up.
+
+    Attributes
+    ----------
+    squares : float
+        Sum of the squares of the residuals.
+    count : int
+    largest : float
+    """
+
+    squares: float = 0.0
+    count: int = 0
+    largest: float = 0.0
+
+    def add(self, residuals: NDArray[np.float64]) -> None:
+        """Add residuals."""
+        if residuals.size:
+            self.squares += float(np.vdot(residuals, residuals))
+            self.count += residuals.size
+            self.largest = max(self.largest, float(np.abs(residuals).max()))
+
+    def merge(self, other: Sums) -> None:
+        """Add those of other pixels."""
+        self.squares += other.squares
+        self.count += other.count
+        self.largest = max(self.largest, other.largest)
+
+    @classmethod
+    def of(cls, values: Any) -> Self:
+        """Read what `astuple` gave and JSON has held; ValueError if it is none."""
+        squares, count, largest = schema.several(schema.number, 3)(values)
+        return cls(squares, int(count), largest)
+
+
+def together(planes: Iterable[Sums]) -> tuple[float | None, float | None]:
+    """Give root mean square and largest of all planes; None where nothing was measured.
+
+    The sums are exact, so it does not matter in which order planes were made, or by how many.
+    """
+    found = list(planes)
+    count = sum(p.count for p in found)
+    if not count:
+        return None, None
+    mean = math.sqrt(math.fsum(p.squares for p in found) / count)
+    return mean, max(p.largest for p in found)
 
 
 class Interior(Protocol):
@@ -68,9 +120,10 @@ class Meter:
         self._corner = corner
         self._plane: tuple[int, ...] = ()
         self._channel = 0
+        self._samples = 1
         self._excluded: NDArray[np.bool_] | None = None
         self._parts: defaultdict[tuple[int, ...], _Parts] = defaultdict(list)
-        self._squares, self._count, self._largest = 0.0, 0, 0.0
+        self._sums: defaultdict[tuple[int, ...], Sums] = defaultdict(Sums)
 
     def begin(
         self,
@@ -132,24 +185,38 @@ class Meter:
             kept &= ~self._excluded[rows, cols]
         alone = np.zeros_like(kept)
         alone[ours] = True
-        self._add(residual[alone & kept].ravel())
+        self._sums[self._plane].add(residual[alone & kept].ravel())
         seam = kept & ~alone
         if seam.any():
             n_cols, samples = shrink.cols.stop - shrink.cols.start, residual[0, 0].size
+            self._samples = samples
             at_rows, at_cols = np.nonzero(seam)
             flat = ((at_rows + rows.start) * n_cols + at_cols + cols.start) * samples
             places = (flat[:, None] + np.arange(samples)).ravel()
             self._parts[self._plane].append((places, residual[seam].ravel()))
 
-    def end(self) -> None:
-        """Finish the plane: all its tiles have been seen."""
+    def passed(self, row: int) -> None:
+        """Learn that no tile comes any more that begins above this row of the plane.
+
+        What waited for one is summed up, so that a plane of any size takes little memory.
+        """
+        rows = self._shrink.rows
+        below = row - self._corner[0] - self._operator.reach[0] - rows.start
+        self._settle(self._plane, min(max(below, 0), rows.stop - rows.start))
+
+    def end(self) -> Sums:
+        """Finish the plane, of which all tiles have been seen, and say what was found on it."""
         self._settle(self._plane)
+        return self._sums[self._plane]
+
+    def note(self, plane: tuple[int, ...], sums: Sums) -> None:
+        """Take what another meter's `end` has found on a plane."""
+        self._sums[plane] = sums
 
     def merge(self, other: Meter) -> None:
         """Add what another meter saw of other tiles, of these planes or of others."""
-        self._squares += other._squares
-        self._count += other._count
-        self._largest = max(self._largest, other._largest)
+        for plane, sums in other._sums.items():
+            self._sums[plane].merge(sums)
         for plane, parts in other._parts.items():
             self._parts[plane] += parts
 
@@ -157,31 +224,32 @@ class Meter:
         """Say what was found; planes that were not ended are taken to be complete."""
         for plane in list(self._parts):
             self._settle(plane)
-        known = self._count > 0
+        mean, largest = together(self._sums.values())
         definite = self._operator.kind == CONSISTENCY
-        mean = math.sqrt(self._squares / self._count) if known else 0.0
         return ConsistencyFinding(
             kind=self._operator.kind,
             degradation=self._operator.name,
-            rmse_percent=six_digits(100 * mean) if known else None,
-            max_percent=six_digits(100 * self._largest) if known else None,
+            rmse_percent=None if mean is None else six_digits(100 * mean),
+            max_percent=None if largest is None else six_digits(100 * largest),
             legend=LEGEND if definite else REMOVED_LEGEND,
         )
 
-    def _settle(self, plane: tuple[int, ...]) -> None:
-        """Sum the parts that wait for other tiles of a plane."""
+    def _settle(self, plane: tuple[int, ...], rows: int | None = None) -> None:
+        """Sum the parts that wait for other tiles of a plane, in its first rows or in all."""
         parts = self._parts.pop(plane, [])
-        if parts:
-            places = np.concatenate([at for at, _ in parts])
-            values = np.concatenate([v for _, v in parts])
-            _, which = np.unique(places, return_inverse=True)
-            self._add(np.bincount(which, values).astype(np.float64, copy=False))
-
-    def _add(self, residuals: NDArray[np.float64]) -> None:
-        if residuals.size:
-            self._squares += float(np.vdot(residuals, residuals))
-            self._count += residuals.size
-            self._largest = max(self._largest, float(np.abs(residuals).max()))
+        if not parts:
+            return
+        places = np.concatenate([at for at, _ in parts])
+        values = np.concatenate([v for _, v in parts])
+        if rows is not None:
+            shrink = self._shrink
+            width = (shrink.cols.stop - shrink.cols.start) * self._samples
+            later = places >= rows * width
+            if later.any():
+                self._parts[plane] = [(places[later], values[later])]
+            places, values = places[~later], values[~later]
+        _, which = np.unique(places, return_inverse=True)
+        self._sums[plane].add(np.bincount(which, values).astype(np.float64, copy=False))
 
 
 def _overlap(touched: slice, start: int, size: int) -> tuple[slice, slice]:

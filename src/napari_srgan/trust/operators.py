@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale
-from napari_srgan.image.resampling import SHIFT_REACH
+from napari_srgan.image.resampling import SHIFT_REACH, keys
 
 if TYPE_CHECKING:
     from napari_srgan.models.card import Card
@@ -107,15 +107,8 @@ def kernel_of(operator: Operator, factor: int) -> tuple[Callable[[Any], Any], bo
         return (lambda d: np.where(np.abs(d) < SHIFT_REACH, _lanczos(d), 0.0)), True
     if operator.name == "blur-noise":
         return (lambda d: np.exp(-0.5 * (d / operator.sigma) ** 2)), True
-    return (lambda d: _keys(np.abs(d) / factor)), False
+    return (lambda d: keys(np.abs(d) / factor)), False
 
 
 def _lanczos(d: Any) -> Any:
     return np.sinc(d) * np.sinc(d / SHIFT_REACH)
-
-
-def _keys(d: Any) -> Any:
-    """Keys' cubic kernel, a = -1/2, as in `resampling`."""
-    near = (1.5 * d - 2.5) * d**2 + 1
-    far = ((-0.5 * d + 2.5) * d - 4) * d + 2
-    return np.where(d < 1, near, np.where(d < 2, far, 0.0))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_srgan._gui.compare.candidates import Autofill, CandidateList, CompareRequest
+from napari_srgan._gui.compare.colours import Colours
 from napari_srgan._gui.compare.maps import SliceMaps
 from napari_srgan._gui.compare.planes import DataRange, question_for
 from napari_srgan._gui.compare.self_test import SelfTest
@@ -45,6 +46,7 @@ HINT = (
     "same size. Without a reference, the self-test below makes its own pair."
 )
 NO_LOW = "Choose the LR input as well to see what bicubic enlargement of it gives."
+LOOKING = "Looking first whether the colours hold one gray value ..."
 _ALL_SLICES = ("psnr_mean", "psnr_infinite")
 
 
@@ -87,6 +89,7 @@ class Compare(Panel):
             "Save CSV", "Save the table, with every slice if the whole stack was measured"
         )
         self.message = Message(HINT)
+        self.colours = Colours(self)
         self.slice = SliceFigures(self._ranges, self)
         self.stack = WholeStack(viewer, self._ranges, self.request)
         self.views = Views(viewer, self.request)
@@ -130,7 +133,7 @@ class Compare(Panel):
     @property
     def busy(self) -> bool:
         """Whether the figures shown are not yet those of the slice in view."""
-        return self.slice.busy or self._pending.isActive()
+        return self.slice.busy or self._pending.isActive() or self.colours.busy
 
     def refresh(self) -> None:
         """Take the choices as they are now, and measure the slice in view."""
@@ -190,6 +193,7 @@ class Compare(Panel):
             self.measures.changed,
         ):
             signal.connect(self.refresh_soon)
+        self.colours.known.connect(self.refresh_soon)
         self.slice.changed.connect(self._on_figures)
         self.slice.failed.connect(lambda text: self._clear(text, error=True))
         dims, layers = self.viewer.dims.events, self.viewer.layers.events
@@ -228,6 +232,10 @@ class Compare(Panel):
             chosen = self.request()
             self.stack.check(chosen.key())
             self.maps.check(chosen.layers_key())
+            low = [] if chosen.low is None else [chosen.low]
+            if not self.colours.look([chosen.reference, *chosen.candidates, *low]):
+                self.message.say(LOOKING)
+                return
             question = question_for(
                 chosen.reference,
                 chosen.candidates,
@@ -282,7 +290,7 @@ class Compare(Panel):
 
     def _may_go(self) -> bool:
         text = self.message.text()
-        return (self.message.is_error and text != self._said) or text in ("", HINT, NO_LOW)
+        return (self.message.is_error and text != self._said) or text in ("", HINT, NO_LOW, LOOKING)
 
     def _clear(self, text: str, error: bool = False) -> None:
         self.slice.clear()

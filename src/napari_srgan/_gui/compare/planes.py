@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_srgan._gui.compare.colours import compared_stack, differ
 from napari_srgan._gui.layers import layer_stack, unique_name, view_of
 from napari_srgan._gui.sentences import plane_text
 from napari_srgan._gui.tags import is_made_from, made_from
@@ -132,13 +133,14 @@ def question_for(
     InputError
         If the reference cannot be measured, or the slider is beyond it.
     """
-    ref = _in_view(reference, dims)
+    mixed = differ([reference, *candidates, *([] if low is None else [low])])
+    ref = _in_view(reference, mixed, dims)
     planes: dict[str, Plane] = {}
     errors: dict[str, str] = {}
     notes: list[str] = []
     for layer in candidates:
         try:
-            plane = _in_view(layer, dims)
+            plane = _in_view(layer, mixed, dims)
             check_kind(ref.stack, plane.stack)
             plane_factors(ref.stack, plane.stack)
             planes[layer.name] = plane
@@ -148,7 +150,7 @@ def question_for(
     if low is not None:
         name = bicubic_name(candidates)
         try:
-            small = _in_view(low, dims)
+            small = _in_view(low, mixed, dims)
             check_kind(ref.stack, small.stack)
             part = part_of(low, candidates)
             planes[name] = replace(small, part=(part["Y"], part["X"]))
@@ -226,8 +228,8 @@ def enlarged(
     return to_dtype(large, low.dtype)
 
 
-def _in_view(layer: Image, dims: Dims) -> Plane:
-    stack, view = layer_stack(layer), view_of(layer, dims)
+def _in_view(layer: Image, mixed: bool, dims: Dims) -> Plane:
+    stack, view = compared_stack(layer, mixed), view_of(layer, dims)
     if view.outside:
         raise InputError(f"The slider is beyond {layer.name}; move it to a slice that both have.")
     return Plane(stack, tuple(view.index[a] for a in stack.plane_axes))

@@ -14,12 +14,12 @@ from qtpy.QtWidgets import QPushButton
 from superqt.utils import signals_blocked
 
 from napari_srgan._gui.compare.candidates import CompareRequest
+from napari_srgan._gui.compare.colours import compared_stack, differ
 from napari_srgan._gui.compare.planes import part_of
 from napari_srgan._gui.compare.whole_stack import bicubic_stack
 from napari_srgan._gui.layers import (
     add_layer,
     layer_arguments,
-    layer_stack,
     link_looks,
     placement,
     view_of,
@@ -110,7 +110,8 @@ class Views(Part):
             left, right = self._layers(self._ask())
             if left is right:
                 raise InputError("The difference needs two different layers; choose another one.")
-            array = difference_array(layer_stack(left), layer_stack(right))
+            mixed = differ([left, right])
+            array = difference_array(*(compared_stack(la, mixed) for la in (left, right)))
             at = view_of(left, self._viewer.dims).index
             index = tuple(at[a] for a in array.axes if a not in "YX")
 
@@ -230,8 +231,10 @@ def bicubic_layer(viewer: napari.Viewer, chosen: CompareRequest) -> Image:
         if view_key(layer) == key:
             return layer
     part = part_of(chosen.low, chosen.candidates)
-    stack = bicubic_stack(layer_stack(chosen.reference), layer_stack(chosen.low), part)
-    arguments = layer_arguments(chosen.reference, {}, (1, 1), f"{chosen.low.name} [bicubic]", {})
+    pair = chosen.reference, chosen.low
+    stack = bicubic_stack(*(compared_stack(la, differ(pair)) for la in pair), part)
+    name = f"{chosen.low.name} [bicubic]"
+    arguments = layer_arguments(chosen.reference, {}, (1, 1), name, {}, rgb=stack.is_rgb)
     return add_layer(viewer, stack.data, arguments | {"metadata": view_tag(key)})
 
 

@@ -17,10 +17,11 @@ from qtpy.QtCore import Signal
 from superqt.utils import signals_blocked
 
 from napari_srgan._gui.compare.candidates import CompareRequest
+from napari_srgan._gui.compare.colours import compared_stack, differ
 from napari_srgan._gui.compare.planes import DataRange, bicubic_name, enlarged, part_of
 from napari_srgan._gui.compare.plot import Curve, CurvePlot
 from napari_srgan._gui.compare.table import WHOLE, Row
-from napari_srgan._gui.layers import layer_axes, layer_stack, slice_axis, unit_ratio, view_of
+from napari_srgan._gui.layers import layer_axes, slice_axis, unit_ratio, view_of
 from napari_srgan._gui.parts.widgets import DropDown, Message, Part, button, column
 from napari_srgan._gui.runner import End, RunnerBar, errors_said
 from napari_srgan.engine.progress import Progress
@@ -208,14 +209,15 @@ def stacks_for(reference: Image, candidates: Sequence[Image], low: Image | None)
     InputError
         If a layer cannot be measured, or the LR input does not fit.
     """
-    ref = layer_stack(reference)
-    others = {layer.name: layer_stack(layer) for layer in candidates}
+    mixed = differ([reference, *candidates, *([] if low is None else [low])])
+    ref = compared_stack(reference, mixed)
+    others = {layer.name: compared_stack(layer, mixed) for layer in candidates}
     for stack in others.values():
         matched(ref, stack)  # before the LR input: a result of one slice is not that one's fault
     name = None
     if low is not None:
         name = bicubic_name(candidates)
-        others[name] = bicubic_stack(ref, layer_stack(low), part_of(low, candidates))
+        others[name] = bicubic_stack(ref, compared_stack(low, mixed), part_of(low, candidates))
     if not others:
         raise InputError("Tick a candidate, or choose the LR input: there is nothing to measure.")
     return ComparedStacks(ref, others, name)

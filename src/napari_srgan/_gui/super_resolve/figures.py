@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_srgan._gui.layers import layer_stack, view_of
+import numpy as np
+
+from napari_srgan._gui.layers import blend, data_shape, layer_axes, layer_stack, view_of
 from napari_srgan._gui.parts.widgets import Part, asked_path, button, column, row
 from napari_srgan._gui.runner import RunnerBar, errors_said
-from napari_srgan._gui.tags import input_of, made_from
+from napari_srgan._gui.tags import input_of, is_restored, made_from, record_of
 from napari_srgan.engine.progress import Work
-from napari_srgan.image.views import MovedArray
+from napari_srgan.image.views import MovedArray, along_channels
 from napari_srgan.options import FigureOptions, MovieOptions
 
 if TYPE_CHECKING:
@@ -75,17 +77,58 @@ class FigureButtons(Part):
         shown = self._shown()
         at = view_of(self._layer, self._viewer.dims).index
         index = tuple(at.get(a, 0) for a in shown.finest.plane_axes)
-        self._start(partial(make_figure, shown, path, index), path)
+        options = FigureOptions(channel=None if shown.looks else at.get("C"))
+        self._start(partial(make_figure, shown, path, options, index), path)
 
     def movie_to(self, path: Path) -> None:
         """Write the movie; a file that is there is replaced."""
         self._start(partial(make_movie, self._shown(), path), path)
+
+    def _channels(self) -> list[Image]:
+        """The results that are seen together with this one as the channels of an image."""
+        layer, made = self._layer, made_from(self._layer)
+        alike = [
+            la
+            for la in self._viewer.layers
+            if is_restored(la)
+            and not la.rgb
+            and data_shape(la) == data_shape(layer)
+            and record_of(la).model == record_of(layer).model
+            and (made_from(la) is None) == (made is None)
+            and (made is None or made_from(la).region == made.region)
+            and input_of(la, self._viewer.layers) is not None
+        ]
+        several = len(alike) > 1 and layer in alike and blend(alike, self._viewer.layers)
+        return alike if several and "C" not in layer_axes(layer) else [layer]
+
+    def _merged(self, results: list[Image]) -> Shown:
+        """Show the channels in the colours and with the limits that their layers have."""
+        from napari_srgan.tasks.figure import Look, Shown
+
+        lows = [
+            part_of_stack(layer_stack(source), {} if made is None else dict(made.region))
+            for source, made in (
+                (input_of(la, self._viewer.layers), made_from(la)) for la in results
+            )
+        ]
+        looks = tuple(
+            Look(
+                tuple(int(v) for v in np.rint(255 * la.colormap.map(1.0).ravel()[:3])),
+                (float(la.contrast_limits[0]), float(la.contrast_limits[1])),
+            )
+            for la in results
+        )
+        high = along_channels([layer_stack(la) for la in results])
+        return Shown(along_channels(lows), high, looks=looks)
 
     def _shown(self) -> Shown:
         # Late: it brings matplotlib along, which opening the panel does not need.
         from napari_srgan.tasks.figure import Shown
 
         result, reference = self._layer, self._reference()
+        channels = self._channels()
+        if reference is None and len(channels) > 1:
+            return self._merged(channels)
         source = input_of(result, self._viewer.layers)
         made = made_from(result)
         region = {} if made is None else dict(made.region)
@@ -129,11 +172,13 @@ def part_of_stack(stack: Stack, region: dict[str, tuple[int, int]]) -> Stack:
     return replace(stack, data=MovedArray(stack.data, shape, offsets))
 
 
-def make_figure(shown: Shown, path: Path, index: tuple[int, ...]) -> Work[Any]:
+def make_figure(
+    shown: Shown, path: Path, options: FigureOptions, index: tuple[int, ...]
+) -> Work[Any]:
     """Write a figure; for a thread."""
     from napari_srgan.tasks.figure import write_figure
 
-    return (yield from write_figure(shown, path, FigureOptions(), index))
+    return (yield from write_figure(shown, path, options, index))
 
 
 def make_movie(shown: Shown, path: Path) -> Work[Any]:

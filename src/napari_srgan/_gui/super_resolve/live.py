@@ -1,37 +1,46 @@
 """Live: what the canvas shows is restored as one pans, zooms and moves through the slices.
 
-A layer of its own holds the part that is restored; around it the input is seen. It is the middle of
-the view at first, then as much of the view as is done within a moment. At most one part is on its
-way, that of the view as it is now. When Live ends, nothing of it is left.
+A layer of its own holds what is restored of the slice in view; around it, and while nothing is,
+the input is seen. First comes the middle of the view, within a moment, then the whole slice, then
+the slices that one is likely to move to. Slices that are done are kept, within a bound: one that is
+moved to again is there at once, and none is computed again when the whole stack is restored.
+
+One part is on its way at a time: that which is wanted most. When Live ends, nothing of it is left.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QPushButton
+import psutil
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_srgan._gui.layers import (
+    View,
     add_result,
     finest_data,
     in_layer_order,
     layer_arguments,
     layer_axes,
+    placement,
     result_name,
+    slice_axis,
     view_of,
 )
 from napari_srgan._gui.parts.grid import turn_grid
-from napari_srgan._gui.parts.widgets import Connections, Part, column, timer
+from napari_srgan._gui.parts.widgets import Connections, Message, Part, button, column, timer
 from napari_srgan._gui.runner import End, LastQuestion
-from napari_srgan._gui.super_resolve.region_picker import preview_area, region_for
-from napari_srgan._gui.tags import role_tag
+from napari_srgan._gui.super_resolve.region_picker import Range, preview_area
+from napari_srgan._gui.tags import made_from, role_tag
 from napari_srgan.errors import InputError
-from napari_srgan.tasks.look import look
-from napari_srgan.tasks.restore import Restored
+from napari_srgan.io.sinks.ready import ReadyPlane
+from napari_srgan.tasks.look import KeptLooks, Look, look
 
 if TYPE_CHECKING:
     import napari
@@ -39,36 +48,75 @@ if TYPE_CHECKING:
 
     from napari_srgan.engine.plan import Preflight
 
+KEPT = 2**29
+"""Bytes of slices that are kept, or a quarter of the memory that is free, if that is less."""
+
 _BURST = 30  # ms; a drag of the mouse brings an event every few
-_FIRST_SECONDS, _WHOLE_SECONDS = 0.15, 1.0
+_FIRST_SECONDS, _MORE_SECONDS = 0.15, 1.0
 _FIRST_SIDE = 64  # LR px, of the first part while the speed is not known
+_SOON = 2.0  # s; a slice that takes longer comes after all of the view
+_PATIENCE = 60.0  # s; a slice that takes longer is never made whole
+_AHEAD, _BEHIND = 6, 2  # slices that are made before one moves to them
+_PLACED = ("scale", "translate", "rotate", "shear", "affine")
 _NAME = "live"
 
 Asked = tuple["Image", "Preflight"]
+Index = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A part of a slice, or a whole one where there is no area."""
+
+    index: Index
+    area: tuple[Range, Range] | None = None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is followed: of which image, restored how, and what of it is in view."""
+
+    how: Hashable
+    view: View
+    index: Index
 
 
 class Live(Part):
-    """The button Live.
+    """The button Live, and what is said and offered while it is on.
 
     Parameters
     ----------
     viewer : napari.Viewer
     asked : callable
         Gives the layer and what was asked for of it; raises InputError where that is not possible.
+
+    Signals
+    -------
+    whole_wanted()
+        When the whole stack is to be restored as Live does.
     """
+
+    whole_wanted = Signal()
 
     def __init__(self, viewer: napari.Viewer, asked: Callable[[], Asked]) -> None:
         super().__init__()
         self._viewer, self._asked_for = viewer, asked
         self._layer: Image | None = None
         self._input: Image | None = None
-        self._followed: Any = None
+        self._ahead: Preflight | None = None
+        self._seen: _Seen | None = None
+        self._shown: tuple[Hashable, _Wanted] | None = None
+        self._doing: _Wanted | None = None
+        self._done: set[_Wanted] = set()  # of what is in view
+        self._heading: tuple[str, int] = ("", 1)  # axis of the last move, and its direction
         self._grid = False
         self._speed: dict[str, float] = {}
+        self.kept = KeptLooks(KEPT)
         self._connections = Connections()
         self._soon = timer(self, _BURST, self.follow)
         self._question = LastQuestion(self)
         self._question.found.connect(self._on_found)
+        self._question.idle.connect(self._go_on)
         self.button = QPushButton("Live")
         self.button.setCheckable(True)
         self.button.setToolTip(
@@ -76,6 +124,12 @@ class Live(Part):
         )
         self.button.toggled.connect(self._on_toggled)
         column(self, self.button)
+        self.bar = QWidget()
+        self.state = Message()
+        self.whole = button("Restore whole stack", "")
+        self.whole.clicked.connect(self.whole_wanted)
+        column(self.bar, self.state, self.whole)
+        self.bar.setVisible(False)
 
     @property
     def on(self) -> bool:
@@ -84,13 +138,21 @@ class Live(Part):
 
     @property
     def layer(self) -> Image | None:
-        """The layer with the restored part, once there is one."""
+        """The layer with what is restored, once there is something."""
         return self._layer
 
     @property
     def busy(self) -> bool:
-        """Whether a part is on its way."""
+        """Whether something is on its way."""
         return self._soon.isActive() or self._question.busy
+
+    def ready(self, layer: Image) -> dict[Index, ReadyPlane]:
+        """The slices of a layer that are done, by their position."""
+        seen = self._seen
+        if seen is None or layer is not self._input:
+            return {}
+        looks = {i: self.kept.get((how, i)) for how, i in self.kept.held() if how == seen.how}
+        return {i: found.plane for i, found in looks.items() if found and found.plane}
 
     def stop(self) -> None:
         """End it, and leave nothing of it."""
@@ -102,106 +164,310 @@ class Live(Part):
             self._soon.start()
 
     def follow(self) -> None:
-        """Restore what the canvas shows now."""
+        """Show what there is of what the canvas shows now, and restore what there is not."""
         try:
             layer, ahead = self._asked_for()
             view = view_of(layer, self._viewer.dims)
-            if not view.plain:
-                raise InputError("Live follows planes of Y and X only; turn off the 3D view.")
         except InputError as error:
             self.say(str(error), error=True)
             self.stop()
             return
         if layer is not self._input:
             self._take_up(layer)
+        how, former = _how(layer, ahead), self._seen
+        if self._ahead is None or former is None or former.how != how:
+            # Else it stays the same: what is measured of a stack is remembered with it.
+            self._ahead = ahead
+        if view.outside or not view.plain:
+            self._pause(
+                f"Live waits: the slider is beyond {layer.name}."
+                if view.plain
+                else "Live waits: the canvas shows no Y x X planes; leave the 3D view."
+            )
+            return
+        seen = _Seen(how, view, _index(ahead, view))
         # napari tells of its sliders also when the extent of the layers changes, as by a new part.
-        asked = layer, id(finest_data(layer)), view, ahead.options, ahead.model.path
-        followed, self._followed = self._followed, asked
-        if asked == followed:
+        if seen == former:
             return
-        if view.outside:
-            self._question.forget()
-            self._show(False)
+        self._seen, self._done = seen, set()
+        if former is not None:
+            self._note_heading(former.view, view)
+            if former.how != how:  # what another model made is not what was asked for
+                self._hide()
+        if (kept := self.kept.get((how, seen.index))) is not None:
+            self._show(_Wanted(seen.index), kept)
+        self._go_on()
+        self._tell()
+
+    # --- what is restored -------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Restore what is wanted most, if that is not on its way."""
+        seen = self._seen
+        if seen is None or not self.on:
             return
-        model, sizes = ahead.model.card.name, ahead.stack.sizes
-        areas = dict.fromkeys(
-            preview_area(view, _pixels(self._speed.get(model), seconds))
-            for seconds in (_FIRST_SECONDS, _WHOLE_SECONDS)
-        )
-        regions = [region_for(sizes, view, "view", area=area) for area in areas]
-        self._question.ask(partial(look, ahead.stack, ahead.options, regions))
-
-    def _on_toggled(self, on: bool) -> None:
-        viewer = self._viewer
-        if not on:
-            self._soon.stop()
-            self._question.forget()
-            self._connections.disconnect_from()
-            self._remove()
-            self._input = self._followed = None
-            if self._grid:
-                turn_grid(viewer, True)
+        whole = _Wanted(seen.index)
+        if self._question.busy and self._doing == whole and self._seconds(0.0) <= _SOON:
             return
-        self.say()
-        # In the grid the part would have a cell of its own, beside what it belongs on.
-        self._grid = bool(viewer.canvas.grid.enabled)
-        turn_grid(viewer, False)
-        camera, dims, layers = viewer.scene.camera.events, viewer.dims.events, viewer.layers.events
-        for emitter in (camera.center, camera.zoom, dims.current_step, dims.order, dims.ndisplay):
-            self._connections.connect(emitter, self.follow_soon)
-        self._connections.connect(layers.removed, self._on_removed)
-        self.follow()
+        wanted = next((part for part in self._wanted() if part not in self._done), None)
+        if wanted is None or (self._question.busy and wanted == self._doing):
+            return
+        self._doing, ahead = wanted, self._ahead
+        assert ahead is not None
+        region: dict[str, Range] = {
+            a: (i, i + 1) for a, i in zip(ahead.stack.plane_axes, wanted.index, strict=True)
+        }
+        if wanted.area is not None:
+            region |= dict(zip("YX", wanted.area, strict=True))
+        self._question.ask(partial(look, ahead.stack, ahead.options, region))
 
-    def _take_up(self, layer: Image) -> None:
-        """Show parts of another image from now on."""
-        self._remove()
-        if self._input is not None:
-            self._connections.disconnect_from(self._input.events.data)
-        self._connections.connect(layer.events.data, self.follow_soon)
-        self._input = layer
+    def _wanted(self) -> Iterator[_Wanted]:
+        """What is to be restored, what is wanted most first."""
+        seen = self._seen
+        assert seen is not None
+        whole = _Wanted(seen.index)
+        makes_whole = self._makes_whole()
+        if (seen.how, seen.index) not in self.kept:
+            taking = self._seconds(math.inf)
+            if taking > _FIRST_SECONDS:
+                yield self._part(_FIRST_SECONDS)
+            if taking > _SOON:
+                yield self._part(_MORE_SECONDS)
+            if makes_whole:
+                yield whole
+        if makes_whole:
+            for index in self._neighbours():
+                if (seen.how, index) not in self.kept:
+                    yield _Wanted(index)
 
-    def _on_removed(self, event: Any) -> None:
-        if event.value is self._layer or event.value is self._input:
-            self.stop()
+    def _part(self, seconds: float) -> _Wanted:
+        """As much of the middle of the view as is done within that time."""
+        seen, ahead = self._seen, self._ahead
+        assert seen is not None and ahead is not None
+        speed = self._speed.get(ahead.model.card.name)
+        area = preview_area(seen.view, _pixels(speed, seconds))
+        whole = area == ((0, ahead.stack.height), (0, ahead.stack.width))
+        return _Wanted(seen.index, None if whole else area)
+
+    def _seconds(self, unknown: float) -> float:
+        """How long a whole slice takes; `unknown` while no speed is known."""
+        ahead = self._ahead
+        assert ahead is not None
+        speed = self._speed.get(ahead.model.card.name)
+        return unknown if speed is None else ahead.stack.height * ahead.stack.width / speed
+
+    def _makes_whole(self) -> bool:
+        """Whether whole slices are made: in a bearable time, and so that some can be kept."""
+        return self._seconds(math.inf) <= _PATIENCE and self._room() > 0
+
+    def _room(self) -> int:
+        """How many slices can be kept."""
+        ahead = self._ahead
+        assert ahead is not None
+        planes = max(1, math.prod(ahead.choice.stack.plane_shape))
+        return self.kept.most // max(1, ahead.output.nbytes // planes)
+
+    def _neighbours(self) -> Iterator[Index]:
+        """The slices that one is likely to move to, the likeliest first."""
+        seen, ahead = self._seen, self._ahead
+        assert seen is not None and ahead is not None
+        axes, (axis, direction) = ahead.stack.plane_axes, self._heading
+        axis = axis or slice_axis(ahead.stack.sizes) or ""
+        if axis not in axes:
+            return
+        at, room = axes.index(axis), self._room() - 1
+        steps = [*range(1, _AHEAD + 1), *range(-1, -_BEHIND - 1, -1)]
+        for step in sorted(steps, key=lambda s: (abs(s), s < 0))[:room]:
+            there = seen.index[at] + direction * step
+            if 0 <= there < ahead.stack.sizes[axis]:
+                yield (*seen.index[:at], there, *seen.index[at + 1 :])
+
+    def _note_heading(self, former: View, view: View) -> None:
+        moved = [a for a, i in view.index.items() if former.index.get(a, i) != i]
+        if moved:
+            self._heading = moved[0], (1 if view.index[moved[0]] > former.index[moved[0]] else -1)
 
     def _on_found(self, found: Any) -> None:
         if isinstance(found, End):
             self.say(found.error, error=True)
             self.stop()
-        elif isinstance(found, Restored) and self.on and self._input in self._viewer.layers:
+        elif isinstance(found, Look) and self.on and self._input in self._viewer.layers:
             self._take(found)
 
-    def _take(self, found: Restored) -> None:
-        """Show a part that is there."""
-        layer, plan, result = self._input, found.plan, found.result
-        self._speed[found.record.model] = plan.pixels / max(found.seconds, 1e-3)
+    def _take(self, found: Look) -> None:
+        """Keep what is there, and show it if it is still in view."""
+        seen, doing = self._seen, self._doing
+        if seen is None or doing is None:
+            return
+        made = found.restored
+        self._speed[made.record.model] = made.plan.pixels / max(made.seconds, 1e-3)
+        self._done.add(doing)
+        if doing.area is None:
+            self.kept.put((seen.how, doing.index), found)
+        if doing.index == seen.index:
+            self._show(doing, found)
+        self._tell()
+
+    # --- what is shown ----------------------------------------------------------------------
+
+    def _show(self, part: _Wanted, look: Look) -> None:
+        seen, layer, made = self._seen, self._input, look.restored
+        plan, result = made.plan, made.result
+        assert seen is not None
+        if self._shown == (seen.how, part):  # so it is while the layer is being added
+            if self._layer is not None:
+                self._layer.visible = True
+            return
         data = in_layer_order(result.data, result.axes, layer_axes(layer))
-        name = result_name(found.record.input, f"{_NAME} {found.record.model}", plan.scale)
+        name = result_name(made.record.input, f"{_NAME} {made.record.model}", plan.scale)
         arguments = layer_arguments(
             layer, plan.region, plan.scale, name, result.metadata, rgb="S" in result.axes
         )
         arguments["metadata"] |= role_tag("view")
+        other = self._layer is not None and (
+            self._layer.rgb != arguments["rgb"] or self._layer.ndim != layer.ndim
+        )
+        if other:
+            self._remove()
+        self._shown = seen.how, part
         if self._layer is None:
             selected = self._viewer.layers.selection.active
             self._layer = add_result(self._viewer, layer, data, arguments)
             self._viewer.layers.selection.active = selected
             frame = self._layer.bounding_box
-            frame.points, frame.line_color, frame.visible = False, "white", True
-            return
-        self._layer.data = data
-        for changed in ("translate", "metadata"):
-            setattr(self._layer, changed, arguments[changed])
-        self._show(True)
+            frame.points, frame.line_color = False, "white"
+        else:
+            self._layer.data = data
+            for changed in ("scale", "translate", "metadata"):
+                setattr(self._layer, changed, arguments[changed])
+            if self._layer.name != name:
+                self._layer.name = name
+            self._layer.visible = True
+        self._layer.bounding_box.visible = part.area is not None
 
-    def _show(self, on: bool) -> None:
+    def _place(self, event: Any = None) -> None:
+        """Put what is shown where its input has been moved to."""
+        layer, seen = self._input, self._seen
+        made = None if self._layer is None else made_from(self._layer)
+        if made is not None and seen is not None and layer in self._viewer.layers:
+            placed = placement(layer, made.region, made.scale)
+            for changed in _PLACED:
+                setattr(self._layer, changed, placed[changed])
+        self.follow_soon()
+
+    def _pause(self, why: str) -> None:
+        """Restore and show nothing for a while."""
+        self._question.forget()
+        self._seen = self._doing = None
+        self._hide()
+        self.state.say(why)
+
+    def _hide(self) -> None:
         if self._layer is not None:
-            self._layer.visible = on
+            self._layer.visible = False
+
+    def _tell(self) -> None:
+        """Say how far it is."""
+        seen, ahead = self._seen, self._ahead
+        if seen is None or ahead is None:
+            return
+        model, planes = ahead.model.card.name, math.prod(ahead.stack.plane_shape)
+        done = sum(how == seen.how for how, _ in self.kept.held())
+        text = f"Live by {model}"
+        if planes > 1 and done:
+            text += f": {done} of {planes} slices are done."
+        elif self._makes_whole():
+            text += "."
+        else:
+            text += ": what is in view, in the white frame."
+        self.state.say(text)
+        self.whole.setText(f"Restore whole {'stack' if planes > 1 else 'image'}")
+        self.whole.setToolTip(
+            f"Make a result of all of {self._input.name} by {model}; what Live has done of it is "
+            "not computed again"
+        )
+
+    # --- on and off -------------------------------------------------------------------------
+
+    def _on_toggled(self, on: bool) -> None:
+        viewer = self._viewer
+        self.bar.setVisible(on)
+        if not on:
+            self._soon.stop()
+            self._question.forget()
+            self._connections.disconnect_from()
+            self._remove()
+            self.kept = KeptLooks(KEPT)
+            self._input = self._ahead = self._seen = self._doing = None
+            self._heading = "", 1
+            if self._grid:
+                turn_grid(viewer, True)
+            return
+        self.say()
+        self.kept = KeptLooks(min(KEPT, int(psutil.virtual_memory().available) // 4))
+        self.state.say("Live is getting ready ...")
+        # In the grid the part would have a cell of its own, beside what it belongs on.
+        self._grid = bool(viewer.canvas.grid.enabled)
+        turn_grid(viewer, False)
+        camera, dims, layers = viewer.scene.camera.events, viewer.dims.events, viewer.layers.events
+        for emitter in (camera.center, camera.zoom, dims.order, dims.ndisplay):
+            self._connections.connect(emitter, self.follow_soon)
+        self._connections.connect(dims.current_step, self._on_step)
+        self._connections.connect(layers.removed, self._on_removed)
+        self.follow()
+
+    def _on_step(self, event: Any = None) -> None:
+        """Show a slice that is kept at once, and follow the others after a burst."""
+        seen, layer = self._seen, self._input
+        if seen is not None and layer in self._viewer.layers and self._ahead is not None:
+            with suppress(InputError):
+                view = view_of(layer, self._viewer.dims)
+                index = _index(self._ahead, view)
+                kept = self.kept.get((seen.how, index))
+                if kept is not None and view.plain and not view.outside:
+                    self._show(_Wanted(index), kept)
+        self.follow_soon()
+
+    def _take_up(self, layer: Image) -> None:
+        """Show parts of another image from now on."""
+        former, self._input, self._seen = self._input, layer, None
+        self._remove()
+        if former is not None:
+            events = former.events
+            self._connections.disconnect_from(
+                events.data, *(getattr(events, name) for name in _PLACED)
+            )
+        self._connections.connect(layer.events.data, self._on_data)
+        for name in _PLACED:
+            self._connections.connect(getattr(layer.events, name), self._place)
+
+    def _on_data(self, event: Any = None) -> None:
+        """Nothing that was made of other pixels counts any more."""
+        self.kept.clear()
+        self._seen = self._shown = None
+        self.follow_soon()
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self._layer or event.value is self._input:
+            self.stop()
 
     def _remove(self) -> None:
-        layer, self._layer = self._layer, None
+        layer, self._layer, self._shown = self._layer, None, None
         if layer is not None:
             with suppress(ValueError):  # the viewer is being emptied
                 self._viewer.layers.remove(layer)
+
+
+def _how(layer: Image, ahead: Preflight) -> Hashable:
+    """All that decides what a slice of a layer is restored to, but its pixels and index."""
+    choice = ahead.choice
+    data, axes = id(finest_data(layer)), choice.stack.axes
+    return (str(layer.unique_id), data, ahead.options, ahead.model.path, choice.transform, axes)
+
+
+def _index(ahead: Preflight, view: View) -> Index:
+    """The position of the slice in view over the axes that a stack has but Y, X and S."""
+    return tuple(view.index[a] for a in ahead.stack.plane_axes)
 
 
 def _pixels(speed: float | None, seconds: float) -> int:

@@ -11,7 +11,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,16 +24,16 @@ from napari_srgan.engine.plan import Preflight, choice_for, footprint, preflight
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.journal import Place
 from napari_srgan.io.open import spare_inputs
 from napari_srgan.io.sinks import check_output, check_room
+from napari_srgan.io.sinks.ready import ReadyPlane
 from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.restore import Restored, restore
 from napari_srgan.tasks.steps import Work, stage
 
 if TYPE_CHECKING:
     from napari.layers import Image
-
-    from napari_srgan.models.card import Card
 
 PREVIEW_SECONDS = 2.0
 UNTIMED_PREVIEW = 128
@@ -65,6 +65,8 @@ class Order:
         Whether a file that is there may be replaced.
     preview : bool
         Whether it is a preview.
+    ready : mapping of index to ReadyPlane
+        Planes that Live has made.
     """
 
     layer: Image
@@ -74,6 +76,7 @@ class Order:
     moved: bool = False
     overwrite: bool = False
     preview: bool = False
+    ready: Mapping[Place, ReadyPlane] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -173,7 +176,7 @@ def full_order(
     where = place_for(nbytes, available, place)
     file = None
     if where == "file":
-        file = path or free_path(layer, ahead.model.card)
+        file = path or free_path(layer, ahead)
         spare_inputs([file], [Path(layer.source.path)] if layer.source.path else [])
         check_output(file, overwrite, THERE)
         check_room(file, nbytes)
@@ -235,7 +238,7 @@ def preview_orders(
     )
 
 
-def free_path(layer: Image, card: Card) -> Path:
+def free_path(layer: Image, ahead: Preflight) -> Path:
     """A file name that is free, beside the layer's own file, else in the user's folder."""
     source = Path(layer.source.path) if layer.source.path else None
     folder = source.parent if source else Path.home()
@@ -243,7 +246,7 @@ def free_path(layer: Image, card: Card) -> Path:
         folder = Path(tempfile.gettempdir())
     # Not after the file: layers of one file, its channels, are restored together.
     stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in layer.name) or "image"
-    name = f"{stem}_{card.name}_{scale_text(card.scale)}"
+    name = f"{stem}_{ahead.model.card.name}_{scale_text(ahead.factor)}"
     path, n = folder / f"{name}.tif", 2
     while path.exists():
         path, n = folder / f"{name}_{n}.tif", n + 1
@@ -276,7 +279,9 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
     for number, order in enumerate(orders, 1):
         head = f"{number} of {len(orders)}" if len(orders) > 1 else ""
         ahead = order.ahead
-        work = restore(ahead.stack, ahead.options, order.path, overwrite=order.overwrite)
+        work = restore(
+            ahead.stack, ahead.options, order.path, overwrite=order.overwrite, ready=order.ready
+        )
         made.append((yield from stage(head, work)))
     return tuple(made)
 

@@ -18,7 +18,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_srgan._gui.layers import view_of
+from napari_srgan._gui.layers import blend, view_of
 from napari_srgan._gui.parts.curtain import Curtain
 from napari_srgan._gui.parts.grid import BeyondSlices
 from napari_srgan._gui.parts.widgets import (
@@ -161,7 +161,7 @@ class SuperResolve(Panel):
             self.exports,
             self.report,
             self.figures,
-            foot=(self.summary, buttons, self.runner, self.message),
+            foot=(self.summary, buttons, self.live.bar, self.runner, self.message),
         )
 
     def choose_layer(self, layer: Image) -> bool:
@@ -233,6 +233,7 @@ class SuperResolve(Panel):
         self.model.adding.connect(self.add_model.ask)
         self.add_model.added.connect(self.model.choose)
         self.live.said.connect(self.say)
+        self.live.whole_wanted.connect(self.start_as_live)
         self.live.button.pressed.connect(self.curtain.close)  # first: both turn the grid off
         self.curtain.closed.connect(self.trust.overlay.place)
         dims, layers = self.viewer.dims.events, self.viewer.layers
@@ -331,11 +332,17 @@ class SuperResolve(Panel):
                 model=self.model.value(),
                 region=self.region.region(layer, view),
             ),
-            place=self.advanced.place.value(),
-            path=self.advanced.file(),
-            overwrite=self.advanced.overwrite.isChecked(),
+            **self._place(),
             among=among,
         )
+
+    def _place(self) -> dict[str, Any]:
+        """Where results go, as arguments of `full_order`."""
+        return {
+            "place": self.advanced.place.value(),
+            "path": self.advanced.file(),
+            "overwrite": self.advanced.overwrite.isChecked(),
+        }
 
     def _looked_at(self) -> tuple[Image, Preflight]:
         """Return the image that Live shows a part of, and how it is restored: quickly."""
@@ -343,7 +350,7 @@ class SuperResolve(Panel):
         if layer is None:
             raise InputError(NO_IMAGE)
         settings = self.advanced.values() | {"back_project": False, "kind": self.kind.value()}
-        chosen = RestoreOptions(**settings, model=self.model.value())
+        chosen = RestoreOptions(**settings, model=self.model.value()).unresized()
         ahead = preflight(self.kind.stack_of(layer), chosen)
         quick = quick_model(ahead.model)
         if quick.path != ahead.model.path:
@@ -384,16 +391,29 @@ class SuperResolve(Panel):
                 self._wanted = preview
                 self.message.say("Looking at the image first ...")
                 return
-            orders = self._preview_orders(layer) if preview else self._full_orders(layer)
-            started = time.perf_counter()
-            self.live.stop()  # each would slow the other
-            self.runner.start(
-                partial(restore_all, orders),
-                lambda restored: self._show(orders, restored, started),
-                self.say,
-            )
+            self._carry_out(self._preview_orders(layer) if preview else self._full_orders(layer))
             self.choices.keep()
         self.refresh()
+
+    def start_as_live(self) -> None:
+        """Make a result of the whole layer that Live shows, as Live does."""
+        with errors_said(self.say):
+            layer, ahead = self._looked_at()
+            order = full_order(
+                layer, ahead.stack, view_of(layer, self.viewer.dims), ahead.options, **self._place()
+            )
+            self._carry_out((order,))
+        self.refresh()
+
+    def _carry_out(self, orders: Sequence[Order]) -> None:
+        started = time.perf_counter()
+        orders = [o if o.preview else replace(o, ready=self.live.ready(o.layer)) for o in orders]
+        self.live.stop()  # each would slow the other
+        self.runner.start(
+            partial(restore_all, orders),
+            lambda restored: self._show(orders, restored, started),
+            self.say,
+        )
 
     def _on_kind(self) -> None:
         wanted, self._wanted = self._wanted, None
@@ -418,7 +438,8 @@ class SuperResolve(Panel):
         return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
-        self._speeds.note_all(restored)
+        if not any(order.ready for order in orders):
+            self._speeds.note_all(restored)
         layers, text = show_results(
             self.viewer,
             orders,
@@ -433,18 +454,24 @@ class SuperResolve(Panel):
     def _draw_curtain(self, orders: Sequence[Order], made: Sequence[Image]) -> str:
         """Show inputs and results in the curtain, if that is wanted; what is in the way is said.
 
-        Previews of several models are many results of one input, and have no two sides.
+        Previews of several models are many results of one input, and have no two sides. Of images
+        that cover each other, unlike channels, the one that is selected is shown, which is said.
         """
         inputs = list(dict.fromkeys(order.layer for order in orders))
         there = all(layer in self.viewer.layers for layer in inputs)
         flat = self.viewer.dims.ndisplay == 2 and hasattr(self.viewer, "window")
-        if self.before_after.isChecked() and len(inputs) == len(made) and there and flat:
+        if not (self.before_after.isChecked() and len(inputs) == len(made) and there and flat):
+            return ""
+        said = ""
+        if not blend(inputs, self.viewer.layers):
+            inputs, made = inputs[-1:], made[-1:]
+            said = f"The curtain shows {made[0].name}."
+        try:
             names = ("Input", f"Result: {orders[-1].model}")
-            try:
-                self.curtain.open(inputs, made, names, closer=not orders[0].preview)
-            except InputError as error:
-                return str(error)
-        return ""
+            self.curtain.open(inputs, made, names, closer=not orders[0].preview)
+        except InputError as error:
+            return str(error)
+        return said
 
     def _on_before_after(self, on: bool) -> None:
         remember("before_after", on)

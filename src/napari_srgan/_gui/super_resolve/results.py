@@ -105,7 +105,7 @@ def show_results(
 
 
 def _add(viewer: napari.Viewer, order: Order, one: Restored, among: Sequence[Image]) -> Image:
-    layer, scale = order.layer, order.ahead.scale
+    layer, scale = order.layer, order.ahead.factor
     role = role_tag("preview" if order.preview else "result")
     arguments = layer_arguments(
         layer,

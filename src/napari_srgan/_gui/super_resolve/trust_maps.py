@@ -278,6 +278,11 @@ def map_order(
     record = record_of(result)
     if record is None:
         raise InputError(f"{result.name} carries no record of how it was made.")
+    if record.resized_to is not None:
+        raise InputError(
+            f"{result.name} was resized after the model; restore the image with Outscale auto and "
+            "Enlarge Y and X under Advanced, and look at that result."
+        )
     source = input_of(result, viewer.layers)
     if source is None:
         raise InputError(

@@ -209,13 +209,13 @@ def _images(path: Path) -> list[_Image]:
     found = [image for folder in inner for image in _images_of_group(folder, path)]
     if found:
         return found
-    arrays = [f for f in sorted(path.iterdir()) if f.is_dir() and _is_array(f)]
+    arrays = [f for f in sorted(path.iterdir()) if f.is_dir() and _is_array(f, path)]
     return [_Image(f, (f,), {}, _attributes(f, path)) for f in arrays[: schema.MANY]]
 
 
 def _images_of_group(folder: Path, store: Path) -> list[_Image]:
     said = _attributes(folder, store)
-    if _is_array(folder):
+    if _is_array(folder, store):
         return [_Image(folder, (folder,), {}, said)] if folder == store else []
     given = said.get("multiscales")
     images = []
@@ -223,7 +223,7 @@ def _images_of_group(folder: Path, store: Path) -> list[_Image]:
         datasets = _paths(multiscale.get("datasets") if isinstance(multiscale, Mapping) else None)
         levels = tuple(_inside(folder, path) for path in datasets)
         for level in levels:
-            if not _is_array(level):
+            if not _is_array(level, store):
                 raise InputError(
                     f"{store.name}: the level {level.name}, which it lists, is not there; copy the"
                     " whole folder."
@@ -254,10 +254,10 @@ def _inside(folder: Path, path: str) -> Path:
     return folder / inner
 
 
-def _is_array(folder: Path) -> bool:
+def _is_array(folder: Path, store: Path) -> bool:
     if (folder / ".zarray").is_file():
         return True
-    return read_json(folder / "zarr.json", folder).get("node_type") == "array"
+    return read_json(folder / "zarr.json", store).get("node_type") == "array"
 
 
 def _attributes(folder: Path, store: Path) -> dict[str, Any]:

@@ -302,12 +302,13 @@ def read_json(file: Path, store: Path) -> dict[str, Any]:
     """
     if not file.exists():
         return {}
+    which = file.relative_to(store).as_posix()
     try:
         return schema.mapping(schema.from_json(schema.content(file)))
     except OSError as e:
-        raise InputError(f"{store.name}: {file.name} cannot be read: {e.strerror}.") from e
+        raise InputError(f"{store.name}: {which} cannot be read: {e.strerror}.") from e
     except ValueError as e:
-        raise InputError(f"{store.name}: {file.name} is damaged: {e}.") from e
+        raise InputError(f"{store.name}: {which} is damaged: {e}.") from e
 
 
 def read_layout(store: Path, folder: Path) -> ArrayLayout:

@@ -9,14 +9,17 @@ from napari_srgan.io.sinks.file import (
     made_folder,
 )
 from napari_srgan.io.sinks.memory import MemorySink, Sink
+from napari_srgan.io.sinks.shared import SharedStore, prepared
 
 __all__ = [
     "WRITABLE_SUFFIXES",
     "FileSink",
     "MemorySink",
+    "SharedStore",
     "Sink",
     "check_output",
     "check_outputs_in",
     "check_room",
     "made_folder",
+    "prepared",
 ]

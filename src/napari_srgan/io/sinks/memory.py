@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_srgan.errors import InputError
+from napari_srgan.io.journal import Found, Origin, Unfinished
 from napari_srgan.io.output import OutputSpec
 
 
 class Sink(Protocol):
     """Takes a result in blocks; after `open`, either `commit` or `abort` ends it."""
 
-    def open(self, spec: OutputSpec) -> None:
-        """Prepare for an output; InputError if there is no place for it."""
+    def open(self, spec: OutputSpec, origin: Callable[[], Origin] | None = None) -> Unfinished:
+        """Prepare for an output; InputError if there is no place for it.
+
+        Parameters
+        ----------
+        spec : OutputSpec
+        origin : callable, optional
+            Says what a later run must share to go on with this one; without, none can.
+
+        Returns
+        -------
+        Unfinished
+            What a former run has made of it.
+        """
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block (h, w) or (h, w, S) whose corner is at (y, x) of the plane at `index`."""
 
-    def plane_done(self, index: tuple[int, ...]) -> None:
-        """Learn that the plane at `index` has all its blocks and gets no more."""
+    def plane_done(self, index: tuple[int, ...], found: Found | None = None) -> None:
+        """Learn that the plane at `index` has all its blocks, and what was found on it."""
 
     def commit(self, metadata: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
         """Finish, with late additions to the metadata; return the result in spec.axes order."""
 
-    def abort(self) -> None:
-        """Give up and leave nothing behind; harmless at any time."""
+    def abort(self, keep: bool = False) -> None:
+        """Give up; harmless at any time.
+
+        Nothing is left behind, or with `keep` what a later run can go on with.
+        """
 
 
 class MemorySink:
@@ -38,7 +54,7 @@ class MemorySink:
         self._spec: OutputSpec | None = None
         self._array: npt.NDArray[Any] | None = None
 
-    def open(self, spec: OutputSpec) -> None:
+    def open(self, spec: OutputSpec, origin: Callable[[], Origin] | None = None) -> Unfinished:
         """Reserve the memory; InputError if there is not enough."""
         try:
             self._array = np.zeros(spec.shape, spec.dtype)
@@ -48,6 +64,7 @@ class MemorySink:
                 " to a file instead."
             ) from None
         self._spec = spec
+        return Unfinished()
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block; see `Sink.write`."""
@@ -55,7 +72,7 @@ class MemorySink:
         plane = plane_view(self._array, self._spec.axes, index)
         plane[y : y + block.shape[0], x : x + block.shape[1]] = block
 
-    def plane_done(self, index: tuple[int, ...]) -> None:
+    def plane_done(self, index: tuple[int, ...], found: Found | None = None) -> None:
         """Nothing follows: the plane is where it belongs."""
 
     def commit(self, metadata: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
@@ -64,7 +81,7 @@ class MemorySink:
         array, self._array = self._array, None
         return array
 
-    def abort(self) -> None:
+    def abort(self, keep: bool = False) -> None:
         """Let the memory go."""
         self._array = None
 

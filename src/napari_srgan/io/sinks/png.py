@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,16 @@ from napari_srgan.io.sinks.memory import plane_view
 class PngContent:
     """The inside of a PNG file; see `file.Content`."""
 
-    def __init__(self, path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> None:
+    resumable: ClassVar[bool] = False  # it lies in memory until the end
+
+    def __init__(
+        self,
+        path: Path,
+        spec: OutputSpec,
+        name: str,
+        notes: dict[str, Any],
+        former: Path | None = None,
+    ) -> None:
         self._path, self._spec = path, spec
         self._array = np.zeros(spec.shape, spec.dtype)
 
@@ -48,6 +57,12 @@ class PngContent:
 
     def plane_done(self, index: tuple[int, ...]) -> None:
         """Nothing follows: the plane is compressed at the end."""
+
+    def flush(self) -> None:
+        """Nothing lies on the disk yet."""
+
+    def keep_frame(self, folder: Path) -> None:
+        """There is none yet."""
 
     def finish(self, notes: dict[str, Any]) -> None:
         """Write the plane, with its notes as text."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_srgan.errors import InputError
+from napari_srgan.io import schema
 from napari_srgan.io.output import OutputSpec
+
+_HEAD, _TAIL, _LAYOUT = "head", "tail", "layout.json"
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,9 @@ class Layout:
 class RawContent:
     """What .npy and TIFF files share once they are laid out; see `file.Content`.
 
+    A run that goes on finds what is around the pixels as it was laid out, also where the former
+    one had begun to write it anew: it is kept in the journal.
+
     Parameters
     ----------
     path : Path
@@ -40,6 +50,8 @@ class RawContent:
     spec : OutputSpec
     layout : Layout
     """
+
+    resumable: ClassVar[bool] = True
 
     def __init__(self, path: Path, spec: OutputSpec, layout: Layout) -> None:
         self.path, self._spec, self._layout = path, spec, layout
@@ -75,6 +87,20 @@ class RawContent:
     def plane_done(self, index: tuple[int, ...]) -> None:
         """Nothing follows: the pixels are where they belong."""
 
+    def flush(self) -> None:
+        """Bring to the disk what was written."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def keep_frame(self, folder: Path) -> None:
+        """Copy all but the pixels to a folder, for `with_its_frame`."""
+        start, stop = self._layout.offset, self._layout.offset + self._spec.nbytes
+        self._file.seek(0)
+        (folder / _HEAD).write_bytes(self._file.read(start))
+        self._file.seek(stop)
+        (folder / _TAIL).write_bytes(self._file.read())
+        (folder / _LAYOUT).write_text(json.dumps(asdict(self._layout)), "utf-8")
+
     def finish(self, notes: dict[str, Any]) -> None:
         """Close the file; a format that has a place for notes writes them."""
         self._file.close()
@@ -93,3 +119,33 @@ class RawContent:
         """Close the file as it is."""
         with suppress(OSError):  # closing writes what is buffered, which may fail again
             self._file.close()
+
+
+def with_its_frame(path: Path, spec: OutputSpec, name: str, folder: Path) -> Layout:
+    """Put what is around the pixels of an unfinished file back as it was laid out.
+
+    Raises
+    ------
+    InputError
+        If it is not the file that the journal in the folder is of.
+    """
+    count = schema.whole(0, 2**62)
+    readers: dict[str, schema.Reader[Any]] = {
+        "offset": count,
+        "axes": schema.line,
+        "shape": schema.several(count),
+    }
+    with suppress(ValueError, FileNotFoundError):
+        said = schema.from_json((folder / _LAYOUT).read_bytes())
+        layout = Layout(**schema.fields_of(said, readers, readers))
+        head, tail = ((folder / part).read_bytes() for part in (_HEAD, _TAIL))
+        end = layout.offset + spec.nbytes
+        whole = math.prod(layout.shape) * spec.dtype.itemsize == spec.nbytes
+        if whole and len(head) == layout.offset and path.stat().st_size >= end:
+            with path.open("r+b") as file:
+                file.write(head)
+                file.seek(end)
+                file.write(tail)
+                file.truncate()
+            return layout
+    raise InputError(f"The unfinished {name} is damaged; start anew with --overwrite.")

@@ -15,7 +15,7 @@ from napari_srgan.image.units import PIXEL, convert, is_length, is_time, ome_sym
 from napari_srgan.io.appearance import appearance_of, listed
 from napari_srgan.io.notes import KEY, NAMESPACE, notice, to_info, to_text
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks.raw import Layout, RawContent
+from napari_srgan.io.sinks.raw import Layout, RawContent, with_its_frame
 
 Flavour = Literal["imagej", "ome", "plain"]
 
@@ -37,8 +37,19 @@ _BESIDE_INFO = ("Labels", "Ranges", "LUTs")
 class TiffContent(RawContent):
     """The inside of a TIFF file; see `file.Content`."""
 
-    def __init__(self, path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> None:
-        super().__init__(path, spec, lay_out(path, spec, name, notes))
+    def __init__(
+        self,
+        path: Path,
+        spec: OutputSpec,
+        name: str,
+        notes: dict[str, Any],
+        former: Path | None = None,
+    ) -> None:
+        if former is None:
+            layout = lay_out(path, spec, name, notes)
+        else:
+            layout = with_its_frame(path, spec, name, former)
+        super().__init__(path, spec, layout)
         self._notes = notes
 
     @staticmethod

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,7 @@ class ZarrContent:
 
     Parameters
     ----------
-    path, spec, name, notes
+    path, spec, name, notes, former
         As for `file.Content`.
     version : {"0.4", "0.5"}
         Of OME-Zarr.
@@ -59,6 +59,7 @@ class ZarrContent:
         spec: OutputSpec,
         name: str,
         notes: dict[str, Any],
+        former: Path | None = None,
         version: str = "0.4",
     ) -> None:
         import zarr
@@ -71,12 +72,18 @@ class ZarrContent:
         self._planes: dict[tuple[int, ...], PlaneLevels] = {}
         self._unflushed: list[tuple[int, ...]] = []
         self._marks: dict[tuple[int, ...], npt.NDArray[Any]] = {}
+        outer = [sizes["S" if a == "C" and "S" in sizes else a] for a in self._axes[:-2]]
+        shapes = [(*outer, *yx) for yx in self._sizes]
+        if former is not None:
+            self._group, self._arrays = _opened(path, name, shapes, spec.dtype)
+            return
         self._group = zarr.create_group(
             path, zarr_format=2 if version == "0.4" else 3, overwrite=True
         )
         self._tell(notes | {UNFINISHED: True})
-        outer = [sizes["S" if a == "C" and "S" in sizes else a] for a in self._axes[:-2]]
-        self._arrays = [self._array(i, (*outer, *yx)) for i, yx in enumerate(self._sizes)]
+        self._arrays = [self._array(i, shape) for i, shape in enumerate(shapes)]
+
+    resumable: ClassVar[bool] = True
 
     @staticmethod
     def check(spec: OutputSpec, name: str) -> None:
@@ -119,8 +126,13 @@ class ZarrContent:
                 for chunk in filter(Path.is_file, folder.rglob("*")):
                     flush_file(chunk)
 
+    def keep_frame(self, folder: Path) -> None:
+        """Nothing is written anew at the end but the attributes."""
+
     def finish(self, notes: dict[str, Any]) -> None:
         """Write the final attributes, which say that the store is whole."""
+        if self._planes:
+            raise RuntimeError(f"the planes at {sorted(self._planes)} are not done")
         self.flush()
         self._tell(notes)
 
@@ -195,6 +207,25 @@ class ZarrContent:
         }
         said = image if self._version == "0.4" else {"ome": {"version": self._version, **image}}
         self._group.attrs.put({**said, KEY: notes})
+
+
+def _opened(
+    path: Path, name: str, shapes: list[tuple[int, ...]], dtype: np.dtype[Any]
+) -> tuple[zarr.Group, list[zarr.Array[Any]]]:
+    """Open an unfinished store to go on with it; InputError if it is damaged."""
+    import zarr
+
+    try:
+        group = zarr.open_group(path, mode="r+")
+        config = {"write_empty_chunks": True}
+        arrays = [
+            zarr.open_array(path / str(i), mode="r+", config=config) for i in range(len(shapes))
+        ]
+        if [a.shape for a in arrays] == shapes and all(a.dtype == dtype for a in arrays):
+            return group, arrays
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise InputError(f"The unfinished {name} is damaged; start anew with --overwrite.")
 
 
 def stored_axes(spec: OutputSpec) -> str:

@@ -105,7 +105,7 @@ def prepare(request: ReportRequest) -> Prepared:
     InputError
         If the result cannot be made, or the reference is not what the result should be.
     """
-    options = request.options
+    options = request.options.unresized()
     stack = _labelled(request.stack, options)
     if request.result is not None:
         if request.record is None:
