@@ -15,7 +15,7 @@ from napari_srgan.io.extras import imported
 from napari_srgan.io.formats.nifti import COMMENT, EXTRA
 from napari_srgan.io.notes import to_text
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks.raw import Layout, RawContent
+from napari_srgan.io.sinks.raw import Layout, RawContent, with_its_frame
 
 _MOST = 2**15 - 1  # along an axis, in the first kind of NIfTI
 _ROOM = 2**14  # bytes for what is noted later
@@ -25,22 +25,20 @@ _COLOURS = {3: [(c, "u1") for c in "RGB"], 4: [(c, "u1") for c in "RGBA"]}
 class NiftiContent(RawContent):
     """The inside of a NIfTI file; see `file.Content`."""
 
-    def __init__(self, path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> None:
-        sizes = dict(zip(spec.axes, spec.shape, strict=True))
-        colours = "S" * ("S" in sizes)
-        axes = "CTZYX"[-max(2, *("XYZTC".index(a) + 1 for a in spec.axes if a != "S")) :]
-        self._room = (len(to_text(notes)) + _ROOM) // 16 * 16 + 16 - 8
-        header = _header(spec, [sizes.get(a, 1) for a in reversed(axes)], name)
-        first = header.sizeof_hdr + 4  # four bytes say that an extension follows
-        self._extension, offset = first, first + 8 + self._room
-        header.set_data_offset(offset)
-        header["magic"] = header.single_magic
-        with path.open("wb") as file:
-            file.write(header.binaryblock)
-            file.write(b"\1\0\0\0" + np.array([self._room + 8, COMMENT], "<i4").tobytes())
-            file.truncate(offset + spec.nbytes)
-        shape = tuple(sizes.get(a, 1) for a in axes + colours)
-        super().__init__(path, spec, Layout(offset, axes + colours, shape))
+    def __init__(
+        self,
+        path: Path,
+        spec: OutputSpec,
+        name: str,
+        notes: dict[str, Any],
+        former: Path | None = None,
+    ) -> None:
+        layout = (
+            _lay_out(path, spec, name, notes)
+            if former is None
+            else with_its_frame(path, spec, name, former)
+        )
+        super().__init__(path, spec, layout)
 
     @staticmethod
     def check(spec: OutputSpec, name: str) -> None:
@@ -54,11 +52,36 @@ class NiftiContent(RawContent):
     def finish(self, notes: dict[str, Any]) -> None:
         """Write the notes into their room, and close the file."""
         text = to_text(notes).encode()
-        if len(text) > self._room:
+        self._file.seek(0)
+        begin = _begin(int.from_bytes(self._file.read(4), "little"))
+        room = self._layout.offset - begin
+        if len(text) > room:
             raise RuntimeError("the notes have grown beyond their room")
-        self._file.seek(self._extension + 8)
-        self._file.write(text.ljust(self._room))
+        self._file.seek(begin)
+        self._file.write(text.ljust(room))
         super().finish(notes)
+
+
+def _begin(header: int) -> int:
+    """Say where the notes begin: after the header, four bytes and the head of an extension."""
+    return header + 4 + 8
+
+
+def _lay_out(path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> Layout:
+    """Write the header, and leave room for the notes and the voxels."""
+    sizes = dict(zip(spec.axes, spec.shape, strict=True))
+    colours = "S" * ("S" in sizes)
+    axes = "CTZYX"[-max(2, *("XYZTC".index(a) + 1 for a in spec.axes if a != "S")) :]
+    header = _header(spec, [sizes.get(a, 1) for a in reversed(axes)], name)
+    begin = _begin(header.sizeof_hdr)
+    offset = (begin + len(to_text(notes)) + _ROOM + 15) // 16 * 16
+    header.set_data_offset(offset)
+    header["magic"] = header.single_magic
+    with path.open("wb") as file:
+        file.write(header.binaryblock)
+        file.write(b"\1\0\0\0" + np.array([offset - begin + 8, COMMENT], "<i4").tobytes())
+        file.truncate(offset + spec.nbytes)
+    return Layout(offset, axes + colours, tuple(sizes.get(a, 1) for a in axes + colours))
 
 
 def _header(spec: OutputSpec, shape: list[int], name: str) -> Any:
