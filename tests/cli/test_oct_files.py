@@ -103,3 +103,16 @@ def test_an_input_is_not_written_over():
     path, _ = write_heyex(".", (b_scans(2, 16, 20) * 255).astype(np.uint8))
     assert run("upscale", path, "B1.tif", "--overwrite") == 2
     assert tifffile.imread("B1.tif").shape == (16, 20)
+
+
+def test_what_a_name_does_not_show_is_hidden_too(capsys):
+    """A renamed file, a list and a folder are of the clinic by their content."""
+    write_vol("Roentgen.bin", b_scans(2, 16, 20))
+    Path("Wilhelmine").mkdir()
+    path, _ = write_heyex("Wilhelmine", (b_scans(2, 16, 20) * 255).astype(np.uint8))
+    path.rename("Wilhelmine/Roentgen.xml")
+    inputs = ["Roentgen.bin", "Wilhelmine/Roentgen.xml"]
+    assert run("upscale", *inputs, "--out-dir", "out") == 0
+    assert len(list(Path("out").glob("scan-*.tif"))) == 2
+    for made in Path("out").iterdir():
+        assert not any(who.encode() in made.read_bytes() for who in PATIENT), made

@@ -33,6 +33,7 @@ from napari_srgan.io.open import (
     format_of,
     image_name,
     is_zarr,
+    name_of,
     open_images,
 )
 from napari_srgan.io.output import OutputSpec
@@ -86,7 +87,7 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
 
 
 def _read_all(path: Path) -> list[LayerData]:
-    name = image_name(input_label(path.name))
+    name = image_name(input_label(name_of(path)))
     made: list[LayerData] = []
     for part, image in open_images(path):
         layers = layers_of(image, f"{name} {part}".strip())

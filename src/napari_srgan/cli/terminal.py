@@ -73,14 +73,15 @@ def names_of(paths: Iterable[str | Path], anonymise: bool = True) -> dict[str, s
         As of `record.input_label`: without it only names that may be a patient's get one.
     """
     from napari_srgan.engine.record import input_label
-    from napari_srgan.io.open import input_files
+    from napari_srgan.io.open import input_files, name_of
 
     found: dict[str, str] = {}
     for path in paths:
         files = input_files(Path(path))
         spelt = [str(path), *map(str, files), *(str(f.absolute()) for f in files)]
         spelt += [file.name for file in files]
-        labels = {name: input_label(name, anonymise) for name in spelt}
+        hidden = anonymise or name_of(Path(path)) != Path(path).name
+        labels = {name: input_label(name, hidden) for name in spelt}
         found |= {n: label for n, label in labels.items() if not n.endswith(label)}
     return found
 

@@ -53,12 +53,16 @@ class Format:
         From path, axes and series to one of the images of a file.
     open_all : callable
         From path to all images of a file, each with its name; "" where there is one only.
+    personal : str
+        The suffix by which `record.input_label` knows that a name may be a patient's; "" of formats
+        that are not of the clinic.
     """
 
     suffixes: tuple[str, ...]
     holds: Holds
     open: Open
     open_all: Callable[[Path], Images]
+    personal: str = ""
 
 
 def _begins(*signatures: bytes) -> Holds:
@@ -70,9 +74,10 @@ def _one(suffixes: tuple[str, ...], holds: Holds, read: Open) -> Format:
     return Format(suffixes, holds, read, lambda path: [("", read(path, None, None))])
 
 
-def _oct(suffixes: tuple[str, ...], holds: Holds, read: Reader) -> Format:
+def _oct(suffixes: tuple[str, ...], holds: Holds, read: Reader, personal: str = "") -> Format:
     """Make the format of an instrument's files."""
-    return Format(suffixes, holds, partial(open_one, read), partial(open_all, read))
+    one, every = partial(open_one, read), partial(open_all, read)
+    return Format(suffixes, holds, one, every, personal or suffixes[0])
 
 
 def _all_of_tiff(path: Path) -> Images:
@@ -106,10 +111,10 @@ _FORMATS = (
     _DICOM,
     _oct((".vol",), _begins(*heidelberg_vol.SIGNATURES), heidelberg_vol.read_vol),
     _oct((".e2e",), _begins(*heidelberg_e2e.SIGNATURES), heidelberg_e2e.read_e2e),
-    _oct((), lambda _, head: is_heyex(head), read_heyex),
+    _oct((), lambda _, head: is_heyex(head), read_heyex, ".xml"),
     _oct((".fda", ".fds"), _begins(topcon.SIGNATURE), topcon.read_topcon),
-    _oct((), is_thorlabs, read_thorlabs),
-    _oct((), lambda _, head: is_bioptigen(head), read_bioptigen),
+    _oct((), is_thorlabs, read_thorlabs, ".oct"),
+    _oct((), lambda _, head: is_bioptigen(head), read_bioptigen, ".oct"),
     _oct((".oct",), _never, read_optovue),
     _oct((".img",), _never, read_img),
 )
@@ -179,7 +184,7 @@ def open_stack(
     if level:
         raise InputError(f"{path.name} has level 0 only; leave --level out.")
     found = kind.open(path, axes, series)
-    return found if isinstance(found, Stack) else found.stack(path.name)
+    return found if isinstance(found, Stack) else found.stack(_called(path, kind))
 
 
 def open_images(path: str | os.PathLike[str]) -> Images:
@@ -197,6 +202,24 @@ def open_images(path: str | os.PathLike[str]) -> Images:
     """
     path = Path(path)
     return format_of(path).open_all(path)
+
+
+def name_of(path: Path) -> str:
+    """Name an image after its file, so that `record.input_label` hides what may be a patient's.
+
+    That is the name of the file; where its format is one of the clinic and the name does not show
+    it, with the format's suffix behind it. A file that cannot be opened has its own.
+    """
+    try:
+        return _called(path, format_of(path))
+    except InputError:
+        return path.name
+
+
+def _called(path: Path, kind: Format) -> str:
+    if not kind.personal or path.name.lower().endswith((kind.personal, *kind.suffixes)):
+        return path.name
+    return path.name + kind.personal
 
 
 def format_of(path: Path) -> Format:

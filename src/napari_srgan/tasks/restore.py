@@ -23,7 +23,7 @@ from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
 from napari_srgan.io.journal import Place
-from napari_srgan.io.open import Spared, file_number, image_name, open_stack, spare_inputs
+from napari_srgan.io.open import Spared, file_number, image_name, name_of, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
 from napari_srgan.io.sinks.ready import ReadyPlane, ReadySink
 from napari_srgan.options import FileOptions, OpenRange, PartOptions, RestoreOptions
@@ -290,7 +290,7 @@ def restore_files(
     planned = _targets(sources, folder, options, part, overwrite)
     failed, made = 0, set[tuple[int, int] | None]()
     for source, target in zip(sources, planned, strict=True):
-        label = input_label(source, options.anonymise)
+        label = input_label(name_of(Path(source)), options.anonymise)
         try:
             if isinstance(target, Exception):
                 raise target
@@ -349,7 +349,7 @@ def target_name(source: str, stack: Stack, options: RestoreOptions, part: PartOp
     recognise(stack)
     region = check_region(stack, region_of(stack, part))
     ahead = preflight(stack, options)
-    label = input_label(source, options.anonymise)
+    label = input_label(name_of(Path(source)), options.anonymise)
     ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
     held = part_text(stack, region, part.series)
     ending = ".ome.tif" if ome else ".tif"
