@@ -146,11 +146,7 @@ def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
 
 
 def _split(
-    data: Any,
-    meta: Mapping[str, Any],
-    axis: int,
-    channels: Sequence[Channel],
-    limits: Sequence[tuple[float, float]],
+    data: Any, meta: Mapping[str, Any], axis: int, channels: Sequence[Channel]
 ) -> list[LayerData]:
     """Make a layer of each channel, shown as the file says, that blends with the others."""
     chosen = channel_colours(channels)
