@@ -3,8 +3,9 @@
     python docs/make_screenshots.py [--out docs/images]
 
 Opens napari, drives it through the menus as a user would, with the models that are bundled now,
-and writes window.png (the sample volume beside its 4x result) and compare.png (that result
-measured against the HR volume). Make them again whenever the weights or the panels change.
+and writes window.png (the sample volume beside its 4x result), compare.png (that result
+measured against the HR volume) and batch.png (a folder while it is restored). Make them again
+whenever the weights or the panels change.
 Needs a screen; without one it starts itself again under xvfb-run.
 """
 
@@ -79,7 +80,30 @@ def draw(folder: Path) -> None:
     viewer.fit_to_view(margin=0.04)
     settle()
     picture(viewer, folder / "compare.png")
+    compare.parentWidget().close()
+    with tempfile.TemporaryDirectory() as scans:
+        draw_batch(viewer, Path(scans), folder / "batch.png")
     viewer.close()
+
+
+def draw_batch(viewer: Any, scans: Path, path: Path) -> None:
+    """Restore a folder and take the panel's picture while one file is running."""
+    for number in (1, 2, 3, 10):
+        viewer.layers[LOW].save(str(scans / f"eye_{number}_oct.tif"), plugin="napari-srgan")
+    (scans / "eye_4_oct.tif").write_bytes(b"II*\0 was not copied whole")
+    panel = open_panel(viewer, "Batch")
+    panel.folder.path.setText(str(scans))
+    panel.folder.path.editingFinished.emit()
+    panel.model.box.choose("srfast-gray")
+    until(lambda: len(panel.job.entries) == 5)
+    settle()
+    panel.start_button.click()
+    until(lambda: panel.job.entries[2].state == "running" and panel.job.entries[2].text > "3")
+    panel.folder.path.setText("/data/clinic/2026-11")  # what is typed there is not looked at now
+    settle(0.1)
+    panel.grab().save(str(path))
+    panel.job.cancel()
+    until(lambda: not panel.job.running)
 
 
 def open_panel(viewer: Any, title: str) -> Any:

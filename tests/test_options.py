@@ -16,14 +16,25 @@ from napari_srgan.options import (
     MovieOptions,
     PartOptions,
     RestoreOptions,
+    ShareOptions,
     declared,
 )
 
 COMMANDS = {
     "upscale": (
         "a.tif b.tif",
-        (RestoreOptions, PartOptions, FileOptions),
-        {"paths", "out_dir", "overwrite", "json", "view", "preset"},
+        (RestoreOptions, PartOptions, FileOptions, ShareOptions),
+        {
+            "paths",
+            "out_dir",
+            "overwrite",
+            "json",
+            "view",
+            "preset",
+            "watch",
+            "pattern",
+            "skip_existing",
+        },
         set(),
     ),
     "trust": (

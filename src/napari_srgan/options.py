@@ -745,7 +745,11 @@ def chosen_values(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_typed(values: Mapping[str, Any]) -> dict[str, str | bool]:
     """Write options as they are typed: text, and True or False for a switch."""
-    return {name: v if isinstance(v, bool) else str(v) for name, v in values.items()}
+    return {name: v if isinstance(v, bool) else _text(v) for name, v in values.items()}
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def from_typed(cls: type, typed: Mapping[str, Any]) -> dict[str, Any]:

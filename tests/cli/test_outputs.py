@@ -130,7 +130,7 @@ def test_jobs_that_take_the_images_of_a_file_have_outputs_of_their_own():
 
 def test_rows_of_batches_side_by_side_are_all_in_the_table():
     script = (
-        "import sys; from napari_srgan.cli.upscale import Summary; from pathlib import Path\n"
+        "import sys; from napari_srgan.tasks.batch import Summary; from pathlib import Path\n"
         "table = Summary(Path('summary.csv'), anew=False)\n"
         "for i in range(50): table.add({'input': sys.argv[1] * 300 + str(i), 'status': 'done'})\n"
     )
@@ -143,7 +143,7 @@ def test_rows_of_batches_side_by_side_are_all_in_the_table():
 
 
 def test_a_row_that_the_disk_does_not_take_whole_is_not_there_at_all(monkeypatch):
-    from napari_srgan.cli.upscale import Summary
+    from napari_srgan.tasks.batch import Summary
 
     table = Summary(Path("summary.csv"), anew=False)
     table.add({"input": "a"})

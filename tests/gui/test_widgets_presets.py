@@ -53,7 +53,7 @@ def test_a_preset_saved_in_the_panel_is_one_of_the_command_line(
     name(monkeypatch, " our OCT ")
     choose(menu, "Save as preset…")
     assert list_presets() == {"our OCT": {"model": "other-gray", "tile": "64"}}
-    assert panel.presets.button.text() == "our OCT"
+    assert panel.presets.button.text() == "our OCT ▾"
     assert entries(menu) == {
         "Defaults": False, "our OCT": True, "Save as preset…": False, "Delete preset": False,
     }  # fmt: skip
@@ -62,7 +62,7 @@ def test_a_preset_saved_in_the_panel_is_one_of_the_command_line(
 
     choose(menu, "Defaults")
     assert (panel.model.value(), panel.advanced.values()["tile"]) == ("auto", "auto")
-    assert panel.presets.button.text() == "Presets"
+    assert panel.presets.button.text() == "Presets ▾"
     choose(menu, "our OCT")
     assert (panel.model.value(), panel.advanced.values()["tile"]) == ("other-gray", 64)
     with qtbot.waitSignal(panel.runner.ended, timeout=WAIT):
@@ -72,7 +72,7 @@ def test_a_preset_saved_in_the_panel_is_one_of_the_command_line(
     choose_in = next(a for a in delete.actions() if a.text() == "our OCT")
     choose_in.trigger()
     assert list_presets() == {}
-    assert panel.presets.button.text() == "Presets"
+    assert panel.presets.button.text() == "Presets ▾"
 
 
 def test_a_preset_is_replaced_only_when_asked(panel, monkeypatch):
@@ -109,7 +109,7 @@ def test_a_preset_of_the_command_line_may_hold_what_the_form_does_not_list(
     panel.advanced.offer_devices(["cpu"])
     assert panel.model.value() == own
     assert panel.choices.values()["device"] == "cuda:7"  # and not another one, unseen
-    assert panel.presets.button.text() == "lab"
+    assert panel.presets.button.text() == "lab ▾"
     assert panel.advanced.options["intensity"].native.text() == "0:300"
 
 
@@ -156,6 +156,7 @@ def test_what_cannot_be_read_is_one_line_in_the_log_and_the_defaults(
     presets_file().write_text(content)
     with caplog.at_level(logging.WARNING):
         panel = open_super_resolve(viewer, qtbot)
+        panel.let_go()
     assert panel.choices.chosen() == {}
     (line,) = (r.getMessage() for r in caplog.records if r.name.startswith("napari_srgan"))
     assert "damaged" in line or "There is no model 'gone'" in line

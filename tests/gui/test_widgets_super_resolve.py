@@ -381,7 +381,6 @@ def test_pixel_size_is_unknown_until_set_and_keeps_results_aligned(viewer, panel
 
 @pytest.mark.napari_window
 def test_saving_copying_and_the_scale_bar(viewer, panel, qtbot, tmp_path):
-
     layer = viewer.add_image(image(2, 16, 16), name="s", axis_labels=("z", "y", "x"))
     choose(panel, layer)
     (made,) = super_resolve(qtbot, panel)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from napari_srgan.cli import main
 from napari_srgan.errors import InputError
-from napari_srgan.io.open import image_files, input_files, open_stack
+from napari_srgan.io.open import input_files, open_stack
 
 RNG = np.random.default_rng(6)
 
@@ -85,7 +85,6 @@ def test_a_folder_is_a_stack_or_each_of_its_images(capsys):
     assert main(["upscale", "slices", "out.tif", "--device", "cpu"]) == 0
     assert open_stack("out.tif").shape == (3, 64, 80)
     assert "taken for slices" in capsys.readouterr().err
-    assert [p.name for p in image_files(Path("slices"))] == ["1.png", "2.png", "10.png"]
     many = ["upscale", "slices", "--each", "--out-dir", "out", "--device", "cpu"]
     assert main(many) == 0
     assert len(list(Path("out").glob("*.tif"))) == 3

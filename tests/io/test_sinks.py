@@ -1,5 +1,6 @@
 import errno
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io.open import READABLE_SUFFIXES, open_stack
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import WRITABLE_SUFFIXES, FileSink, MemorySink, tiff
+from napari_srgan.io.sinks.levels import halved
 
 SENTENCE = "Super-resolved image: <fine> detail is estimated & not measured."
 PROVENANCE = {"napari_srgan": {"model": "srresnet-gray", "notice": SENTENCE, "tile": 64}}
@@ -476,3 +478,55 @@ def test_blocks_outside_of_the_image_are_an_error(tmp_path):
 
 def test_every_ending_that_is_written_is_read():
     assert set(WRITABLE_SUFFIXES) <= set(READABLE_SUFFIXES)
+
+
+# --- levels of large planes ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "dtype"),
+    [
+        ("ZYX", (3, 1300, 90), "uint16"),
+        ("YXS", (300, 1100, 3), "uint8"),
+        ("TCXY", (2, 2, 700, 50), "float32"),
+    ],
+)
+def test_a_large_plane_has_levels_that_tifffile_reads(tmp_path, monkeypatch, axes, shape, dtype):
+    monkeypatch.setattr(tiff, "LARGE_PLANE", 600)
+    monkeypatch.setattr(tiff, "_STRIP", 2**12)
+    array, path = pixels(shape, dtype), tmp_path / "a.ome.tif"
+    result = put(FileSink(path), array, axes, {"napari_srgan": {"notice": "long " * 500}})
+    assert tifffile.memmap(path).size == array.size
+    np.testing.assert_array_equal(result, array)
+    stack = open_stack(path)
+    np.testing.assert_array_equal(stack.data, array)
+    expected = [array]
+    inner = [axes.index(a) for a in "YX"]
+    while max(expected[-1].shape[i] for i in inner) > 512:
+        last = Stack(expected[-1], axes)
+        planes = [halved(last.read(index)) for index in last.plane_indices()]
+        order = [a for a in axes if a in "YXS"]
+        planes = [p.transpose([list("YXS").index(a) for a in order]) for p in planes]
+        expected.append(np.stack(planes).reshape(*last.plane_shape, *planes[0].shape))
+    with tifffile.TiffFile(path) as tif:
+        (series,) = tif.series
+        assert len(series.levels) == len(expected) > 1
+        assert all(level.keyframe.rowsperstrip < 100 for level in series.levels)
+        order = [series.axes.index(a) for a in axes]
+        for level, one in zip(series.levels, expected, strict=True):
+            np.testing.assert_array_equal(level.asarray().transpose(order), one)
+    for level, one in zip(stack.data.coarser, expected[1:], strict=True):
+        np.testing.assert_array_equal(level, one)
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(level)), one)
+
+
+def test_a_plane_that_is_shown_at_once_has_no_levels(tmp_path):
+    put(FileSink(tmp_path / "a.ome.tif"), pixels((2, 600, 30)), "ZYX")
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as tif:
+        assert len(tif.series[0].levels) == 1 and len(tif.pages.first.dataoffsets) == 1
+
+
+def test_room_is_asked_for_the_levels_too(tmp_path):
+    spec = spec_of(np.broadcast_to(np.uint8(0), (6000, 6000)), "YX")
+    assert tiff.TiffContent.nbytes(spec, "a.ome.tif") == pytest.approx(6000**2 * 4 / 3, rel=0.01)
+    assert tiff.TiffContent.nbytes(spec, "a.tif") == 6000**2

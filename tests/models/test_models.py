@@ -210,7 +210,7 @@ def test_a_card_says_for_people_what_it_states(folder):
     )
     rows = dict(card_rows(written))
     assert rows["For"] == "nuclei" and rows["Limits"] == "none is known"
-    assert rows["Trained on"] == "own scans (CC0); charts"
+    assert rows["Trained on"] == "own scans (CC0)\ncharts"
     assert rows["Measured"] == "nuclei: PSNR 30.52 dB (bicubic 29.25), SSIM 0.900"
     assert (rows["Images"], rows["Scale"]) == ("gray", "4x")
     assert rows["Pixel size"] == "0.5 x 0.25 µm (Y x X)"

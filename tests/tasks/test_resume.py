@@ -19,6 +19,7 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io.journal import Journal, unfinished
 from napari_srgan.io.open import open_stack
 from napari_srgan.io.sinks import file as sink_file
+from napari_srgan.io.sinks import levels, tiff
 from napari_srgan.options import FileOptions, RestoreOptions
 from napari_srgan.tasks.restore import restore
 
@@ -95,6 +96,21 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, model, name,
     assert bytes_of(cut) == bytes_of(whole)
     assert names(cut.parent) == [name]
     assert made.record == expected.record
+
+
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.zarr"])
+def test_levels_go_on_to_the_same_bytes(tmp_path, model, monkeypatch, name):
+    monkeypatch.setattr(tiff, "LARGE_PLANE", 60)
+    monkeypatch.setattr(levels, "COARSEST", 40)
+    whole, cut = (tmp_path / which / name for which in ("whole", "cut"))
+    for path in (whole, cut):
+        path.parent.mkdir()
+    made = drain(restore(stack(), options(model), whole))
+    assert len(open_stack(whole).data.coarser) == 2
+    stop(restore(stack(), options(model), cut, files=RESUME), 3)
+    drain(restore(stack(), options(model), cut, files=RESUME))
+    assert bytes_of(cut) == bytes_of(whole)
+    np.testing.assert_array_equal(open_stack(cut).data, made.result.data)
 
 
 class Watched:

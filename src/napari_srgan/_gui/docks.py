@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from napari_srgan._gui.batch.panel import Batch
 from napari_srgan._gui.compare.panel import Compare
 from napari_srgan._gui.parts.widgets import Panel, viewer_itself
 from napari_srgan._gui.profile import LineProfile
@@ -16,6 +17,7 @@ _TITLES: dict[type[Panel], str] = {
     SuperResolve: "Super-resolve",
     Compare: "Compare",
     LineProfile: "Line profile",
+    Batch: "Batch",
 }
 
 P = TypeVar("P", bound=Panel)

@@ -53,6 +53,9 @@ _GAMMA = 0.25
 SHARE_OF_MEMORY = 0.25
 """Images beyond this share of the free memory stay in their file and are read as they are shown."""
 
+_SIDE = 1024
+"""Pixels a side of what is read at once of a level of TIFF."""
+
 # --- reading ----------------------------------------------------------------------------------
 
 
@@ -185,11 +188,17 @@ def shown_data(data: Any, axes: str) -> Any:
     """
     levels = getattr(data, "coarser", ())
     if levels:
-        return [_lazy(level, axes, level.chunk_shape) for level in (data, *levels)]
+        return [_lazy(level, axes, _piece(level)) for level in (data, *levels)]
     nbytes = math.prod(data.shape) * np.dtype(data.dtype).itemsize
     if nbytes <= SHARE_OF_MEMORY * psutil.virtual_memory().available:
         return np.asarray(data)
     return _lazy(data, axes, data.shape)
+
+
+def _piece(level: Any) -> Sequence[int]:
+    """Lengths of what is read at once of a level: a chunk, or of TIFF as much as one."""
+    own = getattr(level, "chunk_shape", None)
+    return own or [min(n, _SIDE) for n in level.shape]
 
 
 def _lazy(data: Any, axes: str, sides: Sequence[int]) -> Any:

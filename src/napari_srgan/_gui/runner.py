@@ -28,7 +28,7 @@ from napari_srgan.tasks.steps import Progress, sentence_for
 _log = logging.getLogger(__name__)
 _POLL = 10  # ms
 _FINE = 100  # steps of the bar for a tile, which tells of parts of itself
-_NO_MEMORY = (
+NO_MEMORY = (
     "There is not enough memory; restore fewer slices or a smaller area, set Advanced > Output to "
     "a file, or close other layers."
 )
@@ -54,7 +54,7 @@ def said(error: Exception) -> str:
     """
     if not isinstance(error, InputError):
         _log.exception("the work failed")
-    return sentence_for(error, _NO_MEMORY)
+    return sentence_for(error, NO_MEMORY)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_srgan.errors import InputError
+from napari_srgan.io.natural import natural
 from napari_srgan.options import declared
 
 EXIT_OK, EXIT_INPUT = 0, 2
@@ -127,8 +128,6 @@ def expanded(paths: Iterable[str | Path]) -> list[str]:
     InputError
         If no file matches a pattern.
     """
-    from napari_srgan.io.formats.folder import natural
-
     found: list[str] = []
     for path in map(str, paths):
         if not glob.has_magic(path) or Path(path).exists():
@@ -148,13 +147,13 @@ def each_of(paths: Iterable[str]) -> list[str]:
     InputError
         If a folder holds no images.
     """
-    from napari_srgan.io.open import image_files
+    from napari_srgan.tasks.batch import files_in
 
     found: list[str] = []
     for path in map(Path, paths):
         if not path.is_dir():
             found.append(str(path))
-        elif files := image_files(path):
+        elif files := files_in(path):
             found += map(str, files)
         else:
             raise InputError(f"The folder {path} holds no images.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -91,7 +92,9 @@ def _tell_card(card: Card, sha256: str) -> None:
     rows = [("Model", card.name), *card_rows(card), ("SHA-256", sha256)]
     width = max(len(head) for head, _ in rows) + 2
     for head, text in rows:
-        tell(fill(f"{head:<{width}}{printable(text)}", _WIDTH, subsequent_indent=" " * width))
+        for begin, line in zip_longest([head], text.split("\n"), fillvalue=""):
+            told = f"{begin:<{width}}{printable(line)}"
+            tell(fill(told, _WIDTH, subsequent_indent=" " * (width + 2)))
 
 
 def _gain(validation: Sequence[Mapping[str, Any]]) -> str:

@@ -16,8 +16,9 @@ from napari_srgan.cli.arguments import (
     preset_values,
     reader,
 )
-from napari_srgan.cli.terminal import follow, hide, names_of, tell
+from napari_srgan.cli.terminal import follow, hide, tell
 from napari_srgan.options import CompareOptions, PartOptions, RestoreOptions, read_number
+from napari_srgan.tasks.names import names_of
 
 if TYPE_CHECKING:
     from napari_srgan.tasks.report.content import Content

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_srgan.cli.arguments import EXIT_OK, add_options, add_preset, chosen, preset_values
-from napari_srgan.cli.terminal import follow, hide, names_of, table, tell
+from napari_srgan.cli.terminal import follow, hide, table, tell
 from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
+from napari_srgan.tasks.names import names_of
 
 if TYPE_CHECKING:
     from napari_srgan.image.intensity import Intensity

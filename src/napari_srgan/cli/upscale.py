@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,31 +18,17 @@ from napari_srgan.cli.arguments import (
     expanded,
     preset_values,
 )
-from napari_srgan.cli.terminal import (
-    Bar,
-    follow,
-    hide,
-    names_of,
-    say,
-    sentence,
-    tell,
-    without_names,
-)
+from napari_srgan.cli.terminal import Bar, follow, hide, say, sentence, tell
 from napari_srgan.cli.view import check_window, view
-from napari_srgan.errors import InputError, OutputExists
-from napari_srgan.io.atomic import whole_file
-from napari_srgan.io.tables import add_row, encoded
+from napari_srgan.errors import InputError
 from napari_srgan.options import FileOptions, PartOptions, RestoreOptions, ShareOptions
+from napari_srgan.tasks.names import names_of, without_names
 
 if TYPE_CHECKING:
     from napari_srgan.engine.plan import Plan
-
-SUMMARY = "summary.csv"
-_PATIENCE = 30.0  # seconds
-_COLUMNS = (
-    "finished", "input", "output", "status", "axes", "shape", "dtype", "scale", "units", "model",
-    "seconds", "peak_memory_mb", "error",
-)  # fmt: skip
+    from napari_srgan.tasks.batch import FileBegun
+    from napari_srgan.tasks.restore import FileOutcome
+    from napari_srgan.tasks.steps import Progress
 
 
 def add(commands: Any) -> None:
@@ -54,14 +37,15 @@ def add(commands: Any) -> None:
         "upscale",
         help="super-resolve image files",
         usage="napari-srgan upscale INPUT OUTPUT [options]\n"
-        "       napari-srgan upscale INPUT... --out-dir DIR [options]",
+        "       napari-srgan upscale INPUT... --out-dir DIR [options]\n"
+        "       napari-srgan upscale --watch FOLDER --out-dir DIR [options]",
         description="Super-resolve one file, a folder of slices, or many files into a folder. "
         "Input: TIFF of all flavours, OME-Zarr, PNG, JPEG, .npy, NIfTI, DICOM, and OCT files of "
         "Heidelberg, Zeiss, Topcon, Optovue, Bioptigen and Thorlabs. Output: .tif, .ome.tif, "
         ".zarr, .nii, .npy, .png (one plane).",
     )
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="INPUT OUTPUT, or with --out-dir only inputs"
+        "paths", nargs="*", metavar="PATH", help="INPUT OUTPUT, or with --out-dir only inputs"
     )
     parser.add_argument(
         "--out-dir",
@@ -74,6 +58,24 @@ def add(commands: Any) -> None:
         "--each",
         action="store_true",
         help="with --out-dir: the images of a folder one by one, and not as slices of one stack",
+    )
+    parser.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="with --out-dir: leave files whose result is there, to go on with a batch",
+    )
+    parser.add_argument(
+        "--watch",
+        type=Path,
+        metavar="FOLDER",
+        help="with --out-dir: restore the files of this folder that have no result yet, and those "
+        "that come, until Ctrl-C",
+    )
+    parser.add_argument(
+        "--pattern",
+        default="*",
+        metavar="P",
+        help="with --watch: which files, such as '*_oct.tif' (default: all images)",
     )
     add_options(parser, RestoreOptions)
     add_preset(parser)
@@ -103,7 +105,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out_dir is not None:
         if arguments.view:
             raise InputError("--view opens one result; with --out-dir, use 'napari-srgan view'.")
+        if not arguments.paths and arguments.watch is None:
+            raise InputError("Give the files to restore, or --watch FOLDER.")
         return EXIT_INPUT if _many(arguments, options, part, files) else EXIT_OK
+    if arguments.watch is not None or arguments.skip_existing:
+        raise InputError("--watch and --skip-existing need --out-dir DIR, for the results.")
     if len(arguments.paths) != 2:
         raise InputError(
             "Give one input and one output, or --out-dir DIR for any number of inputs (paths "
@@ -132,51 +138,97 @@ def run(arguments: argparse.Namespace) -> int:
 def _many(
     arguments: argparse.Namespace, options: RestoreOptions, part: PartOptions, files: FileOptions
 ) -> int:
-    """Restore a batch; return how many files failed."""
-    from napari_srgan.tasks.restore import FileOutcome, restore_files
-    from napari_srgan.tasks.steps import Progress, drain
+    """Restore a batch, or the files of a folder as they come; return how many files failed."""
+    from napari_srgan.tasks.batch import SUMMARY, BatchOrder, run_batch, watch
+    from napari_srgan.tasks.steps import drain
 
-    folder, sources = arguments.out_dir, expanded(arguments.paths)
-    if arguments.each:
-        sources = each_of(sources)
-    names = names_of(sources, options.anonymise)
-    if options.anonymise:
-        hide(names)
+    folder, watched = arguments.out_dir, arguments.watch
+    order = BatchOrder(
+        folder=folder,
+        options=options,
+        part=part,
+        files=files,
+        overwrite=arguments.overwrite,
+        anew=arguments.overwrite,
+        skip=arguments.skip_existing,
+    )
+    if watched is not None:
+        if arguments.paths:
+            raise InputError("--watch takes the files of its folder; leave the other paths out.")
+        told = _Told(arguments.json, options.anonymise, brief=True)
+        say(f"Watching {watched} for {arguments.pattern}; Ctrl-C ends it.")
+        steps = watch(watched, arguments.pattern, order, sentence)
+    else:
+        sources = expanded(arguments.paths)
+        if arguments.each:
+            sources = each_of(sources)
+        if options.anonymise:
+            hide(names_of(sources, options.anonymise))
+        told = _Told(arguments.json, options.anonymise)
+        steps = run_batch(sources, order, sentence)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise InputError(f"{folder} is a file: --out-dir needs a folder.") from None
-    table = Summary(folder / SUMMARY, anew=arguments.overwrite)
-    bar = Bar("tile", quiet=arguments.json)
-
-    def show(step: Progress | FileOutcome) -> None:
-        if not isinstance(step, FileOutcome):
-            bar.show(step)
-            return
-        bar.close()
-        if step.summary is not None:
-            row = step.summary.to_dict()
-            table.add(row | {"status": "done"})
-            _tell(row, arguments.json)
-            return
-        assert step.error is not None
-        told = sentence(step.error)
-        say(told)
-        # What is kept must not hold a name that may be a patient's.
-        row = {"input": step.label, "error": without_names(told, names)}
-        table.add(row | {"status": "failed"})
-        if arguments.json:
-            tell(json.dumps(row))
-
-    how = {"overwrite": arguments.overwrite, "files": files}
-    steps = restore_files(sources, folder, options, part, **how)
-    try:
-        failed = drain(steps, show)
+        drain(steps, told.show)
     finally:
-        bar.close()
-    if not arguments.json:
-        tell(f"{len(sources) - failed} of {len(sources)} files done; see {folder / SUMMARY}")
-    return failed
+        told.bar.close()
+        if not arguments.json:
+            tell(f"{told.count()}; see {folder / SUMMARY}")
+    return told.failed
+
+
+class _Told:
+    """Tells of the files of a batch: on standard output, and of what failed beside it.
+
+    Parameters
+    ----------
+    as_json : bool
+        For machines, without progress.
+    anonymise : bool
+        Hide the names of files that come.
+    brief : bool
+        A line a file.
+    """
+
+    def __init__(self, as_json: bool, anonymise: bool, brief: bool = False) -> None:
+        self.bar = Bar("tile", quiet=as_json)
+        self.done = self.failed = self.left = 0
+        self._as_json, self._anonymise, self._brief = as_json, anonymise, brief
+
+    def show(self, step: Progress | FileBegun | FileOutcome) -> None:
+        """Tell of a step."""
+        from napari_srgan.tasks.batch import FileBegun
+        from napari_srgan.tasks.restore import FileOutcome
+
+        if isinstance(step, FileOutcome):
+            self.bar.close()
+            self._tell(step)
+        elif not isinstance(step, FileBegun):
+            self.bar.show(step)
+        elif self._anonymise:
+            hide(names_of([step.source]))
+
+    def _tell(self, step: FileOutcome) -> None:
+        if step.summary is not None:
+            self.done += 1
+            _tell(step.summary.to_dict(), self._as_json, self._brief)
+        elif step.error is not None:
+            self.failed += 1
+            say(step.said)
+            if self._as_json:
+                # What is kept must not hold a name that may be a patient's.
+                names = names_of([step.source], self._anonymise)
+                tell(json.dumps({"input": step.label, "error": without_names(step.said, names)}))
+        else:
+            self.left += 1
+            if self._as_json:
+                tell(json.dumps({"input": step.label, "left": step.left}))
+            else:
+                tell(f"{step.label} is left: {step.left}")
+
+    def count(self) -> str:
+        """Say how many files there were of each."""
+        total = self.done + self.failed + self.left
+        left = f", {self.left} left" if self.left else ""
+        return f"{self.done} of {total} files done{left}"
 
 
 def _tell_prepared(plan: Plan, target: Path, as_json: bool) -> int:
@@ -192,7 +244,7 @@ def _tell_prepared(plan: Plan, target: Path, as_json: bool) -> int:
     return EXIT_OK
 
 
-def _tell(summary: Mapping[str, Any], as_json: bool) -> None:
+def _tell(summary: Mapping[str, Any], as_json: bool, brief: bool = False) -> None:
     """Print what came of one file, for machines or for people."""
     if as_json:
         tell(json.dumps(summary))
@@ -202,46 +254,5 @@ def _tell(summary: Mapping[str, Any], as_json: bool) -> None:
         f"{summary['output']}: {summary['axes']} {shape} {summary['dtype']}, {summary['model']}, "
         f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_mb']:.0f} MB"
     )
-    if summary["sentence"]:
+    if summary["sentence"] and not brief:
         tell(summary["sentence"])
-
-
-class Summary:
-    """The table of a batch: one row a file, on disk before the next input starts.
-
-    Parameters
-    ----------
-    path : Path
-        Rows are added to the table that is there, so that a batch done in parts has one record.
-    anew : bool
-        Start an empty table instead.
-
-    Raises
-    ------
-    InputError
-        If the file is there and holds something else.
-    """
-
-    def __init__(self, path: Path, anew: bool) -> None:
-        self._path = path
-        with suppress(OutputExists):
-            # A batch that runs beside this one has it for a moment only.
-            with whole_file(path, anew, patience=_PATIENCE) as partial:
-                partial.write_bytes(encoded([_COLUMNS]))
-            return
-        with path.open(newline="", encoding="utf-8", errors="replace") as stream:
-            if next(csv.reader(stream), None) != list(_COLUMNS):
-                raise InputError(
-                    f"{path} exists and is not a summary of this program; move it, or "
-                    "--overwrite replaces it."
-                )
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Append a row; cells are taken by the columns' names, missing ones stay empty."""
-        finished = {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
-        values = (finished | dict(row)).get
-        add_row(self._path, [_cell(values(key)) for key in _COLUMNS])
-
-
-def _cell(value: Any) -> Any:
-    return " x ".join(map(str, value)) if isinstance(value, list) else value

@@ -19,7 +19,7 @@ from napari_srgan.io.atomic import PARTIAL
 from napari_srgan.io.formats import heidelberg_e2e, heidelberg_vol, topcon
 from napari_srgan.io.formats.bioptigen import is_bioptigen, read_bioptigen
 from napari_srgan.io.formats.dicom import dicom_files, is_dicom, read_dicom
-from napari_srgan.io.formats.folder import natural, open_folder, slice_files
+from napari_srgan.io.formats.folder import open_folder, slice_files
 from napari_srgan.io.formats.heyex_xml import is_heyex, read_heyex
 from napari_srgan.io.formats.image_file import ImageFile
 from napari_srgan.io.formats.nifti import is_nifti, open_nifti
@@ -257,12 +257,6 @@ def format_of(path: Path) -> Format:
     raise InputError(
         f"{path.name} is not of a format that is read; these are {', '.join(READABLE_SUFFIXES)}."
     )
-
-
-def image_files(folder: Path) -> list[Path]:
-    """List the files of a folder that can be opened, by their names, in natural order."""
-    found = [p for p in folder.iterdir() if p.name.lower().endswith(READABLE_SUFFIXES)]
-    return sorted((p for p in found if p.name[0] != "."), key=lambda p: natural(p.name))
 
 
 def is_zarr(path: Path) -> bool:

@@ -109,7 +109,7 @@ class Card:
 
 
 def card_rows(card: Card) -> list[tuple[str, str]]:
-    """Say for people what a card states, under a head for each: what is not stated is left out."""
+    """Say for people what a card states, under a head each; lists have an item a line."""
     figures = [text for entry in card.validation if (text := _figures_text(entry))]
     size = card.pixel_size
     rows = [
@@ -118,8 +118,8 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
         ("Images", {1: "gray", 3: "RGB"}.get(card.channels, f"{card.channels} channels")),
         ("Scale", scale_text(card.scale)),
         ("Pixel size", f"{size[0]:.3g} x {size[1]:.3g} µm (Y x X)" if size else ""),
-        ("Trained on", "; ".join(card.trained_on) or "not stated, and so are the terms of use"),
-        ("Measured", "; ".join(figures) or "no figures are stated"),
+        ("Trained on", "\n".join(card.trained_on) or "not stated, and so are the terms of use"),
+        ("Measured", "\n".join(figures) or "no figures are stated"),
         ("Limits", card.limits),
         ("Made", " with napari-srgan ".join(filter(None, (card.date, card.tool_version)))),
     ]

@@ -127,7 +127,7 @@ def last_choices() -> dict[str, Any]:
     InputError
         If the file is damaged, or an option, value or model does not exist any more.
     """
-    return _checked(_kept()["last"], "The last choices cannot be used")
+    return _checked(kept_fields("last"), "The last choices cannot be used")
 
 
 def keep_choices(values: Mapping[str, Any]) -> None:
@@ -140,9 +140,18 @@ def keep_choices(values: Mapping[str, Any]) -> None:
     OSError
         If it cannot be written.
     """
-    typed = as_typed(values)
-    if _kept()["last"] != typed:
-        _change(lambda kept: kept.update(last=typed))
+    keep_fields("last", as_typed(values))
+
+
+def kept_fields(name: str) -> Typed:
+    """Return what a panel keeps under this name, as it was typed; InputError as `last_choices`."""
+    return dict(_kept()[name])
+
+
+def keep_fields(name: str, typed: Typed) -> None:
+    """Keep what is typed in a panel for the next session; errors are those of `keep_choices`."""
+    if _kept()[name] != typed:
+        _change(lambda kept: kept.update({name: typed}))
 
 
 def _checked(typed: Mapping[str, Any], refusal: str) -> dict[str, Any]:
@@ -166,8 +175,9 @@ def _kept() -> dict[str, Any]:
     try:
         if path.exists():
             found = schema.mapping(schema.from_json(schema.content(path)))
-        read = {"presets": _presets, "last": _typed}
-        return {"presets": {}, "last": {}} | found | schema.fields_of(found, read)
+        empty: dict[str, Any] = {"presets": {}, "last": {}, "batch": {}}
+        read = {"presets": _presets, "last": _typed, "batch": _typed}
+        return empty | found | schema.fields_of(found, read)
     except ValueError as error:
         raise InputError(
             f"{path} is damaged ({error}); mend or remove it: it holds presets and last choices."

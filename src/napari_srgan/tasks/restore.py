@@ -17,7 +17,7 @@ from napari_srgan.engine.origin import as_begun
 from napari_srgan.engine.plan import Plan, plan, preflight
 from napari_srgan.engine.record import Record, input_label
 from napari_srgan.engine.run import Result, Upscaler
-from napari_srgan.errors import InputError
+from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Stack, check_region
@@ -25,9 +25,10 @@ from napari_srgan.io.atomic import THERE_FOR_COMMANDS
 from napari_srgan.io.journal import Place
 from napari_srgan.io.open import Spared, file_number, image_name, name_of, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
+from napari_srgan.io.sinks.growth import GrowingSink, Growth
 from napari_srgan.io.sinks.ready import ReadyPlane, ReadySink
 from napari_srgan.options import FileOptions, OpenRange, PartOptions, RestoreOptions
-from napari_srgan.tasks.steps import Progress, Work
+from napari_srgan.tasks.steps import Progress, Work, stage
 
 NOTHING: Mapping[Place, ReadyPlane] = {}
 AS_USUAL = FileOptions()
@@ -35,6 +36,7 @@ Planes = tuple[tuple[int, ...], ...]
 """Planes of a stack, by their indices."""
 
 STARTING = "Loading the model, measuring the image"
+LOOKING = "Looking at the files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def restore(
     overwrite: bool = False,
     files: FileOptions = AS_USUAL,
     ready: Mapping[Place, ReadyPlane] = NOTHING,
+    growth: Growth | None = None,
 ) -> Work[Restored]:
     """Restore a stack.
 
@@ -79,6 +82,8 @@ def restore(
     files : FileOptions
     ready : mapping of index to ReadyPlane
         Planes that were made before; those that would come out the same are taken over.
+    growth : Growth, optional
+        Lets the file be looked at while it is made.
 
     Yields
     ------
@@ -108,7 +113,8 @@ def restore(
             )
         if sink.former is not None:
             options = as_begun(options, sink.former)
-        return (yield from carried_out(stack, options, ReadySink(sink, ready, stack)))
+        seen: Sink = sink if growth is None else GrowingSink(sink, growth)
+        return (yield from carried_out(stack, options, ReadySink(seen, ready, stack)))
 
 
 def reserve(sink: FileSink, stack: Stack, options: RestoreOptions) -> None:
@@ -245,12 +251,35 @@ def restore_file(
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """How one file of a batch ended: with a summary, or with an error that did not stop it."""
+    """How one file of a batch ended.
+
+    Attributes
+    ----------
+    source, label : str
+        The input, and the name under which it may be recorded.
+    summary : FileSummary or None
+        Of a file that was restored.
+    error : Exception or None
+        Which did not stop the batch.
+    said : str
+        The error in a sentence, where it has been made one.
+    left : str
+        Why the file was left as it was.
+    """
 
     source: str
     label: str
     summary: FileSummary | None = None
     error: Exception | None = None
+    said: str = ""
+    left: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A file that nothing is to be done with, and why."""
+
+    why: str
 
 
 def restore_files(
@@ -260,8 +289,9 @@ def restore_files(
     part: PartOptions | None = None,
     *,
     overwrite: bool = False,
+    skip: bool = False,
     files: FileOptions = AS_USUAL,
-) -> Generator[Progress | FileOutcome, None, int]:
+) -> Generator[Progress | FileOutcome, None, None]:
     """Restore many files into a folder; an error in one does not stop the others.
 
     Parameters
@@ -272,25 +302,26 @@ def restore_files(
     options : RestoreOptions
     part : PartOptions, optional
     overwrite : bool
+    skip : bool
+        Leave what has a result that may not be replaced, and what is a result itself.
     files : FileOptions
 
     Yields
     ------
     Progress
-        Of the file that is being restored, with its name as the stage.
+        Of looking at the files (`LOOKING`), then of the file that is being restored, with its name
+        as the stage.
     FileOutcome
         After every file.
-
-    Returns
-    -------
-    int
-        How many files failed.
     """
     part = part or PartOptions()
-    planned = _targets(sources, folder, options, part, overwrite)
-    failed, made = 0, set[tuple[int, int] | None]()
+    planned = yield from _targets(sources, folder, options, part, overwrite, skip)
+    made = set[tuple[int, int] | None]()
     for source, target in zip(sources, planned, strict=True):
         label = input_label(name_of(Path(source)), options.anonymise)
+        if isinstance(target, _Left):
+            yield FileOutcome(source, label, left=target.why)
+            continue
         try:
             if isinstance(target, Exception):
                 raise target
@@ -298,17 +329,16 @@ def restore_files(
             if (there := file_number(target)) is not None and there in made:
                 raise InputError(
                     f"{source}: its result would be {target.name}, which is the file of another "
-                    "result of this batch; rename one or use another --out-dir."
+                    "result of this batch; rename one, or restore it into another folder."
                 )
             stack = open_stack(Path(source), axes=part.axes, series=part.series, level=part.level)
-            summary = yield from _into(stack, target, options, part, overwrite, files)
+            work = _into(stack, target, options, part, overwrite, files)
+            summary = yield from stage(label, work)
             made.add(file_number(target))
         except Exception as error:
-            failed += 1
             yield FileOutcome(source, label, error=error)
         else:
             yield FileOutcome(source, label, summary)
-    return failed
 
 
 def _targets(
@@ -317,22 +347,31 @@ def _targets(
     options: RestoreOptions,
     part: PartOptions,
     overwrite: bool,
-) -> list[Path | Exception]:
+    skip: bool,
+) -> Work[list[Path | _Left | Exception]]:
     """Say where each result of a batch goes, or why it is not made, before the first is made."""
     spared = Spared(Path(source) for source in sources)
-    found: list[Path | Exception] = []
-    for source in sources:
+    found: list[Path | _Left | Exception] = []
+    targets: set[Path] = set()
+    for number, source in enumerate(sources):
+        yield Progress(number, len(sources), stage=LOOKING)
         try:
             # Opened again in its turn: a long batch would need too many open files.
             stack = open_stack(Path(source), axes=part.axes, series=part.series, level=part.level)
+            if skip and Record.of(stack.metadata) is not None:
+                found.append(_Left("it is a result itself"))
+                continue
             target = folder / target_name(source, stack, options, part)
-            if target in found:
+            if target in targets:
                 raise InputError(
                     f"{source}: another input of this batch has the same name, and both results "
-                    f"would be {target.name}; rename one or use another --out-dir."
+                    f"would be {target.name}; rename one, or restore it into another folder."
                 )
+            targets.add(target)
             spared.check(target)
             check_output(target, overwrite, THERE_FOR_COMMANDS)
+        except OutputExists as error:
+            found.append(_Left(f"{target.name} is there") if skip else error)
         except Exception as error:
             found.append(error)
         else:

@@ -117,7 +117,7 @@ class Panel(QWidget):
 
     def fill(self, *content: QWidget | QLayout, foot: Sequence[QWidget | QLayout] = ()) -> None:
         """Lay the content out from top to bottom, in a scroll area; the foot stays in view."""
-        inner, below = QWidget(), QWidget()
+        inner, below = _Content(), QWidget()
         column(inner, *content, spacing=6, margin=6).addStretch(1)
         column(below, *foot, spacing=6, margin=6)
         scrolled = Scrolling(inner, least=100 if foot else 230)
@@ -166,6 +166,19 @@ class Panel(QWidget):
         """Let go when the window is closed."""
         self.let_go()
         super().closeEvent(event)
+
+
+class _Content(QWidget):
+    """What a panel holds: as high as its texts are when they wrap at its width.
+
+    Qt takes the height that they would have in a narrow column, and scrolls what would fit.
+    """
+
+    def minimumSizeHint(self) -> QSize:
+        """As narrow as the content may be, and as high as it is at its width now."""
+        least = super().minimumSizeHint()
+        high = self.heightForWidth(max(self.width(), least.width()))
+        return QSize(least.width(), high if high > 0 else least.height())
 
 
 def _dock_of(panel: Panel) -> QDockWidget | None:

@@ -50,6 +50,7 @@ class Choices(QObject):
     def __init__(self, kind: KindPicker, model: ModelPicker, options: OptionFields) -> None:
         super().__init__(kind)
         self.kind, self.model, self.options = kind, model, options
+        self._logged = ""
         for signal in (kind.changed, model.changed):
             signal.connect(self.changed.emit)
         options.on_change(self.changed.emit)
@@ -76,14 +77,20 @@ class Choices(QObject):
         try:
             self.choose(last_choices())
         except (InputError, OSError) as error:
-            _log.warning("%s", error)
+            self._warn(error)
 
     def keep(self) -> None:
         """Keep what is chosen for the next session."""
         try:
             keep_choices(self.chosen())
         except (InputError, OSError) as error:
-            _log.warning("The choices are not kept: %s", error)
+            self._warn(error)
+
+    def _warn(self, error: Exception) -> None:
+        """Tell the log why choices were not read or are not kept; once of what stays as it is."""
+        if str(error) != self._logged:
+            self._logged = str(error)
+            _log.warning("%s", error)
 
 
 class PresetMenu(Part):
@@ -102,6 +109,8 @@ class PresetMenu(Part):
         self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.button.setToolTip("Options that were saved under a name, here or on the command line")
         self.button.setAccessibleName("Presets")
+        # napari's theme draws the mark of the menu over the text.
+        self.button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.button.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.menu = QMenu(self)
         self.menu.setToolTipsVisible(True)
@@ -168,7 +177,7 @@ class PresetMenu(Part):
         shown = names[0] if names else "Presets"
         width = self.button.fontMetrics().averageCharWidth() * 16
         shown = self.button.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, width)
-        self.button.setText(_shown(shown))
+        self.button.setText(f"{_shown(shown)} ▾")
 
 
 _YES = QMessageBox.StandardButton.Yes

@@ -23,12 +23,7 @@ from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_srgan._gui.layers import (
     View,
-    add_result,
     finest_data,
-    in_layer_order,
-    layer_arguments,
-    layer_axes,
-    placement,
     result_name,
     slice_axis,
     view_of,
@@ -36,8 +31,8 @@ from napari_srgan._gui.layers import (
 from napari_srgan._gui.parts.grid import turn_grid
 from napari_srgan._gui.parts.widgets import Connections, Message, Part, button, column, timer
 from napari_srgan._gui.runner import End, LastQuestion
+from napari_srgan._gui.super_resolve.part_layer import PLACED, PartLayer
 from napari_srgan._gui.super_resolve.region_picker import Range, preview_area
-from napari_srgan._gui.tags import made_from, role_tag
 from napari_srgan.errors import InputError
 from napari_srgan.io.sinks.ready import ReadyPlane
 from napari_srgan.tasks.look import KeptLooks, Look, look
@@ -55,9 +50,8 @@ _BURST = 30  # ms; a drag of the mouse brings an event every few
 _FIRST_SECONDS, _MORE_SECONDS = 0.15, 1.0
 _FIRST_SIDE = 64  # LR px, of the first part while the speed is not known
 _SOON = 2.0  # s; a slice that takes longer comes after all of the view
-_PATIENCE = 60.0  # s; a slice that takes longer is never made whole
-_AHEAD, _BEHIND = 6, 2  # slices that are made before one moves to them
-_PLACED = ("scale", "translate", "rotate", "shear", "affine")
+_AHEAD, _BEHIND = 6, 2  # slices that are made before one moves to them ...
+_PATIENCE = 15.0  # s; ... if one takes no longer than that
 _NAME = "live"
 
 Asked = tuple["Image", "Preflight"]
@@ -101,11 +95,10 @@ class Live(Part):
     def __init__(self, viewer: napari.Viewer, asked: Callable[[], Asked]) -> None:
         super().__init__()
         self._viewer, self._asked_for = viewer, asked
-        self._layer: Image | None = None
+        self._shown = PartLayer(viewer)
         self._input: Image | None = None
         self._ahead: Preflight | None = None
         self._seen: _Seen | None = None
-        self._shown: tuple[Hashable, _Wanted] | None = None
         self._doing: _Wanted | None = None
         self._done: set[_Wanted] = set()  # of what is in view
         self._heading: tuple[str, int] = ("", 1)  # axis of the last move, and its direction
@@ -139,7 +132,7 @@ class Live(Part):
     @property
     def layer(self) -> Image | None:
         """The layer with what is restored, once there is something."""
-        return self._layer
+        return self._shown.layer
 
     @property
     def busy(self) -> bool:
@@ -193,7 +186,7 @@ class Live(Part):
         if former is not None:
             self._note_heading(former.view, view)
             if former.how != how:  # what another model made is not what was asked for
-                self._hide()
+                self._shown.hide()
         if (kept := self.kept.get((how, seen.index))) is not None:
             self._show(_Wanted(seen.index), kept)
         self._go_on()
@@ -230,17 +223,17 @@ class Live(Part):
         if (seen.how, seen.index) not in self.kept:
             taking = self._seconds(math.inf)
             if taking > _FIRST_SECONDS:
-                yield self._part(_FIRST_SECONDS)
+                yield self._middle(_FIRST_SECONDS)
             if taking > _SOON:
-                yield self._part(_MORE_SECONDS)
+                yield self._middle(_MORE_SECONDS)
             if makes_whole:
                 yield whole
-        if makes_whole:
+        if makes_whole and self._seconds(math.inf) <= _PATIENCE:
             for index in self._neighbours():
                 if (seen.how, index) not in self.kept:
                     yield _Wanted(index)
 
-    def _part(self, seconds: float) -> _Wanted:
+    def _middle(self, seconds: float) -> _Wanted:
         """As much of the middle of the view as is done within that time."""
         seen, ahead = self._seen, self._ahead
         assert seen is not None and ahead is not None
@@ -257,8 +250,8 @@ class Live(Part):
         return unknown if speed is None else ahead.stack.height * ahead.stack.width / speed
 
     def _makes_whole(self) -> bool:
-        """Whether whole slices are made: in a bearable time, and so that some can be kept."""
-        return self._seconds(math.inf) <= _PATIENCE and self._room() > 0
+        """Whether whole slices are made: not of images so large that none can be kept."""
+        return self._room() > 0
 
     def _room(self) -> int:
         """How many slices can be kept."""
@@ -312,59 +305,32 @@ class Live(Part):
 
     def _show(self, part: _Wanted, look: Look) -> None:
         seen, layer, made = self._seen, self._input, look.restored
-        plan, result = made.plan, made.result
         assert seen is not None
-        if self._shown == (seen.how, part):  # so it is while the layer is being added
-            if self._layer is not None:
-                self._layer.visible = True
-            return
-        data = in_layer_order(result.data, result.axes, layer_axes(layer))
-        name = result_name(made.record.input, f"{_NAME} {made.record.model}", plan.scale)
-        arguments = layer_arguments(
-            layer, plan.region, plan.scale, name, result.metadata, rgb="S" in result.axes
+        plan, result = made.plan, made.result
+        self._shown.show(
+            (seen.how, part),
+            layer,
+            result.data,
+            result.axes,
+            plan.region,
+            plan.scale,
+            result_name(made.record.input, f"{_NAME} {made.record.model}", plan.scale),
+            result.metadata,
+            framed=part.area is not None,
         )
-        arguments["metadata"] |= role_tag("view")
-        other = self._layer is not None and (
-            self._layer.rgb != arguments["rgb"] or self._layer.ndim != layer.ndim
-        )
-        if other:
-            self._remove()
-        self._shown = seen.how, part
-        if self._layer is None:
-            selected = self._viewer.layers.selection.active
-            self._layer = add_result(self._viewer, layer, data, arguments)
-            self._viewer.layers.selection.active = selected
-            frame = self._layer.bounding_box
-            frame.points, frame.line_color = False, "white"
-        else:
-            self._layer.data = data
-            for changed in ("scale", "translate", "metadata"):
-                setattr(self._layer, changed, arguments[changed])
-            if self._layer.name != name:
-                self._layer.name = name
-            self._layer.visible = True
-        self._layer.bounding_box.visible = part.area is not None
 
     def _place(self, event: Any = None) -> None:
         """Put what is shown where its input has been moved to."""
-        layer, seen = self._input, self._seen
-        made = None if self._layer is None else made_from(self._layer)
-        if made is not None and seen is not None and layer in self._viewer.layers:
-            placed = placement(layer, made.region, made.scale)
-            for changed in _PLACED:
-                setattr(self._layer, changed, placed[changed])
+        if self._input in self._viewer.layers:
+            self._shown.place(self._input)
         self.follow_soon()
 
     def _pause(self, why: str) -> None:
         """Restore and show nothing for a while."""
         self._question.forget()
         self._seen = self._doing = None
-        self._hide()
+        self._shown.hide()
         self.state.say(why)
-
-    def _hide(self) -> None:
-        if self._layer is not None:
-            self._layer.visible = False
 
     def _tell(self) -> None:
         """Say how far it is."""
@@ -375,7 +341,7 @@ class Live(Part):
         done = sum(how == seen.how for how, _ in self.kept.held())
         text = f"Live by {model}"
         if planes > 1 and done:
-            text += f": {done} of {planes} slices are done."
+            text += f"; slices done: {done} of {planes}."
         elif self._makes_whole():
             text += "."
         else:
@@ -396,7 +362,7 @@ class Live(Part):
             self._soon.stop()
             self._question.forget()
             self._connections.disconnect_from()
-            self._remove()
+            self._shown.remove()
             self.kept = KeptLooks(KEPT)
             self._input = self._ahead = self._seen = self._doing = None
             self._heading = "", 1
@@ -431,31 +397,26 @@ class Live(Part):
     def _take_up(self, layer: Image) -> None:
         """Show parts of another image from now on."""
         former, self._input, self._seen = self._input, layer, None
-        self._remove()
+        self._shown.remove()
         if former is not None:
             events = former.events
             self._connections.disconnect_from(
-                events.data, *(getattr(events, name) for name in _PLACED)
+                events.data, *(getattr(events, name) for name in PLACED)
             )
         self._connections.connect(layer.events.data, self._on_data)
-        for name in _PLACED:
+        for name in PLACED:
             self._connections.connect(getattr(layer.events, name), self._place)
 
     def _on_data(self, event: Any = None) -> None:
         """Nothing that was made of other pixels counts any more."""
         self.kept.clear()
-        self._seen = self._shown = None
+        self._seen = None
+        self._shown.forget()
         self.follow_soon()
 
     def _on_removed(self, event: Any) -> None:
-        if event.value is self._layer or event.value is self._input:
+        if event.value is self._shown.layer or event.value is self._input:
             self.stop()
-
-    def _remove(self) -> None:
-        layer, self._layer, self._shown = self._layer, None, None
-        if layer is not None:
-            with suppress(ValueError):  # the viewer is being emptied
-                self._viewer.layers.remove(layer)
 
 
 def _how(layer: Image, ahead: Preflight) -> Hashable:

@@ -27,6 +27,7 @@ from napari_srgan.image.stack import Stack
 from napari_srgan.io.journal import Place
 from napari_srgan.io.open import spare_inputs
 from napari_srgan.io.sinks import check_output, check_room
+from napari_srgan.io.sinks.growth import Growth
 from napari_srgan.io.sinks.ready import ReadyPlane
 from napari_srgan.options import RestoreOptions
 from napari_srgan.tasks.restore import Restored, restore
@@ -67,6 +68,8 @@ class Order:
         Whether it is a preview.
     ready : mapping of index to ReadyPlane
         Planes that Live has made.
+    growth : Growth
+        What there is of the file while it is made.
     """
 
     layer: Image
@@ -77,6 +80,7 @@ class Order:
     overwrite: bool = False
     preview: bool = False
     ready: Mapping[Place, ReadyPlane] = field(default_factory=dict)
+    growth: Growth = field(default_factory=Growth)
 
     @property
     def model(self) -> str:
@@ -93,16 +97,13 @@ class Order:
             Those that are there; empty before torch is loaded, when no time can be told.
         """
         ahead, output = self.ahead, self.ahead.output
-        seconds, device = None, device_name(ahead.options.device, devices)
-        speed = speeds.of(self.speed_key(devices)) if devices else None
-        if speed is not None:
-            seconds = _pixels(ahead, device) / speed
+        device = device_name(ahead.options.device, devices)
         parts = [
             outcome_text(
                 output.axes,
                 output.shape,
                 output.dtype.name,
-                seconds,
+                self.seconds(speeds, devices),
                 "the CPU" if device == "cpu" else device,
             )
         ]
@@ -117,6 +118,12 @@ class Order:
             why = ", because it would not fit in memory" if self.moved else ""
             parts.append(f"It is written to {self.path}{why}.")
         return " ".join(parts)
+
+    def seconds(self, speeds: Speeds, devices: Sequence[str]) -> float | None:
+        """Say how long it takes; None if that is not known."""
+        speed = speeds.of(self.speed_key(devices)) if devices else None
+        device = device_name(self.ahead.options.device, devices)
+        return None if speed is None else _pixels(self.ahead, device) / speed
 
     def speed_key(self, devices: Sequence[str]) -> SpeedKey:
         """Say what its speed is found under."""
@@ -280,7 +287,12 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
         head = f"{number} of {len(orders)}" if len(orders) > 1 else ""
         ahead = order.ahead
         work = restore(
-            ahead.stack, ahead.options, order.path, overwrite=order.overwrite, ready=order.ready
+            ahead.stack,
+            ahead.options,
+            order.path,
+            overwrite=order.overwrite,
+            ready=order.ready,
+            growth=order.growth,
         )
         made.append((yield from stage(head, work)))
     return tuple(made)
@@ -317,7 +329,9 @@ class Speeds:
         return self._measured.get(key)
 
 
-def preview_pixels(speed: float | None, models: int, halo: int = 0) -> int:
+def preview_pixels(
+    speed: float | None, models: int, halo: int = 0, seconds: float = PREVIEW_SECONDS
+) -> int:
     """Pixels that a preview may cover, so that all its models are done within a second or two.
 
     Parameters
@@ -328,8 +342,9 @@ def preview_pixels(speed: float | None, models: int, halo: int = 0) -> int:
         How many.
     halo : int
         What the network reads beyond the area, on each side; it takes its share of the time.
+    seconds : float
     """
     if speed is None:
         return UNTIMED_PREVIEW**2
-    side = math.sqrt(max(speed, 1.0) * PREVIEW_SECONDS / max(models, 1)) - 2 * halo
+    side = math.sqrt(max(speed, 1.0) * seconds / max(models, 1)) - 2 * halo
     return max(int(side), 64) ** 2

@@ -28,6 +28,7 @@ from napari_srgan._gui.parts.widgets import (
     Message,
     Panel,
     button,
+    column,
     row,
 )
 from napari_srgan._gui.runner import End, Runner, RunnerBar, errors_said
@@ -36,6 +37,8 @@ from napari_srgan._gui.super_resolve.advanced import Advanced
 from napari_srgan._gui.super_resolve.axes_field import AxesField, set_axes
 from napari_srgan._gui.super_resolve.choices import Choices, PresetMenu
 from napari_srgan._gui.super_resolve.figures import FigureButtons
+from napari_srgan._gui.super_resolve.first_look import FirstLook
+from napari_srgan._gui.super_resolve.growing import Growing
 from napari_srgan._gui.super_resolve.kind_picker import KindPicker
 from napari_srgan._gui.super_resolve.live import Live
 from napari_srgan._gui.super_resolve.model_picker import ModelPicker, PreviewButton
@@ -46,7 +49,6 @@ from napari_srgan._gui.super_resolve.order import (
     full_order,
     orders_text,
     preview_orders,
-    restore_all,
 )
 from napari_srgan._gui.super_resolve.pixel_size import PixelSize, set_pixel_size
 from napari_srgan._gui.super_resolve.region_picker import RegionPicker
@@ -107,17 +109,22 @@ class SuperResolve(Panel):
         self.choices = Choices(self.kind, self.model, self.advanced.options)
         self.presets = PresetMenu(self.choices)
         self.fold = Fold("Advanced", self.advanced, beside=self.presets)
-        self.grid = QCheckBox("Show side by side in the grid")
+        self.grid = QCheckBox("Side by side")
+        self.grid.setToolTip("Show a result beside its input in the grid")
         self._beyond = BeyondSlices(viewer, self._connections)
         self.grid.setChecked(wanted("side_by_side"))
-        self.before_after = QCheckBox("Show before / after in a curtain")
-        self.before_after.setToolTip("A line on the canvas: input to its left, result to its right")
+        self.before_after = QCheckBox("Before / after")
+        self.before_after.setToolTip(
+            "Show a result in the curtain: input to the left of a line, result to its right"
+        )
         self.before_after.setChecked(wanted("before_after"))
         self.curtain = Curtain(viewer, self)
         self.summary = Message()
         self.preview = PreviewButton()
         self.run = button("Super-resolve", "Restore what is chosen; the result becomes a new layer")
         self.live = Live(viewer, self._looked_at)
+        self.first_look = FirstLook(viewer)
+        self.growing = Growing(viewer)
         self.runner = RunnerBar()
         self.message = Message()
         self.result = LayerPicker(viewer, Image, self._connections, fits=is_restored)
@@ -148,19 +155,20 @@ class SuperResolve(Panel):
         buttons.setStretch(0, 0)
         buttons.setStretch(1, 0)
         Form(self._result, {"Result": self.result})
+        more = QWidget()
+        column(more, self.report, self.figures, self.exports.canvas, spacing=6)
+        self.more = Fold("Report, figure, movie, canvas", more)
         self._about_layer = Form(fields={"Axes": self.axes, "Pixel size": self.pixel_size})
         self.fill(
             top,
             self.region,
             self._about_layer,
             self.fold,
-            self.before_after,
-            self.grid,
+            row(self.before_after, self.grid),
             self._result,
             self.trust,
             self.exports,
-            self.report,
-            self.figures,
+            self.more,
             foot=(self.summary, buttons, self.live.bar, self.runner, self.message),
         )
 
@@ -247,7 +255,9 @@ class SuperResolve(Panel):
         self.kind.changed.connect(self._on_kind)
         self.run.clicked.connect(self.start)
         self.preview.clicked.connect(self.start_preview)
-        self.runner.ended.connect(lambda _end: self.refresh())
+        self.runner.stepped.connect(self.first_look.take)
+        self.runner.stepped.connect(self.growing.look)
+        self.runner.ended.connect(self._on_ended)
         self.exports.said.connect(self.say)
         parts = (self.trust, self.report, self.figures, self.region, self.presets, self.add_model)
         for part in parts:
@@ -409,11 +419,16 @@ class SuperResolve(Panel):
         started = time.perf_counter()
         orders = [o if o.preview else replace(o, ready=self.live.ready(o.layer)) for o in orders]
         self.live.stop()  # each would slow the other
+        self.growing.begin(orders)
         self.runner.start(
-            partial(restore_all, orders),
+            self.first_look.begin(orders, self._speeds, self._devices),
             lambda restored: self._show(orders, restored, started),
             self.say,
         )
+
+    def _on_ended(self, end: End) -> None:
+        self.first_look.end()
+        self.refresh()
 
     def _on_kind(self) -> None:
         wanted, self._wanted = self._wanted, None
@@ -438,6 +453,8 @@ class SuperResolve(Panel):
         return preview_orders(layer, stack, view, names, settings, self._speeds, self._devices)
 
     def _show(self, orders: Sequence[Order], restored: Sequence[Restored], started: float) -> None:
+        self.first_look.end()
+        self.growing.end()
         if not any(order.ready for order in orders):
             self._speeds.note_all(restored)
         layers, text = show_results(
@@ -473,6 +490,10 @@ class SuperResolve(Panel):
             return str(error)
         return said
 
+    def _on_ended(self, end: End) -> None:
+        self.growing.end()
+        self.refresh()
+
     def _on_before_after(self, on: bool) -> None:
         remember("before_after", on)
         if not on:
@@ -481,7 +502,8 @@ class SuperResolve(Panel):
     def _on_result(self) -> None:
         """Offer what can be done with the result that is named."""
         layer = self.result.value()
-        self._result.setVisible(layer is not None)
+        for part in (self._result, self.more):
+            part.setVisible(layer is not None)
         for part in (self.exports, self.trust, self.report, self.figures):
             part.show_layer(layer)
         self.refresh_soon()
@@ -515,7 +537,9 @@ class SuperResolve(Panel):
         """Give up all work and hear of the viewer no more."""
         self._loading_soon.stop()
         self.live.stop()
+        self.growing.end()
         self._beyond.stop()
+        self.first_look.end()
         self.trust.let_go()
         self.curtain.close()
         self.choices.keep()

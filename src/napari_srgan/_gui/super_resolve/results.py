@@ -180,10 +180,11 @@ class Exports(Part):
         self.canvas = button(
             "Save canvas", "Write the canvas as an image; with a scale bar only if calibrated"
         )
+        """Placed by the panel, among what is wanted rarely."""
         self.methods = button(
             "Copy methods", "Copy the methods text, a paragraph for a paper, to the clipboard"
         )
-        self.setLayout(row(self.save, self.canvas, self.methods))
+        self.setLayout(row(self.save, self.methods))
         self.save.clicked.connect(self._on_save)
         self.canvas.clicked.connect(self._on_canvas)
         self.methods.clicked.connect(self._on_methods)

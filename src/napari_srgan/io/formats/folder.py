@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from pathlib import Path
 from typing import cast
@@ -13,13 +12,7 @@ from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, read_picture
 from napari_srgan.io.formats.plane_files import PlaneFiles
 from napari_srgan.io.formats.source import Source, check_series
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES, open_tiff
-
-_DIGITS = re.compile(r"(\d+)")
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Give the key that sorts names as people do: 2 before 10."""
-    return [(int(part or 0), "") if part.isdigit() else (0, part) for part in _DIGITS.split(name)]
+from napari_srgan.io.natural import natural
 
 
 def slice_files(folder: Path) -> list[Path]:

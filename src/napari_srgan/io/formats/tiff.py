@@ -10,8 +10,9 @@ import math
 import os
 import traceback
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -124,7 +125,60 @@ def _from_series(
     largest = max(range(len(images)), key=lambda i: images[i][0].size)  # the first of equals
     number = check_series(name, number, len(images), largest)
     series, position = images[number]
-    key = series.keyframe
+    stored = _stored(series, position, sources, axes)
+    letters = stored.letters
+    notes = read_notes(tif)
+    stated = read_calibration(tif, series, position or 0)
+    # tifffile's own JSON description has no place for a calibration: the notes are all there is
+    checked = stated if series.kind in ("ome", "imagej") else None
+    noted = valid_layout(notes, letters, stored.shape, checked) if axes is None else None
+    order = letters if axes is not None else str(noted["axes"]) if noted else canonical(letters)
+    reopen = partial(_tiff_array, axes=axes, series=number)
+    array = stored.array(order, reopen)
+    coarser = _coarser(series, stored, axes)
+    array.coarser = tuple(
+        one.array(order, partial(reopen, level=level)) for level, one in enumerate(coarser, 1)
+    )
+    metadata = dict((notes or {}).get("metadata") or {})
+    if shown := read_appearance(tif, series, position or 0):
+        metadata[APPEARANCE] = shown
+    return placed_image(array, order, stated, noted, metadata)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The pixels of a series or of a coarser level of one: their axes, and where they lie."""
+
+    letters: str
+    shape: tuple[int, ...]
+    page_ndim: int
+    sources: list[Source]
+    pages: Pages
+    layout: PageLayout
+    meaning: Meaning
+
+    def array(self, order: str, reopen: Callable[[Path], TiffArray]) -> TiffArray:
+        """Make an array with the axes in this order."""
+        letters, shape = self.letters, self.shape
+        for axis in order:
+            if axis not in letters:  # axes of length 1 that the format has no place for
+                letters, shape = axis + letters, (1, *shape)
+        return TiffArray(
+            self.sources,
+            self.pages,
+            self.layout,
+            tuple(letters.index(a) for a in order),
+            shape,
+            self.page_ndim,
+            self.meaning,
+            reopen,
+        )
+
+
+def _stored(
+    series: tifffile.TiffPageSeries, position: int | None, sources: list[Source], axes: str | None
+) -> _Stored:
+    name, key = sources[0].name, series.keyframe
     if key.dtype is None:
         raise InputError(f"{name} has a pixel type that is not supported; convert it first.")
     check_decodable(key, name)
@@ -142,34 +196,26 @@ def _from_series(
     meaning = Meaning.of(layout, series.kind, name)
     if meaning.samples:
         letters, shape, page_ndim = letters + "S", (*shape, meaning.samples), page_ndim + 1
-    notes = read_notes(tif)
     if axes is not None:
         letters, shape, page_ndim = _renamed(axes.upper(), letters, shape, page_ndim, name)
     else:
         letters = _known_letters(letters, key, name)
-    stated = read_calibration(tif, series, position or 0)
-    # tifffile's own JSON description has no place for a calibration: the notes are all there is
-    checked = stated if series.kind in ("ome", "imagej") else None
-    noted = valid_layout(notes, letters, shape, checked) if axes is None else None
-    order = letters if axes is not None else str(noted["axes"]) if noted else canonical(letters)
-    for axis in order:
-        if axis not in letters:  # axes of length 1 that the format has no place for
-            letters, shape = axis + letters, (1, *shape)
-    transposed = tuple(letters.index(a) for a in order)
-    array = TiffArray(
-        sources,
-        pages,
-        layout,
-        transposed,
-        shape,
-        page_ndim,
-        meaning,
-        partial(_tiff_array, axes=axes, series=number),
-    )
-    metadata = dict((notes or {}).get("metadata") or {})
-    if shown := read_appearance(tif, series, position or 0):
-        metadata[APPEARANCE] = shown
-    return placed_image(array, order, stated, noted, metadata)
+    return _Stored(letters, shape, page_ndim, sources, pages, layout, meaning)
+
+
+def _coarser(series: tifffile.TiffPageSeries, finest: _Stored, axes: str | None) -> list[_Stored]:
+    """List the levels of a pyramid below the finest, as far as they are the same image."""
+    found: list[_Stored] = []
+    with suppress(Exception):  # a level that is damaged takes nothing from the finest
+        for level in series.levels[1:]:
+            one, above = _stored(level, None, finest.sources, axes), [finest, *found][-1]
+            sizes = zip(finest.letters, above.shape, one.shape, strict=True)
+            if one.letters != finest.letters or not all(
+                small <= n if a in "YX" else small == n for a, n, small in sizes
+            ):
+                break
+            found.append(one)
+    return found
 
 
 def count_images(path: Path) -> int:
@@ -213,8 +259,9 @@ def _at_position(
     return letters[:at] + letters[at + 1 :], shape[:at] + shape[at + 1 :], kept
 
 
-def _tiff_array(path: Path, axes: str | None, series: int) -> TiffArray:
-    return cast("TiffArray", open_tiff(path, axes, series).data)
+def _tiff_array(path: Path, axes: str | None, series: int, level: int = 0) -> TiffArray:
+    finest = cast("TiffArray", open_tiff(path, axes, series).data)
+    return cast("TiffArray", (finest, *finest.coarser)[level])
 
 
 def _stored_axes(series: tifffile.TiffPageSeries, name: str) -> tuple[str, tuple[int, ...], int]:

@@ -30,7 +30,7 @@ from napari_srgan.io.formats.zarr_array import METADATA as ZARR_FILES
 from napari_srgan.io.journal import Found, Journal, Origin, Place, Unfinished, unfinished
 from napari_srgan.io.notes import notes_for
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks.memory import size_text
+from napari_srgan.io.sinks.memory import plane_view, size_text
 from napari_srgan.io.sinks.nifti import NiftiContent
 from napari_srgan.io.sinks.npy import NpyContent
 from napari_srgan.io.sinks.png import PngContent
@@ -61,6 +61,10 @@ class Content(Protocol):
     @staticmethod
     def check(spec: OutputSpec, name: str) -> None:
         """Say by InputError why the format cannot hold an output; nothing is written."""
+
+    @staticmethod
+    def nbytes(spec: OutputSpec, name: str) -> int:
+        """Count the bytes that an output will take on the disk, but for headers."""
 
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block as `Sink.write` does, contiguous and in the dtype of the output."""
@@ -192,7 +196,8 @@ class FileSink:
         with self._disk_errors():
             self._file.hold()
             written = self._look_for_unfinished(spec.plane_bytes)
-            check_room(self.path, spec.nbytes - written)
+            nbytes = self._kind().nbytes(spec, self.path.name)
+            check_room(self.path, nbytes - written)
 
     def open(self, spec: OutputSpec, origin: Callable[[], Origin] | None = None) -> Unfinished:
         """Lay out the file, after `reserve` or with all that it refuses; see `Sink.open`.
@@ -241,6 +246,22 @@ class FileSink:
             self._unmarked[index] = found or {}
             if time.monotonic() - self._marked >= FLUSHED_EVERY:
                 self._mark()
+
+    def plane(self, index: Place) -> npt.NDArray[Any] | None:
+        """Read a plane that is done, in any thread, while the file is made.
+
+        Returns
+        -------
+        ndarray, shape (Y, X[, S]), or None
+            None where the file is whole or given up, or lies in memory until its end.
+        """
+        content, file, spec = self._content, self._file, self._spec
+        if content is None or file is None or spec is None or not content.resumable:
+            return None
+        try:
+            return np.array(plane_view(content.result(file.path), spec.axes, index))
+        except (OSError, ValueError, InputError):  # it is being put in place
+            return None
 
     def commit(self, metadata: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
         """Finish the file and put it at its place, in one step.

@@ -50,6 +50,11 @@ class PngContent:
                 " write .tif."
             )
 
+    @staticmethod
+    def nbytes(spec: OutputSpec, name: str) -> int:
+        """Count the bytes of the pixels."""
+        return spec.nbytes
+
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Keep a block."""
         plane = plane_view(self._array, self._spec.axes, index)

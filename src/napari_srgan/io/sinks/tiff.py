@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from napari_srgan.image.units import PIXEL, convert, is_length, is_time, ome_sym
 from napari_srgan.io.appearance import appearance_of, listed
 from napari_srgan.io.notes import KEY, NAMESPACE, notice, to_info, to_text
 from napari_srgan.io.output import OutputSpec
+from napari_srgan.io.sinks.levels import level_sizes
 from napari_srgan.io.sinks.raw import Layout, RawContent, with_its_frame
 
 Flavour = Literal["imagej", "ome", "plain"]
@@ -30,6 +32,12 @@ _OME_DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32",
 _IMAGEJ_DTYPES = ("uint8", "uint16", "float32")
 _ASCII_UNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "angstrom": "angstrom"}
 _DESCRIPTION = 270
+
+LARGE_PLANE = 4096
+"""Pixels a side above which a plane of OME-TIFF gets coarser levels, and short strips: up to it
+programs show a plane at once, and one without levels is what more of them read."""
+_STRIP = 2**20
+"""Bytes of such a strip, a row at least."""
 _BESIDE_INFO = ("Labels", "Ranges", "LUTs")
 """What ImageJ keeps in the tag of its Info."""
 
@@ -57,6 +65,11 @@ class TiffContent(RawContent):
         """Refuse a dtype that the kind of TIFF does not have."""
         choose_flavour(spec, name)
 
+    @staticmethod
+    def nbytes(spec: OutputSpec, name: str) -> int:
+        """Count the bytes of all levels."""
+        return _nbytes(spec, choose_flavour(spec, name)[0])
+
     def finish(self, notes: dict[str, Any]) -> None:
         """Close the file, with other notes if they have changed."""
         super().finish(notes)
@@ -77,8 +90,7 @@ def choose_flavour(spec: OutputSpec, name: str) -> tuple[Flavour, bool]:
         If OME-TIFF is asked for by name but does not have the dtype.
     """
     pages = math.prod(n for a, n in zip(spec.axes, spec.shape, strict=True) if a not in "YXS")
-    nbytes = math.prod(spec.shape) * spec.dtype.itemsize
-    big = nbytes + _PAGE_HEADER * pages > CLASSIC_LIMIT
+    big = _nbytes(spec, "ome") + _PAGE_HEADER * pages > CLASSIC_LIMIT
     if name.lower().endswith((".ome.tif", ".ome.tiff")):
         if spec.dtype.name not in _OME_DTYPES:
             raise InputError(
@@ -110,24 +122,57 @@ def lay_out(path: Path, spec: OutputSpec, name: str, notes: dict[str, Any]) -> L
     }[flavour]
     shape = tuple(sizes.get(a, 1) for a in axes)
     describe = {"imagej": _imagej, "ome": _ome, "plain": _plain}[flavour]
+    pixels: dict[str, Any] = {
+        "dtype": spec.dtype,
+        "photometric": "rgb" if colour else "minisblack",
+        "planarconfig": "contig" if colour else None,
+        "extrasamples": ("unassalpha",) if sizes.get("S") == 4 else None,
+        "returnoffset": True,
+    }
+    levels = _levels(sizes, flavour)
+    if levels:
+        rows = _STRIP // (sizes["X"] * sizes.get("S", 1) * spec.dtype.itemsize)
+        pixels["rowsperstrip"] = max(1, rows)
     with tifffile.TiffWriter(
         path, bigtiff=big, imagej=flavour == "imagej", ome=flavour == "ome"
     ) as tif:
         where = tif.write(
             None,
             shape=shape,
-            dtype=spec.dtype,
-            photometric="rgb" if colour else "minisblack",
-            planarconfig="contig" if colour else None,
-            extrasamples=("unassalpha",) if sizes.get("S") == 4 else None,
             software=NAMESPACE,
             iccprofile=appearance_of(spec.metadata).icc or None,
-            returnoffset=True,
+            subifds=len(levels) or None,
+            **pixels,
             **describe(spec, axes, shape, notes),
         )
+        coarser = []
+        for height, width in levels:
+            smaller = tuple(
+                {"Y": height, "X": width}.get(a, n) for a, n in zip(axes, shape, strict=True)
+            )
+            lies = tif.write(None, shape=smaller, subfiletype=1, metadata=None, **pixels)
+            coarser.append((lies, smaller))
+    found = [Layout(_offset(lies), axes, smaller) for lies, smaller in coarser]
+    return Layout(_offset(where), axes, shape, tuple(found))
+
+
+def _levels(sizes: Mapping[str, int], flavour: Flavour) -> tuple[tuple[int, int], ...]:
+    """List the sizes of the coarser levels that an output has."""
+    large = flavour == "ome" and max(sizes["Y"], sizes["X"]) > LARGE_PLANE
+    return level_sizes(sizes["Y"], sizes["X"])[1:] if large else ()
+
+
+def _nbytes(spec: OutputSpec, flavour: Flavour) -> int:
+    """Bytes of the pixels of all levels."""
+    sizes = dict(zip(spec.axes, spec.shape, strict=True))
+    plane = sizes["Y"] * sizes["X"]
+    return sum(spec.nbytes // plane * y * x for y, x in _levels(sizes, flavour)) + spec.nbytes
+
+
+def _offset(where: Any) -> int:
     if where is None:
         raise RuntimeError("tifffile did not lay the pixels out contiguously")
-    return Layout(int(where[0]), axes, shape)
+    return int(where[0])
 
 
 def rewrite_notes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -102,6 +102,11 @@ class ZarrContent:
                 " write .tif."
             )
 
+    @staticmethod
+    def nbytes(spec: OutputSpec, name: str) -> int:
+        """Count the bytes of the pixels, of which packing saves more than the levels add."""
+        return spec.nbytes
+
     def write(self, index: tuple[int, ...], y: int, x: int, block: npt.NDArray[Any]) -> None:
         """Take a block; chunks that it completes are written."""
         if index not in self._planes:

@@ -1,0 +1,1 @@
+"""The dock widget Batch: the files of a folder, restored into another."""
