@@ -471,3 +471,13 @@ def test_other_formats_are_told_the_way(name, says):
     Path(name).write_bytes(b"something else")
     with pytest.raises(InputError, match=says):
         open_stack(name)
+
+
+def test_parts_that_an_anonymised_e2e_has_emptied_are_passed_over():
+    stored = small_float(b_scans(2))
+    file = E2E()
+    file.volume(5, stored)
+    file.add(11, b"", 6)
+    file.add(10004, b"", 6, 0, 1)
+    file.write("a.E2E")
+    np.testing.assert_array_equal(open_stack("a.E2E").data[:], from_small_float(stored))

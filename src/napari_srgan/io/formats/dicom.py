@@ -78,10 +78,17 @@ def dicom_files(folder: Path) -> list[Path]:
 class _Frames(FileArray):
     """The frames of a file, decoded when they are asked for.
 
-    `order` is that in which they follow each other, if it is not that of the file.
+    `order` is that in which they follow each other, if it is not that of the file; `dtype` is
+    known where another slice of the series was decoded.
     """
 
-    def __init__(self, source: Source, header: Any, order: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        header: Any,
+        order: Sequence[int] | None = None,
+        dtype: np.dtype[Any] | None = None,
+    ) -> None:
         count = int(header.get("NumberOfFrames") or 1)
         rows, columns, samples = (
             int(header.get(name) or 1) for name in ("Rows", "Columns", "SamplesPerPixel")
@@ -93,16 +100,19 @@ class _Frames(FileArray):
         if header.get("PhotometricInterpretation") == "MONOCHROME1":
             signed = int(header.get("PixelRepresentation") or 0)
             self._white = -1 if signed else 2 ** int(header.BitsStored) - 1
-        first = self._decoded(source, 0)
+        kind = self._decoded(source, 0).dtype if dtype is None else dtype
         shape = self._frame_shape if count == 1 else (count, *self._frame_shape)
-        super().__init__([source], shape, first.dtype, partial(_array_of, number=0))
+        super().__init__([source], shape, kind, partial(_array_of, number=0))
 
     def _read(self, ranges: list[range]) -> npt.NDArray[Any]:
         inner = ranges[-len(self._frame_shape) :]
         frames = ranges[0] if len(inner) < len(ranges) else range(1)
         out = np.empty([len(frames), *map(len, inner)], self.dtype)
         for into, i in zip(out, frames, strict=True):
-            into[...] = self._decoded(self.sources[0], self._order[i])[np.ix_(*inner)]
+            frame = self._decoded(self.sources[0], self._order[i])
+            if frame.dtype != self.dtype:
+                raise InputError(f"{self.name} has other values than the slices before it.")
+            into[...] = frame[np.ix_(*inner)]
         return out if len(inner) < len(ranges) else out[0]
 
     def _decoded(self, source: Source, index: int) -> npt.NDArray[Any]:
@@ -171,7 +181,8 @@ def _stacked(folder: Path, slices: list[tuple[Path, Any]], number: int) -> OctIm
                 range(len(slices)), key=lambda i: int(slices[i][1].get("InstanceNumber") or 0)
             )
     slices, frames = [slices[i] for i in order], [frames[i] for i in order]
-    arrays = [(path, _Frames(Source.of(path), header)) for path, header in slices]
+    kind = _Frames(Source.of(slices[0][0]), slices[0][1]).dtype
+    arrays = [(path, _Frames(Source.of(path), header, None, kind)) for path, header in slices]
     data = PlaneFiles(Source.of(folder), arrays, partial(_array_of, number=number), number)
     return _image(folder, slices[0][1], data, frames, step)
 

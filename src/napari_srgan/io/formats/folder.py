@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from napari_srgan.errors import InputError
 from napari_srgan.io.formats.image_file import ImageFile
-from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, read_picture
+from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, decode
 from napari_srgan.io.formats.plane_files import PlaneFiles
-from napari_srgan.io.formats.source import Source, check_series
+from napari_srgan.io.formats.source import FileArray, Source, check_series
 from napari_srgan.io.formats.tiff import TIFF_SUFFIXES, open_tiff
 from napari_srgan.io.natural import natural
 
@@ -40,7 +43,7 @@ def open_folder(path: Path, axes: str | None = None, series: int | None = None) 
     planes: list[tuple[Path, ImageFile]] = []
     for file in files:
         picture = file.name.lower().endswith(PICTURE_SUFFIXES)
-        image = cast("ImageFile", read_picture(file)) if picture else open_tiff(file)
+        image = _picture(file) if picture else open_tiff(file)
         if image.axes not in ("YX", "YXS"):
             raise InputError(
                 f"{path.name} is a folder whose {file.name} is a stack itself ({image.axes}); give"
@@ -62,6 +65,22 @@ def open_folder(path: Path, axes: str | None = None, series: int | None = None) 
         ("pixel", *first.units),
         first.spacing_source,
     )
+
+
+class _Picture(FileArray):
+    """A picture that is decoded when it is asked for, and once to see what it is."""
+
+    def __init__(self, path: Path) -> None:
+        array, self.axes, _, _ = decode(path)
+        super().__init__([Source.of(path)], array.shape, array.dtype, _Picture)
+
+    def _read(self, ranges: list[range]) -> npt.NDArray[Any]:
+        return decode(self.sources[0].path)[0][np.ix_(*ranges)]
+
+
+def _picture(path: Path) -> ImageFile:
+    array = _Picture(path)
+    return ImageFile(array, array.axes, (1.0, 1.0), (0.0, 0.0), ("pixel", "pixel"))
 
 
 def _array_of(path: Path) -> PlaneFiles:

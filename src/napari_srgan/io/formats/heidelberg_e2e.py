@@ -54,6 +54,7 @@ _EYES: dict[int, Laterality] = {ord("R"): "OD", ord("L"): "OS"}
 _BYTES, _FLOATS = 1, 32
 """Kinds of images: 8 bits of the fundus, and 16 bits of B-scans."""
 _MOST_B_SCANS = 10_000
+_LEAST = 72  # bytes of what is said of a B-scan; HEYEX's anonymisation leaves some of it empty
 
 
 @dataclass
@@ -151,9 +152,8 @@ def _gather(file: BinaryIO, base: int, entry: Any, series: _Series) -> None:
         elif head[6] == _FLOATS and where >= 0:
             series.b_scans[where] = place
     elif kind == _EYE:
-        series.eye = _EYES.get(file.read(15)[14])
-    else:
-        data = file.read(min(int(entry["size"]), 124))
+        series.eye = _EYES.get(int.from_bytes(file.read(15)[14:], "little"))
+    elif len(data := file.read(min(int(entry["size"]), 124))) >= _LEAST:
         x0, y0, x1, y1 = struct.unpack_from("<4f", data, 12)
         count, number = struct.unpack_from("<2I", data, 64)
         frames = struct.unpack_from("<I", data, 120)[0] if len(data) == 124 else 0
