@@ -9,7 +9,7 @@ BIN := .venv/bin
 endif
 READY := .venv/.ready
 
-.PHONY: help setup demo test lint sample-data models-report wheel wheel-test clean
+.PHONY: help setup demo test lint sample-data models-report calibrations wheel wheel-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,7 +17,9 @@ help:
 	@echo "make test         run all tests, window tests included"
 	@echo "make lint         ruff and mypy"
 	@echo "make sample-data  make sample_data/ again from its seed"
-	@echo "make models-report DATA=DIR  measure the bundled models again (docs/models.md says on what)"
+	@echo "make models-report DATA=DIR  measure the bundled models again (docs/models.md says on what);"
+	@echo "                   LPIPS=FILE with torchvision's AlexNet adds LPIPS"
+	@echo "make calibrations DATA=DIR   calibrate the bundled models again (docs/trust.md)"
 	@echo "make wheel-test   build the wheel and run the demo from it where napari is absent"
 	@echo "make clean        remove everything that was built"
 
@@ -55,7 +57,13 @@ sample-data: $(READY)
 models-report: $(READY)
 	@test -n "$(DATA)" || { echo "Say where the images are: make models-report DATA=DIR"; exit 1; }
 	@test -d build/sets || $(BIN)/python scripts/lay_out_scans.py $(DATA) build/sets
-	$(BIN)/python benchmarks/models_report.py build/sets --vgg $(DATA)/vgg19/*.pth
+	$(BIN)/python benchmarks/models_report.py build/sets --vgg $(DATA)/vgg19/*.pth \
+	  $(if $(LPIPS),--lpips-weights $(LPIPS))
+
+calibrations: $(READY)
+	@test -n "$(DATA)" || { echo "Say where the images are: make calibrations DATA=DIR"; exit 1; }
+	@test -d build/sets || $(BIN)/python scripts/lay_out_scans.py $(DATA) build/sets
+	$(BIN)/python benchmarks/calibrations.py build/sets --shift
 
 wheel: $(READY)
 	rm -rf dist

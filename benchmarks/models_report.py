@@ -1,13 +1,15 @@
 """All figures of the bundled models, measured again from the files.
 
-    python benchmarks/models_report.py SETS --vgg FILE [--models NAME ...] [--write]
+    python benchmarks/models_report.py SETS --vgg FILE [--lpips-weights FILE]
+                                       [--models NAME ...] [--write]
 
-SETS is what `scripts/lay_out_scans.py` made, FILE the VGG19 weights beside the data. With --write
-the figures also go into the cards, so that a card says what this table says.
+SETS is what `scripts/lay_out_scans.py` made, FILE the VGG19 weights beside the data, and those of
+torchvision's AlexNet for LPIPS. With --write the figures also go into the cards, so that a card
+says what this table says. A second table has what is known beside the cards (`tasks.facts`).
 
 Images are degraded 4x by the antialiased cubic kernel, restored by the engine in float32 and
-compared with HR over all pixels and samples, range 1. Beside PSNR, SSIM, MS-SSIM and VGG22
-distance: the power of the detail that the input cannot hold, against that of HR; the mean
+compared with HR over all pixels and samples, range 1. Beside PSNR, SSIM, MS-SSIM, VGG22 distance
+and LPIPS: the power of the detail that the input cannot hold, against that of HR; the mean
 intensity against that of HR; and what the result, shrunk again, leaves of the input (RMSE).
 """
 
@@ -28,9 +30,12 @@ from napari_srgan import upscale
 from napari_srgan.image.colour import as_channels
 from napari_srgan.image.resampling import bicubic_enlarge, bicubic_shrink
 from napari_srgan.io.open import open_stack
+from napari_srgan.measure.features import FeatureMaps
 from napari_srgan.measure.protocols import Score, evaluate_plane_paper, score, summary
 from napari_srgan.models.catalogue import ModelInfo, list_models, load_model, save_model
-from napari_srgan.models.vgg import VGGFeatures, load_vgg
+from napari_srgan.models.lpips import load_lpips
+from napari_srgan.models.vgg import load_vgg
+from napari_srgan.tasks.facts import count_text, facts_of
 
 Image = NDArray[np.float32]
 Row = dict[str, Any]
@@ -48,12 +53,12 @@ SETS: Mapping[int, Mapping[str, str]] = {
 SCALE = 4
 
 
-def rows(info: ModelInfo, sets: Path, vgg: Sequence[VGGFeatures]) -> list[Row]:
+def rows(info: ModelInfo, sets: Path, features: Sequence[FeatureMaps]) -> list[Row]:
     """Measure one model on every set that it is for."""
     if info.card.degradation == "measured":
         return _restored(info, sets)
     found = [
-        {"set": title} | _degraded(info, sets / "val" / folder, vgg)
+        {"set": title} | _degraded(info, sets / "val" / folder, features)
         for folder, title in SETS[info.card.channels].items()
     ]
     if info.card.channels == 3:
@@ -75,14 +80,14 @@ def _restore(model: Path, lr: Image) -> Image:
     return np.asarray(upscale(lr, model, axes="YXS"[: lr.ndim], intensity="0:1").data)
 
 
-def _degraded(info: ModelInfo, folder: Path, vgg: Sequence[VGGFeatures]) -> Row:
+def _degraded(info: ModelInfo, folder: Path, features: Sequence[FeatureMaps]) -> Row:
     scores: list[Score] = []
     extra: dict[str, list[float]] = {}
     for number, stored in enumerate(images(folder, info.card.channels)):
         hr = stored.astype(np.float32) / 255
         lr = bicubic_shrink(hr, SCALE).clip(0, 1)
         sr, bicubic = _restore(info.path, lr).clip(0, 1), bicubic_enlarge(lr, SCALE).clip(0, 1)
-        scores.append(score(hr, sr, bicubic, f"{folder.name} {number}", vgg))
+        scores.append(score(hr, sr, bicubic, f"{folder.name} {number}", features))
         for suffix, image in (("", sr), ("_bicubic", bicubic)):
             left = bicubic_shrink(image, SCALE) - lr
             for key, value in (
@@ -145,6 +150,7 @@ _COLUMNS = {
     "ssim": ("SSIM", "{:.3f}"),
     "ms_ssim": ("MS-SSIM", "{:.3f}"),
     "vgg22": ("VGG22", "{:.0f}"),
+    "lpips_alex": ("LPIPS", "{:.3f}"),
     "detail_db": ("detail dB", "{:+.1f}"),
     "mean_percent": ("mean %", "{:.2f}"),
     "consistency_percent": ("left %", "{:.2f}"),
@@ -165,30 +171,52 @@ def table(found: Mapping[str, Sequence[Row]]) -> str:
     return "\n".join(lines)
 
 
+def facts_table(infos: Sequence[ModelInfo]) -> str:
+    """Return what is known of the models beside their cards as a Markdown table."""
+    head = ["model", "multiply-adds", "s a megapixel", "pixels, µm (Y, X)", "trusted, %: off, %"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for info in infos:
+        facts, known = facts_of(info.path), info.card.pixel_range
+        cells = [f"`{info.card.name}`", count_text(facts.multiply_adds)]
+        cells.append("-" if facts.measured is None else f"{facts.measured.seconds:.3g}")
+        sizes = (f"{low:.3g} to {high:.3g}" for low, high in known or ())
+        cells.append(", ".join(sizes) or "not known")
+        promises = (
+            f"{kind} {100 * c.share:.0f}: {100 * c.alpha:.3g}"
+            for kind, c in facts.calibrations.items()
+        )
+        lines.append("| " + " | ".join([*cells, ", ".join(promises) or "-"]) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", type=Path)
     parser.add_argument("--vgg", type=Path, required=True, help="VGG19 weights")
+    parser.add_argument("--lpips-weights", type=Path, help="torchvision's AlexNet")
     parser.add_argument("--models", nargs="+", help="names; all bundled ones without")
     parser.add_argument("--write", action="store_true", help="put the figures into the cards")
     options = parser.parse_args()
     bundled = [info for info in list_models() if info.bundled]
     if unknown := set(options.models or ()) - {info.card.name for info in bundled}:
         parser.error(f"not bundled: {', '.join(sorted(unknown))}")
-    vgg = [load_vgg("vgg22", options.vgg)]
+    features: list[FeatureMaps] = [load_vgg("vgg22", options.vgg)]
+    if options.lpips_weights is not None:
+        features.append(load_lpips("alex", options.lpips_weights))
     found = {}
     for info in bundled:
         if options.models is None or info.card.name in options.models:
-            found[info.card.name] = rows(info, options.sets, vgg)
+            found[info.card.name] = rows(info, options.sets, features)
             if options.write:
                 model = load_model(info.path)
                 card = replace(model.card, validation=tuple(found[info.card.name]))
                 save_model(info.path, model.network, card)
     print(table(found))
     print(
-        "\nEach cell: the model / bicubic (of raw OCT frames: the best tuned filter and bicubic)."
+        "\nEach cell: the model / bicubic (of raw OCT frames: the best tuned filter and bicubic).\n"
     )
+    print(facts_table([info for info in bundled if info.card.name in found]))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def run(draw: Callable[[Path], None], about: str) -> int:
         # The pictures must not depend on the user's own settings and models.
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
         os.environ["NAPARI_SRGAN_MODELS"] = folder
+        os.environ["NAPARI_SRGAN_PRESETS"] = str(Path(folder) / "presets.json")
         draw(options.out)
     return 0
 

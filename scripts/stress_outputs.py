@@ -2,12 +2,16 @@
 
     python scripts/stress_outputs.py race --minutes 5     # 20 processes, 5 outputs, random kills
     python scripts/stress_outputs.py kill --kills 100     # one run at a time, killed at any moment
+    python scripts/stress_outputs.py resume --kills 30    # the same with --resume
 
 `race`: every output that is there holds the result of one input, pixel by pixel, whenever it is
 looked at; every run either succeeds, or was killed, or says in one sentence why it did not write;
 after a last run into each output nothing else is in the folder but what such sentences name.
 `kill`: a file of every kind is replaced by a run that is killed; it is then the old one, byte by
 byte, or the new one, whole; and the next run leaves no trace of the killed one.
+`resume`: a run is killed and gone on with until it is done, as TIFF, OME-TIFF, .npy and OME-Zarr
+of both versions, and as shares of a store by two jobs at once; the result is, byte by byte, that of
+a run that nothing disturbs, and nothing else is left.
 
 It ends with exit code 1 and the cause if any of that does not hold. A network of few weights makes
 runs short, and processes are forked from one that has everything imported, so that a kill meets
@@ -21,6 +25,7 @@ import itertools
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -28,6 +33,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # a process with other threads must not be forked
@@ -38,9 +44,12 @@ import numpy as np  # noqa: E402
 import small_models  # noqa: E402
 import tifffile  # noqa: E402
 
+import napari_srgan.engine.record  # noqa: E402
 import napari_srgan.engine.run  # noqa: E402
+import napari_srgan.io.sinks.file  # noqa: E402
+import napari_srgan.tasks.cluster  # noqa: E402
 import napari_srgan.tasks.compare  # noqa: E402
-import napari_srgan.tasks.report.page  # noqa: E402, F401
+import napari_srgan.tasks.report.page  # noqa: E402
 from napari_srgan.cli import main as command  # noqa: E402
 from napari_srgan.io.open import open_stack  # noqa: E402
 
@@ -283,10 +292,87 @@ class Kind:
         }
 
 
+RESUMED = ("r.tif", "r.ome.tif", "r.npy", "r.zarr", "r5.zarr", "shared.zarr")
+
+
+def resume(place: Workplace, kills: int, rng: random.Random) -> Counter[str]:
+    """Kill runs that go on where the one before was killed, over all kinds of files."""
+    seen: Counter[str] = Counter()
+    for number, name in enumerate(RESUMED, 1):
+        path, shared = place.out / name, name.startswith("shared")
+        typed = [*place.upscale(0, path, overwrite=False), "--precision", "float32"]
+        typed += ["--ome-zarr", "0.5"] * name.startswith("r5")
+        started = time.monotonic()
+        place.wait(place.start(typed).pid)
+        seconds, expected = time.monotonic() - started, bytes_of(path)
+        remove(path)
+        jobs = [[*typed, "--slice-of", f"{k}/2"] for k in (1, 2)] if shared else []
+        quota = kills * number // len(RESUMED)
+        while seen["killed"] < quota:  # a run that was faster begins anew
+            if shared:
+                place.wait(place.start([*typed, "--prepare"]).pid)
+            todo = jobs or [[*typed, "--resume"]]
+            while todo:
+                kill = seen["killed"] < quota
+                due = [rng.uniform(0, seconds) if kill else None for _ in todo]
+                running = [place.start(job, at) for job, at in zip(todo, due, strict=True)]
+                killed = [killed_or_done(child) for child in running]
+                seen["killed"] += sum(killed)
+                seen["gone on with"] += any(killed)
+                todo = [job for job, again in zip(todo, killed, strict=True) if again]
+            if shared:
+                place.wait(place.start([*typed, "--finish"]).pid)
+            if bytes_of(path) != expected:
+                raise Failure(f"{name} is not what a run gives that nothing disturbs")
+            if place.others(name):
+                raise Failure(f"left behind: {', '.join(sorted(place.others(name)))}")
+            seen[f"{name}: the same bytes"] += 1
+            remove(path)
+    return seen
+
+
+def killed_or_done(child: Child) -> bool:
+    """Kill a run when it is due, and say whether that was before its end."""
+    while not (done := os.waitpid(child.pid, os.WNOHANG))[0]:
+        if time.monotonic() > child.killed_at:
+            os.kill(child.pid, signal.SIGKILL)
+            done = os.waitpid(child.pid, 0)
+            break
+        time.sleep(0.001)
+    code = os.waitstatus_to_exitcode(done[1])
+    if code not in (0, -signal.SIGKILL):
+        raise Failure(f"{' '.join(child.typed)} ended with {code} and said: {child.said()}")
+    return bool(code)
+
+
+def bytes_of(path: Path) -> dict[str, bytes]:
+    """Read a file, or all files of a folder, without the UUID that OME-TIFF has for each file."""
+    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    uuid = re.compile(rb"urn:uuid:[0-9a-f-]{36}")
+    return {str(p.relative_to(path)): uuid.sub(b"", p.read_bytes()) for p in files}
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+class Then(datetime):
+    """A clock that stands: results hold the time."""
+
+    @classmethod
+    def now(cls, tz=None):
+        """Give always the same moment."""
+        return cls(2026, 1, 2, 3, 4, 5, tzinfo=tz)
+
+
 def main(typed: Sequence[str] | None = None) -> int:
     """Do what was asked for and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("race", "kill"))
+    parser.add_argument("what", choices=("race", "kill", "resume"))
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--processes", type=int, default=20)
     parser.add_argument("--kills", type=int, default=100)
@@ -298,6 +384,11 @@ def main(typed: Sequence[str] | None = None) -> int:
         try:
             if chosen.what == "race":
                 seen = race(place, 60 * chosen.minutes, chosen.processes, rng)
+            elif chosen.what == "resume":
+                # Before processes are forked: every plane is marked, at one moment.
+                napari_srgan.io.sinks.file.FLUSHED_EVERY = 0.0
+                napari_srgan.engine.record.datetime = Then
+                seen = resume(place, chosen.kills, rng)
             else:
                 seen = kill(place, chosen.kills, rng)
         except Failure as failure:

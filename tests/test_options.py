@@ -8,6 +8,7 @@ from napari_srgan import upscale
 from napari_srgan.cli import parser
 from napari_srgan.cli.arguments import chosen
 from napari_srgan.options import (
+    CalibrateOptions,
     CompareOptions,
     EvaluateOptions,
     FigureOptions,
@@ -30,6 +31,7 @@ COMMANDS = {
             "overwrite",
             "json",
             "view",
+            "trust_mask",
             "preset",
             "watch",
             "pattern",
@@ -70,6 +72,12 @@ COMMANDS = {
         set(),
     ),
     "evaluate": ("folder", (EvaluateOptions,), {"paths", "csv", "overwrite", "json"}, set()),
+    "calibrate": (
+        "folder",
+        (CalibrateOptions,),
+        {"paths", "choose_on", "check", "keep", "json"},
+        set(),
+    ),
 }
 """Of each command: what has to be typed, its options, what it has beside them, and what of them it
 leaves out."""

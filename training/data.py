@@ -13,6 +13,7 @@ from typing import Any
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale
 from napari_srgan.io import schema
+from napari_srgan.io.open import is_zarr
 from napari_srgan.models.card import ALIKE, micrometres
 from training.likeness import ONE_PLACE, most_alike
 from training.pairs import (
@@ -120,6 +121,8 @@ class Data:
     pixel_size : (float, float) or None
         Along Y and X of the LR images that are trained on, micrometres; None if a file states no
         length, or pixels differ by more than a factor of 2.
+    pixel_range : ((float, float), (float, float)) or None
+        Their smallest and largest along Y and along X, of the files that state one.
     """
 
     train: list[ScanSet]
@@ -129,6 +132,7 @@ class Data:
     warnings: tuple[str, ...]
     split: Split
     pixel_size: tuple[float, float] | None
+    pixel_range: tuple[tuple[float, float], tuple[float, float]] | None
 
     @property
     def measured(self) -> bool:
@@ -232,7 +236,7 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
         for side in (found.train, found.val)
     )
     doubts = [left_out, _colour_lost(high, recipe.channels), *_doubts(found, train, val)]
-    return recipe, _data(train, val, recipe, found, doubts, _pixel_size(high, recipe.factors))
+    return recipe, _data(train, val, recipe, found, doubts, high)
 
 
 _Read = tuple[Decoded, Decoded | None]
@@ -334,8 +338,9 @@ def _expanded(paths: Sequence[Path]) -> list[Path]:
 
 def _volumes(paths: Sequence[Path], wanted: Wanted) -> dict[Path, list[Volume]]:
     """Find volumes: a folder is a set, and files that were named one by one are one together."""
-    found = {path: find_volumes(path, wanted) for path in paths if not path.is_file()}
-    files = [path for path in paths if path.is_file() and wanted(path)]
+    scans = [path for path in paths if path.is_file() or is_zarr(path)]
+    found = {path: find_volumes(path, wanted) for path in paths if path not in scans}
+    files = [path for path in scans if wanted(path)]
     if files:
         folder = Path(os.path.commonpath([path.parent.absolute() for path in files]))
         found[folder] = volumes_of([path.absolute() for path in dict.fromkeys(files)], folder)
@@ -348,7 +353,7 @@ def _data(
     recipe: Recipe,
     found: _Found,
     doubts: Sequence[str],
-    pixel_size: tuple[float, float] | None,
+    high: Sequence[Decoded],
 ) -> Data:
     digest = hashlib.sha256()
     sides: list[dict[bytes, str]] = []
@@ -393,7 +398,7 @@ def _data(
         summary,
         tuple(filter(None, (*doubts, alike))),
         {name: _as_text(side) for name, side in (("train", found.train), ("val", found.val))},
-        pixel_size,
+        *_pixel_sizes(high, recipe.factors),
     )
 
 
@@ -411,14 +416,19 @@ def _held_out(side: Side) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (f" and {beyond} more" if beyond > 0 else "")
 
 
-def _pixel_size(files: Sequence[Decoded], scale: Scale) -> tuple[float, float] | None:
-    """Return the pixel size of what is made of HR files, see `Data`."""
+def _pixel_sizes(
+    files: Sequence[Decoded], scale: Scale
+) -> tuple[tuple[float, float] | None, tuple[tuple[float, float], tuple[float, float]] | None]:
+    """Return the pixel size of what is made of HR files, and its range; see `Data`."""
     sizes = [micrometres(file.stack) for file in files]
     known = [size for size in sizes if size is not None]
-    axes = list(zip(*known, strict=True))
-    if len(known) < len(sizes) or any(max(axis) > ALIKE * min(axis) for axis in axes):
-        return None
-    return scale[0] * median(axes[0]), scale[1] * median(axes[1])
+    if not known:
+        return None, None
+    y, x = ([f * size[axis] for size in known] for axis, f in enumerate(scale))
+    span = (min(y), max(y)), (min(x), max(x))
+    if len(known) < len(sizes) or any(high > ALIKE * low for low, high in span):
+        return None, span
+    return (median(y), median(x)), span
 
 
 def _lively(scans: ScanSet) -> ScanSet:

@@ -116,6 +116,7 @@ class Outputs:
             role="restoration" if self.data.measured else role,
             degradation="measured" if self.data.measured else recipe.degradation,
             pixel_size=self.data.pixel_size,
+            pixel_range=self.data.pixel_range,
             trained_on=recipe.trained_on,
             training={
                 **{k: v for k, v in values.items() if k not in said},

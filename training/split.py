@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from napari_srgan.errors import InputError
-from napari_srgan.io.open import READABLE_SUFFIXES
+from napari_srgan.io.open import READABLE_SUFFIXES, is_zarr
 
 RECIPE, SOURCES, SPLIT = "recipe.json", "run.json", "split.json"
 RUN_FILES = {RECIPE, SOURCES}
@@ -106,7 +106,7 @@ def find_volumes(folder: Path, wanted: Wanted = ALL) -> list[Volume]:
     InputError
         If the folder does not exist or holds no scans.
     """
-    if folder.is_file():
+    if folder.is_file() or is_zarr(folder):
         return [Volume(folder.name, (folder,))]
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder} with scans.")
@@ -167,10 +167,14 @@ def _first_that_varies(numbers: Sequence[Sequence[str]]) -> int | None:
 
 def _scans_below(folder: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(folder, followlinks=True):
+        stores = [name for name in folders if is_zarr(Path(here) / name)]
+        yield from (Path(here) / name for name in stores if name[0] != ".")
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".") and not _names_in(Path(here) / name) >= RUN_FILES
+            if name not in stores
+            and not name.startswith(".")
+            and not _names_in(Path(here) / name) >= RUN_FILES
         ]
         for name in names:
             path = Path(here) / name

@@ -40,6 +40,7 @@ def upscale(
     outscale: str | float | Factor = "auto",
     factor_axes: str = "both",
     level: int = 0,
+    memory: str = "1GB",
 ) -> Result:
     """Super-resolve an image or a stack, in memory.
 
@@ -91,6 +92,8 @@ def upscale(
         "lateral": only X becomes finer, as the lateral axis of an OCT frame.
     level : int
         Which level of an OME-Zarr image; 0 is the finest.
+    memory : str
+        What the work may take beside the program and the result, as "500MB" or "4GB".
 
     Returns
     -------
@@ -125,6 +128,7 @@ def upscale(
         kind=kind,
         outscale=outscale,
         factor_axes=factor_axes,
+        memory=memory,
     )
 
     steps = restore(_as_stack(image, axes, series, level), options)

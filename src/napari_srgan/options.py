@@ -27,7 +27,7 @@ OpenRange = tuple[int | None, int | None]
 """A half-open range whose ends may be left to the image."""
 
 PANELS = ("lr", "bicubic", "result", "reference")
-MAP_KINDS = ("consistency", "invention", "spread")
+MAP_KINDS = ("consistency", "invention", "spread", "trusted")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BACKENDS = ("auto", "torch", "openvino")
 LPIPS = ("off", "alex", "vgg")
@@ -112,6 +112,23 @@ def read_roi(text: str) -> dict[str, OpenRange]:
     return {"Y": read_range(parts[0]), "X": read_range(parts[1])}
 
 
+_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_BYTES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+LEAST_MEMORY = 10**8
+"""Bytes that `--memory` asks for at least: a tile of 16 px and the pixels around it."""
+
+
+def read_memory(text: str) -> int:
+    """Read an amount of memory like 2 GB, 500MB or 1.5GiB, in bytes."""
+    match = re.fullmatch(r"\s*(\d+\.?\d*)\s*([A-Za-z]*)\s*", str(text))
+    if match is None or match[2].lower() not in _BYTES:
+        raise ValueError(f"'{text}' is not an amount of memory like 2GB or 500MB")
+    amount = int(float(match[1]) * _BYTES[match[2].lower()])
+    if amount < LEAST_MEMORY:
+        raise ValueError(f"'{text}' is too little memory; give at least 100MB")
+    return amount
+
+
 def checked_tile(tile: int | str) -> int | None:
     """Return the side of a tile that is asked for, None for auto; InputError if it is neither."""
     if str(tile).strip().lower() == "auto":
@@ -174,6 +191,9 @@ class RestoreOptions:
     tile : "auto" or int
         Side of a tile's interior in LR pixels; the halo is added. It changes time and memory,
         not the result.
+    memory : str
+        What the work may take beside the program and a result in memory, as ``1GB`` or ``500MB``.
+        It changes tiles and time, not the result.
     intensity : str or Intensity
         A mode of `intensity.measure`, or a range that was measured before.
     transform : str
@@ -232,6 +252,11 @@ class RestoreOptions:
         metavar="PX",
         entries=(("auto", "auto"), *((f"{n} px", n) for n in (64, 128, 256, 512, 1024))),
     )
+    memory: str = option(
+        "1GB",
+        "memory that the work may take beside the program and a result in memory, as 500MB or 4GB",
+        metavar="SIZE",
+    )
     intensity: str | Intensity = option(
         "auto",
         "auto, minmax, dtype, percentile:A,B or LO:HI; one range for all slices",
@@ -284,6 +309,15 @@ class RestoreOptions:
         checked(self)
         checked_tile(self.tile)
         checked_outscale(self.outscale)
+        self.memory_bytes  # noqa: B018 (it refuses what is none)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory in bytes; InputError if it is no amount."""
+        try:
+            return read_memory(self.memory)
+        except ValueError as error:
+            raise InputError(f"The memory {error}.") from None
 
     def unresized(self) -> Self:
         """Return the options of the model's own result, which is what can be measured."""
@@ -396,6 +430,10 @@ class ShareOptions:
         Restore part K of N, counted from 1.
     finish : bool
         Put it in place when all planes are done.
+    workers : int
+        Do all of that by so many processes here; 0: by none.
+    scheduler : str
+        Do all of that by the workers of the dask cluster of this address; "": of none.
 
     Raises
     ------
@@ -417,11 +455,24 @@ class ShareOptions:
     finish: bool = option(
         False, "put an output that --prepare has laid out in place, when all its planes are done"
     )
+    workers: int = option(
+        0,
+        "make a .zarr output by so many processes on this machine, with dask.distributed",
+        read=read_number,
+        metavar="N",
+    )
+    scheduler: str = option(
+        "",
+        "make a .zarr output by the workers of the dask cluster at this address, as tcp://host:8786",
+        metavar="ADDRESS",
+    )
 
     def __post_init__(self) -> None:
-        if self.prepare + self.finish + (self.slice_of is not None) > 1:
+        given = (self.prepare, self.slice_of, self.finish, self.workers, self.scheduler)
+        if sum(map(bool, given)) > 1:
             raise InputError(
-                "--prepare, --slice-of and --finish are three steps; give one of them at a time."
+                "--prepare, --slice-of, --finish, --workers and --scheduler do different things; "
+                "give one of them at a time."
             )
 
 
@@ -454,8 +505,9 @@ class MapOptions:
 
     maps: tuple[str, ...] | None = option(
         None,
-        "some of consistency,invention,spread (default: consistency and spread, and invention "
-        "where the model has a fidelity model of its own degradation)",
+        "some of consistency,invention,spread,trusted (default: consistency and spread, invention "
+        "where the model has a fidelity model of its own degradation, and trusted where it is "
+        "calibrated for the kind of image)",
         read=read_kinds,
         metavar="KINDS",
     )
@@ -730,6 +782,70 @@ class EvaluateOptions:
         """The ranges that are given."""
         given = {"blur": self.blur, "speckle": self.speckle, "noise": self.noise}
         return {key: value for key, value in given.items() if value is not None}
+
+
+def read_alpha(text: str) -> float:
+    """Read a number between 0 and 1."""
+    return float(read_threshold(text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions:
+    """What the trust masks of a model are to promise, and how it is calibrated.
+
+    Attributes
+    ----------
+    model : str or Path
+        A name of the catalogue, or a model file.
+    alpha : float
+    tolerance : float
+        % of the range.
+    kind : str
+        Of `KINDS`, or auto.
+    score : str
+        Of `trust.scores.SCORES`, or auto.
+    by_folder : bool
+    device : str
+
+    Raises
+    ------
+    InputError
+        If a value is none that its option may have.
+    """
+
+    model: str | Path = option("auto", "name or file of the model")
+    alpha: float = option(
+        0.1,
+        "expected share of the trusted pixels that are off by more than the tolerance, at most",
+        read=read_alpha,
+        metavar="A",
+    )
+    tolerance: float = option(
+        5.0,
+        "error above which a pixel is off, in % of the intensity range",
+        read=read_above_zero,
+        metavar="T",
+    )
+    kind: str = option(
+        "auto",
+        "kind of image that the calibration is for; auto: what most of the images are taken for",
+        choices=("auto", *KINDS),
+        noun="kind of image",
+    )
+    score: str = option(
+        "auto",
+        "score that pixels are trusted by; auto: of those that there are for the model, the one "
+        "that trusts most, told on a quarter of the images, which no threshold is chosen on",
+        choices=("auto", "detail", "consistency", "invention", "spread"),
+    )
+    by_folder: bool = option(
+        False,
+        "all images of a folder count as one: a volume, an eye, a specimen; else each file is one",
+    )
+    device: str = option("auto", "auto, cpu, cuda[:N] or mps; auto is the GPU if there is one")
+
+    def __post_init__(self) -> None:
+        checked(self)
 
 
 def declared(cls: type) -> list[Field[Any]]:

@@ -15,9 +15,11 @@ from qtpy.QtCore import Qt
 from napari_srgan._gui.layers import layer_axes
 from napari_srgan.image.resampling import bicubic_shrink
 from napari_srgan.models.catalogue import load_model, save_model
+from napari_srgan.trust.calibration import NAME, Calibration, keep_calibrations
 from napari_srgan.trust.consistency import LEGEND, consistency
 from napari_srgan.trust.invention import invention
 from napari_srgan.trust.operators import Operator
+from napari_srgan.trust.scores import detail_score
 
 WAIT = 120_000
 BICUBIC = Operator("bicubic", (4, 4))
@@ -252,3 +254,39 @@ def test_invention_is_offered_only_where_it_can_be_made(viewer, panel, qtbot):
     viewer.add_image(made.data, name="other", metadata={"napari_srgan": record})
     panel.result.choose(viewer.layers["other"])
     assert not button.isVisibleTo(panel)
+
+
+def test_trusted_pixels_are_shown_where_the_model_is_calibrated(viewer, panel, qtbot, tmp_path):
+    made = restore(qtbot, panel, viewer.add_image(image(2, 20, 24), name="eye"))
+    trusted = panel.trust.buttons["trusted"]
+    assert not trusted.isVisibleTo(panel), "nothing is calibrated"
+    model = load_model("srgan-tiny")
+    score = detail_score(made.data[0], 255)
+    known = Calibration(
+        model="srgan-tiny",
+        sha256=model.sha256,
+        kind=made.metadata["napari_srgan"]["kind"],
+        score="detail",
+        threshold=float(np.median(score)),
+        alpha=0.1,
+        tolerance=5.0,
+        images=20,
+        share=0.5,
+        typical=((0.01, 100.0),) * 3,
+        degradation="bicubic",
+    )
+    keep_calibrations(tmp_path / NAME, [known])
+    panel.trust.show_layer(made)
+    assert trusted.isVisibleTo(panel)
+    viewer.dims.set_current_step(0, 0)
+    (layer,) = press(qtbot, panel, trusted)
+    np.testing.assert_array_equal(layer.data[0], score <= known.threshold)
+    assert tuple(layer.contrast_limits) == (0, 1)
+    text = panel.message.text()
+    assert "50.0 % of the pixels" in text and known.sentence in text
+    assert known.sentence in layer.metadata["trust_map"]["legend"]
+    far = dataclasses.replace(known, typical=((0.01, 0.02),) * 3)
+    keep_calibrations(tmp_path / NAME, [far])
+    qtbot.mouseClick(trusted, Qt.MouseButton.LeftButton)  # up, and down again
+    press(qtbot, panel, trusted)
+    assert "its guarantee does not hold here" in panel.message.text()

@@ -394,6 +394,28 @@ def test_units_and_transformations_for_all_levels_are_heeded(tmp_path):
     assert stack.units == ("nanometer", "nanometer") and stack.spacing_source == "file"
 
 
+@pytest.mark.parametrize(
+    ("axes", "shape"), [(["z", "y", "x"], (4, 20, 30)), (None, (1, 1, 2, 20, 30))]
+)
+def test_older_versions_name_axes_by_text_or_not_at_all(tmp_path, axes, shape):
+    path = foreign(tmp_path / "a.zarr", pixels(shape), "tczyx"[-len(shape) :])
+    said = attributes(path)
+    said["multiscales"][0]["axes"] = axes
+    (path / ".zattrs").write_text(json.dumps(said))
+    assert open_stack(path).axes == "TCZYX"[-len(shape) :]
+
+
+def test_the_fields_of_a_plate_are_images(tmp_path):
+    root = tmp_path / "a.zarr"
+    plate = {"wells": [{"path": "A/1"}, {"path": "B/2"}]}
+    zarr.open_group(root, mode="w", zarr_format=2).attrs["plate"] = plate
+    for i, well in enumerate(("A/1", "B/2")):
+        images = {"images": [{"path": "0"}]}
+        zarr.open_group(root / well, mode="w", zarr_format=2).attrs["well"] = images
+        foreign(root / well / "0", pixels((20, 30 + i)), "yx")
+    assert open_stack(root, series=1).width == 31
+
+
 def test_axes_of_unknown_names_can_be_named(tmp_path):
     path = foreign(tmp_path / "a.zarr", pixels((4, 20, 30)), "ayx")
     with pytest.raises(InputError, match=r"axes a, y, x, of which not all are known.*--axes"):

@@ -72,6 +72,8 @@ NONSENSE = [
     {"role": ["fidelity"]},
     {"pixel_size": [0, 1]},
     {"pixel_size": [10**400, 1]},
+    {"pixel_range": [[2, 1], [1, 2]]},
+    {"pixel_range": [1, 2]},
     {"trained_on": "abc"},
     {"trained_on": [5]},
     {"training": "x"},

@@ -214,6 +214,9 @@ def test_a_card_says_for_people_what_it_states(folder):
     assert rows["Measured"] == "nuclei: PSNR 30.52 dB (bicubic 29.25), SSIM 0.900"
     assert (rows["Images"], rows["Scale"]) == ("gray", "4x")
     assert rows["Pixel size"] == "0.5 x 0.25 µm (Y x X)"
+    wide = card(pixel_range=((0.5, 2.0), (0.25, 0.25)))
+    assert models.Card.from_json(wide.to_json()) == wide
+    assert dict(card_rows(wide))["Pixel size"].startswith("0.5 to 2 µm (Y), 0.25 to 0.25 µm (X)")
     bare = dict(card_rows(card(validation=())))
     assert "not stated" in bare["Trained on"] and "no figures" in bare["Measured"]
     assert "Limits" not in bare and "Pixel size" not in bare

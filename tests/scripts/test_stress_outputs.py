@@ -16,6 +16,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "stress_outputs.py"
     [
         (["race", "--minutes", "0.03", "--processes", "6"], "done: "),
         (["kill", "--kills", "4"], "killed: 4"),
+        (["resume", "--kills", "6"], "the same bytes: "),
     ],
 )
 def test_outputs_stay_whole_whatever_runs_do(typed, said):

@@ -107,8 +107,8 @@ def test_what_is_missing_is_named_and_nothing_is_put_in_place(tmp_path, capsys):
         (["--slice-of", "1/2", "--overwrite"], "--overwrite has no meaning for one share"),
         (["--resume"], "was prepared for several jobs; --slices or --slice-of says"),
         (["--slice-of", "1/2", "--finish"], "give one of them at a time"),
-        ([], "with 0 planes done; --resume goes on with it, --overwrite starts anew"),
-        (["--prepare"], "with 0 planes done; --resume goes on with it"),
+        ([], "is prepared for several jobs, with 0 planes done; --slice-of fills it"),
+        (["--prepare"], "with 0 planes done; --slice-of fills it, --overwrite starts anew"),
     ],
 )
 def test_shares_that_do_not_fit_are_refused_in_a_sentence(tmp_path, capsys, typed, said):

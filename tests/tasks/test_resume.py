@@ -282,3 +282,12 @@ def test_the_command_goes_on_and_says_what_is_kept(tmp_path, model, monkeypatch,
     capsys.readouterr()
     assert main([*typed, "--overwrite"]) == 0
     assert open_stack(path).shape == (PLANES, 96, 128)
+
+
+def test_without_locks_what_may_be_anothers_is_not_removed(tmp_path, model, monkeypatch):
+    path = tmp_path / "a.tif"
+    stop(restore(stack(), options(model), path, files=RESUME), 2)
+    other = unfinished(path)[0]
+    monkeypatch.setattr("napari_srgan.io.lock.FileLock._try", lambda self: True)
+    drain(restore(stack(), options(model), path, overwrite=True))
+    assert path.exists() and other.exists()

@@ -251,14 +251,15 @@ def test_the_digest_tells_whether_the_scans_are_the_same(scans):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "expected"),
+    ("sizes", "expected", "span"),
     [
-        ([(1.0, 2.0), (1.5, 2.0), (1.0, 2.0)], (4.0, 8.0)),
-        ([(1.0, 2.0), (1.0, 2.0), None], None),
-        ([(1.0, 2.0), (2.5, 2.0), (1.0, 2.0)], None),
+        ([(1.0, 2.0), (1.5, 2.0), (1.0, 2.0)], (4.0, 8.0), ((4.0, 6.0), (8.0, 8.0))),
+        ([(1.0, 2.0), (1.0, 2.0), None], None, ((4.0, 4.0), (8.0, 8.0))),
+        ([(1.0, 2.0), (2.5, 2.0), (1.0, 2.0)], None, ((4.0, 10.0), (8.0, 8.0))),
+        ([None, None, None], None, None),
     ],
 )
-def test_the_pixel_size_of_a_training_is_that_of_its_lr_images(tmp_path, sizes, expected):
+def test_the_pixel_size_of_a_training_is_that_of_its_lr_images(tmp_path, sizes, expected, span):
     for i, size in enumerate(sizes):
         how = {} if size is None else {
             "resolution": (1 / size[1], 1 / size[0]),
@@ -271,6 +272,9 @@ def test_the_pixel_size_of_a_training_is_that_of_its_lr_images(tmp_path, sizes, 
     files = tuple(tmp_path / f"{i}.tif" for i in range(len(sizes)))
     data = load(Sources(files, (tmp_path / "val",)), recipe, settle)[1]
     assert data.pixel_size == (expected if expected is None else pytest.approx(expected))
+    assert (data.pixel_range is None) == (span is None)
+    for found, wanted in zip(data.pixel_range or (), span or (), strict=True):
+        assert found == pytest.approx(wanted)
 
 
 def test_files_of_instruments_are_scans(tmp_path):

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from small_scans import TINY, picture, write_scans
 
 from napari_srgan.errors import InputError
+from napari_srgan.tasks.evaluate import find_images
 from training.data import Sources, load
 from training.recipe import Recipe
 from training.split import find_volumes
@@ -253,3 +255,22 @@ def test_files_of_gray_and_of_colour_are_told(tmp_path):
     colour = np.stack([picture(seed) for seed in (7, 8, 9)], axis=-1)
     tifffile.imwrite(scans / "eye0.tif", colour, photometric="rgb")
     assert "1 of 4 files have colour" in loaded(scans).warnings[0]
+
+
+def test_zarr_stores_are_scans(tmp_path):
+    for i in range(3):
+        store = tmp_path / "scans" / f"eye{i}.zarr"
+        store.parent.mkdir(exist_ok=True)
+        zarr.save_array(store, np.stack([picture(2 * i), picture(2 * i + 1)]), zarr_format=2)
+    assert [v.files[0].name for v in find_volumes(tmp_path / "scans")] == [
+        "eye0.zarr",
+        "eye1.zarr",
+        "eye2.zarr",
+    ]
+    data = loaded(tmp_path / "scans")
+    assert [len(s.scans) for s in (*data.train, *data.val)] == [4, 2]
+    stores = sorted((tmp_path / "scans").iterdir())
+    assert [path for path, _ in find_images([tmp_path / "scans", stores[0]])] == [
+        *stores,
+        stores[0],
+    ]

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from napari_srgan import __version__
 from napari_srgan.cli import (
+    calibrate,
     compare,
     demo,
     doctor,
@@ -45,6 +46,7 @@ _COMMANDS: dict[str, Any] = {
     "view": view,
     "evaluate": evaluate,
     "trust": trust,
+    "calibrate": calibrate,
     "compare": compare,
     "report": report,
     "figure": figure,

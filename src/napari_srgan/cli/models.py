@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         skipped_models,
     )
     from napari_srgan.models.kinds import models_by_use
+    from napari_srgan.tasks.facts import count_text, facts_of, multiply_adds
 
     if arguments.action == "add":
         new = look_at_model(arguments.file)
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     if arguments.action == "show":
         model = load_model(find_model(arguments.model).path)
-        _tell_card(model.card, model.sha256)
+        _tell_card(model.card, model.sha256, facts_of(model.path).rows())
         return EXIT_OK
     found = list_models()
     for reason in skipped_models():
@@ -62,17 +63,18 @@ def run(arguments: argparse.Namespace) -> int:
         for info in found:
             auto_for = uses.get(info.card.name, []) if info.bundled else []
             about = {"path": str(info.path), "bundled": info.bundled, "auto_for": auto_for}
-            tell(json.dumps(about | info.card.to_dict()))
+            tell(json.dumps(about | facts_of(info.path).to_dict() | info.card.to_dict()))
         return EXIT_OK
     if not found:
         raise InputError("No model is installed; train one with 'python -m training.train_oct'.")
-    rows = [("name", "channels", "scale", "gain over baseline", "auto for")]
+    rows = [("name", "channels", "scale", "gain over baseline", "multiply-adds", "auto for")]
     rows += [
         (
             info.card.name,
             {1: "gray", 3: "RGB"}.get(info.card.channels, str(info.card.channels)),
             scale_text(info.card.scale),
             _gain(info.card.validation),
+            count_text(multiply_adds(load_model(info.path))),
             ", ".join(uses.get(info.card.name, ())) if info.bundled else "",
         )
         for info in found
@@ -81,15 +83,16 @@ def run(arguments: argparse.Namespace) -> int:
     for text in (
         "auto for: the kinds of image that auto takes the model for; gray, RGB: all other kinds",
         "baseline: bicubic enlargement; for models that remove noise, a tuned filter before it",
+        "multiply-adds: for a pixel of the input, what time goes with; 'models show NAME' has more",
         *(f"{info.card.name}: {info.card.purpose}" for info in found if info.card.purpose),
     ):
         tell(fill(printable(text), _WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     return EXIT_OK
 
 
-def _tell_card(card: Card, sha256: str) -> None:
-    """Print what a model's card states."""
-    rows = [("Model", card.name), *card_rows(card), ("SHA-256", sha256)]
+def _tell_card(card: Card, sha256: str, more: Sequence[tuple[str, str]] = ()) -> None:
+    """Print what a model's card states, and what is known beside it."""
+    rows = [("Model", card.name), *card_rows(card), *more, ("SHA-256", sha256)]
     width = max(len(head) for head, _ in rows) + 2
     for head, text in rows:
         for begin, line in zip_longest([head], text.split("\n"), fillvalue=""):

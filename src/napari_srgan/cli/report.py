@@ -108,6 +108,8 @@ def _summary(content: Content) -> dict[str, Any]:
         if residuals is None
         else {"kind": residuals.title, "rmse_percent": residuals.percent},
         "invention_percent": content.shown.invention_percent,
+        "trusted_percent": content.shown.trusted_percent,
+        "promise": content.shown.promise,
         "measures": [{key: _finite(value) for key, value in row.items()} for row in laid],
     }
 

@@ -28,7 +28,8 @@ def add(commands: Any) -> None:
         description="Super-resolve a file and write maps of how far the result can be trusted, as "
         "float32 TIFF: consistency (what the input leaves unexplained, or removed signal), "
         "invention (what a perceptual model adds unseen by the measurement, beside the fidelity "
-        "model) and spread (of mirrored inputs).",
+        "model), spread (of mirrored inputs) and trusted (1 where pixels can be trusted by the "
+        "calibration of the model for this kind of image).",
     )
     parser.add_argument("input", type=Path, metavar="INPUT", help="the low-resolution image")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the maps go")
@@ -62,14 +63,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         for one in written.maps:
             row: dict[str, Any] = {"map": one.notes.kind, "title": one.notes.title}
-            row |= {"models": one.notes.models, "rms_percent": one.rms_percent}
+            figure = "trusted_percent" if one.notes.kind == "trusted" else "rms_percent"
+            row |= {"models": one.notes.models, figure: one.percent}
             row |= {"per_slice": one.slices, "legend": one.notes.legend}
             tell(json.dumps(row | {"output": str(one.path)}))
         return EXIT_OK
-    rows = [("map", "RMS", "largest slice", "of", "file")]
+    rows = [("map", "RMS", "worst slice", "of", "file")]
     for one in written.maps:
-        mean = one.rms_percent
+        mean = one.percent
         shown, worst = ("-", "-") if mean is None else (percent(mean), percent(max(one.known)))
+        if mean is not None and one.notes.kind == "trusted":
+            shown, worst = f"{mean:.1f} % of the pixels", f"{min(one.known):.1f} %"
         rows.append((one.notes.title, shown, worst, " and ".join(one.notes.models), str(one.path)))
     tell(table(rows))
     tell(f"In % of the intensity range {_range_text(written.intensity)}.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,12 @@ def add(commands: Any) -> None:
     add_options(parser, FileOptions)
     add_options(parser, ShareOptions)
     parser.add_argument(
+        "--trust-mask",
+        action="store_true",
+        help="also write <output>_trusted.tif: 1 where pixels can be trusted by the calibration of "
+        "the model for this kind of image ('napari-srgan calibrate')",
+    )
+    parser.add_argument(
         "--view", action="store_true", help="then open input and result side by side in napari"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
@@ -95,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Restore the files and print what came of each."""
     from napari_srgan.tasks.cluster import is_share, share_file
     from napari_srgan.tasks.restore import FileSummary, restore_file
+    from napari_srgan.tasks.trust_maps import check_calibrated
 
     options = chosen(arguments, RestoreOptions, preset_values(arguments))
     part, files = chosen(arguments, PartOptions), chosen(arguments, FileOptions)
@@ -102,6 +110,11 @@ def run(arguments: argparse.Namespace) -> int:
         check_window("--view")
     if arguments.each and arguments.out_dir is None:
         raise InputError("--each makes a result of each image, which need --out-dir DIR.")
+    if arguments.trust_mask and options != options.unresized():
+        raise InputError(
+            "A trust mask is of the model's own result: leave --trust-mask out, or what makes the "
+            "result another size."
+        )
     if arguments.out_dir is not None:
         if arguments.view:
             raise InputError("--view opens one result; with --out-dir, use 'napari-srgan view'.")
@@ -121,15 +134,24 @@ def run(arguments: argparse.Namespace) -> int:
     how: dict[str, Any] = {"overwrite": arguments.overwrite, "files": files}
     step = chosen(arguments, ShareOptions)
     if step != ShareOptions() or is_share(target, part, files):
+        if arguments.trust_mask:
+            raise InputError(
+                "A trust mask is made of a whole result: leave --trust-mask out of the jobs that "
+                "share one, and make it with 'napari-srgan trust --maps trusted'."
+            )
         shared = share_file(source, target, options, part, step, **how)
         made = follow(shared, source.name, "tile", quiet=arguments.json)
         if not isinstance(made, FileSummary):
             return _tell_prepared(made, target, arguments.json)
         summary = made
     else:
+        if arguments.trust_mask:
+            check_calibrated(source, options, part, target, arguments.overwrite)
         steps = restore_file(source, target, options, part, **how)
         summary = follow(steps, source.name, "tile", quiet=arguments.json)
     _tell(summary.to_dict(), arguments.json)
+    if arguments.trust_mask:
+        _mask(source, target, options, part, arguments)
     if arguments.view:
         view([source, target])
     return EXIT_OK
@@ -143,6 +165,9 @@ def _many(
     from napari_srgan.tasks.steps import drain
 
     folder, watched = arguments.out_dir, arguments.watch
+    mask = None
+    if arguments.trust_mask:
+        mask = partial(_mask, options=options, part=part, arguments=arguments)
     order = BatchOrder(
         folder=folder,
         options=options,
@@ -155,7 +180,7 @@ def _many(
     if watched is not None:
         if arguments.paths:
             raise InputError("--watch takes the files of its folder; leave the other paths out.")
-        told = _Told(arguments.json, options.anonymise, brief=True)
+        told = _Told(arguments.json, options.anonymise, True, mask)
         say(f"Watching {watched} for {arguments.pattern}; Ctrl-C ends it.")
         steps = watch(watched, arguments.pattern, order, sentence)
     else:
@@ -164,7 +189,7 @@ def _many(
             sources = each_of(sources)
         if options.anonymise:
             hide(names_of(sources, options.anonymise))
-        told = _Told(arguments.json, options.anonymise)
+        told = _Told(arguments.json, options.anonymise, mask=mask)
         steps = run_batch(sources, order, sentence)
     try:
         drain(steps, told.show)
@@ -173,6 +198,25 @@ def _many(
         if not arguments.json:
             tell(f"{told.count()}; see {folder / SUMMARY}")
     return told.failed
+
+
+def _mask(
+    source: Path,
+    result: Path,
+    options: RestoreOptions,
+    part: PartOptions,
+    arguments: argparse.Namespace,
+) -> None:
+    """Write the trust mask of a result, and print its share and what it promises."""
+    from napari_srgan.tasks.trust_maps import write_trust_mask
+
+    steps = write_trust_mask(source, result, options, part, overwrite=arguments.overwrite)
+    made = follow(steps, source.name, "plane", quiet=arguments.json)
+    if arguments.json:
+        row = {"trust_mask": str(made.path), "trusted_percent": made.percent}
+        tell(json.dumps(row | {"sentence": made.notes.legend}))
+        return
+    tell(f"{made.path}: {made.percent:.1f} % of the pixels are trusted. {made.notes.legend}")
 
 
 class _Told:
@@ -186,12 +230,21 @@ class _Told:
         Hide the names of files that come.
     brief : bool
         A line a file.
+    mask : callable, optional
+        Makes the trust mask of an input and its result.
     """
 
-    def __init__(self, as_json: bool, anonymise: bool, brief: bool = False) -> None:
+    def __init__(
+        self,
+        as_json: bool,
+        anonymise: bool,
+        brief: bool = False,
+        mask: Callable[[Path, Path], None] | None = None,
+    ) -> None:
         self.bar = Bar("tile", quiet=as_json)
         self.done = self.failed = self.left = 0
         self._as_json, self._anonymise, self._brief = as_json, anonymise, brief
+        self._mask = mask
 
     def show(self, step: Progress | FileBegun | FileOutcome) -> None:
         """Tell of a step."""
@@ -210,6 +263,12 @@ class _Told:
         if step.summary is not None:
             self.done += 1
             _tell(step.summary.to_dict(), self._as_json, self._brief)
+            if self._mask is not None:
+                try:
+                    self._mask(Path(step.source), Path(step.summary.output))
+                except Exception as error:
+                    self.failed += 1
+                    say(sentence(error))
         elif step.error is not None:
             self.failed += 1
             say(step.said)

@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     import torch
 
 
+_FINISHING = 56
+"""Bytes per value of a result while a tile of it is brought to its dtype, measured and written:
+two float32 tiles that wait, and the float64 that are worked on; see benchmarks/volumes.py."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preflight:
     """What can be said before a pixel is read.
@@ -95,7 +100,14 @@ class Preflight:
         tile = checked_tile(self.options.tile)
         if tile is None:
             tile = auto_tile(
-                device, needs.bytes_per_pixel, needs.halo, stack.height, stack.width, region
+                device,
+                needs.bytes_per_pixel,
+                needs.halo,
+                stack.height,
+                stack.width,
+                region,
+                self.options.memory_bytes,
+                self.finishing,
             )
         elif needs.halo is None and tile < max(region[a][1] - region[a][0] for a in "YX"):
             raise InputError(
@@ -105,6 +117,11 @@ class Preflight:
         return tile, plan_tiles(
             stack.height, stack.width, tile, needs.halo, region["Y"], region["X"]
         )
+
+    @property
+    def finishing(self) -> int:
+        """Bytes per LR pixel that it takes to finish and measure a tile."""
+        return _FINISHING * math.prod(self.scale) * self.stack.samples
 
     def pixels(self, device: torch.device) -> int:
         """Count the LR pixels that go through the network, halos included: what time goes with."""
@@ -314,7 +331,10 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
     _refuse_invalid(stack, options, region, tiles)
     largest = max(t.read_pixels for t in tiles)
     _refuse_large(ahead, needs.halo, largest * needs.bytes_per_pixel, device)
+    held = _held_whole(stack, options, region, scale)
+    interior = max((t.y1 - t.y0) * (t.x1 - t.x0) for t in tiles)
     plane = min(stack.height * stack.width, sum(t.read_pixels for t in tiles))
+    read = min(2 * plane * stack.samples * stack.dtype.itemsize, options.memory_bytes // 8)
     warnings = _warnings(stack, intensity, choice, options.anonymise)
     if options.precision not in ("auto", "float32", *native_16_bits(device)):
         warnings.append(
@@ -341,8 +361,9 @@ def plan(stack: Stack, options: RestoreOptions) -> Plan:
         factor=ahead.factor,
         output=replace(ahead.output, window=tuple(zip(intensity.lo, intensity.hi, strict=True))),
         memory=largest * needs.bytes_per_pixel
-        + 2 * plane * stack.samples * stack.dtype.itemsize
-        + _projection_memory(stack, options, region, scale)
+        + interior * ahead.finishing
+        + read
+        + held
         + _resize_memory(ahead, max(t.y1 - t.y0 for t in tiles)),
         warnings=tuple(warnings),
     )
@@ -365,14 +386,31 @@ def _refuse_large(ahead: Preflight, halo: int | None, needed: int, device: torch
     raise InputError(f"Tiles of {tile} px would {amount}; give a smaller --tile, or auto.")
 
 
-def _projection_memory(
+def _held_whole(
     stack: Stack, options: RestoreOptions, region: Mapping[str, tuple[int, int]], scale: Scale
 ) -> int:
-    """Estimate what back-projection holds: a plane of the result twice, and some of the input."""
-    if not options.back_project:
-        return 0
-    pixels = math.prod(region[a][1] - region[a][0] for a in "YX") * stack.samples
-    return pixels * (2 * math.prod(scale) * stack.dtype.itemsize + 6 * 8)
+    """Estimate what must hold planes whole, and refuse what takes more than it may.
+
+    Back-projection holds a plane of the result twice and some of the input; filling holds two
+    planes of the input, each with its mask, and where the nearest valid pixels lie.
+    """
+    values, size = stack.samples, stack.dtype.itemsize
+    projected = filled = 0
+    if options.back_project:
+        projected = math.prod(region[a][1] - region[a][0] for a in "YX") * values
+        projected *= 2 * math.prod(scale) * size + 6 * 8
+    if options.nan == "fill" and stack.dtype.kind == "f":
+        filled = stack.height * stack.width * values * (2 * (2 * size + 2) + 16)
+    needed = projected + filled
+    if needed > options.memory_bytes:
+        what = "Back-projection" if projected > filled else "Filling NaN"
+        amount = f"{-(-needed // 10**8) / 10:g}GB"
+        smaller = ", or restore a smaller region" if projected > filled else ""
+        raise InputError(
+            f"{what} holds planes whole, which takes {amount} here, and {options.memory} of memory "
+            f"may be used; allow --memory {amount}{smaller}."
+        )
+    return needed
 
 
 def _resize_memory(ahead: Preflight, rows: int) -> int:

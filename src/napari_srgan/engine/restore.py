@@ -24,8 +24,9 @@ from napari_srgan.image.sampling import colours
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.valid import is_value
 
-AT_ONCE = 2**25
-"""Values that are read of a plane at once; a larger plane is read window by window."""
+AT_ONCE = 2**26
+"""Bytes that are read of a plane at once; a larger plane is read by bands, which hold a row of
+tiles each, and if these are larger still, window by window."""
 
 REACH = (-1.0, 2.0)
 """What a network is shown of the unit range and beyond it. It has met nothing farther off: of a hot
@@ -92,6 +93,8 @@ class PlanePixels:
         its size, because the nearest valid pixel may lie anywhere.
     empty : float
         What a plane without any valid value is filled with.
+    at_once : int
+        See `AT_ONCE`.
 
     Attributes
     ----------
@@ -108,6 +111,7 @@ class PlanePixels:
         tiles: tuple[Tile, ...],
         fill_invalid: bool = False,
         empty: float = 0.0,
+        at_once: int = AT_ONCE,
     ) -> None:
         self.stack, self._index = stack, index
         y0, y1 = min(t.ry0 for t in tiles), max(t.ry1 for t in tiles)
@@ -115,8 +119,10 @@ class PlanePixels:
         filling = fill_invalid and stack.dtype.kind == "f"
         if filling:
             y0, y1, x0, x1 = 0, stack.height, 0, stack.width
-        self._corner = (y0, x0)
-        self.at_once = filling or (y1 - y0) * (x1 - x0) * stack.samples <= AT_ONCE
+        self._corner, self._cols = (y0, x0), (x0, x1)
+        self._row = (x1 - x0) * stack.samples * stack.dtype.itemsize  # bytes
+        self._most = at_once
+        self.at_once = filling or (y1 - y0) * self._row <= at_once
         self._block: NDArray[Any] | None = None
         self._filled: NDArray[Any] | None = None
         self._mask: NDArray[np.bool_] | None = None
@@ -131,13 +137,26 @@ class PlanePixels:
 
     def window(self, tile: Tile) -> NDArray[Any]:
         """Return what a tile reads, (y, x[, S]), with invalid values filled."""
-        if self._block is None:
-            rows, cols = slice(tile.ry0, tile.ry1), slice(tile.rx0, tile.rx1)
+        if not self.at_once:
+            return self._read(tile)
+        assert self._block is not None
+        source = self._block if self._filled is None else self._filled
+        return source[self._within(tile.ry0, tile.ry1, tile.rx0, tile.rx1)]
+
+    def _read(self, tile: Tile) -> NDArray[Any]:
+        """Read what a tile reads, with the rest of its row of tiles: files are packed by rows."""
+        rows, cols = slice(tile.ry0, tile.ry1), slice(tile.rx0, tile.rx1)
+        if (tile.ry1 - tile.ry0) * self._row > self._most:
             block = self.stack.read(self._index, rows, cols)
             self._check(block)
             return block
-        source = self._block if self._filled is None else self._filled
-        return source[self._within(tile.ry0, tile.ry1, tile.rx0, tile.rx1)]
+        (top, left), band = self._corner, self._block
+        if band is None or tile.ry0 < top or tile.ry1 > top + band.shape[0]:
+            self._block = band = None  # it goes before the next one comes
+            band = self.stack.read(self._index, rows, slice(*self._cols))
+            self._check(band)
+            self._block, self._corner = band, (tile.ry0, left)
+        return band[self._within(tile.ry0, tile.ry1, tile.rx0, tile.rx1)]
 
     def invalid(self, tile: Tile) -> tuple[NDArray[Any], NDArray[np.bool_]] | None:
         """Return the unfilled values and the mask of a tile's interior, if the plane has any."""
@@ -169,7 +188,8 @@ class PlanePixels:
         if self._filled is not None:
             same = (colours(self._filled, self.stack) == colour).all()
             return colour if same else None
-        step = max(1, AT_ONCE // 8 // (self.stack.width * self.stack.samples))
+        row = self.stack.width * self.stack.samples * self.stack.dtype.itemsize
+        step = max(1, self._most // 8 // row)
         for row in range(0, self.stack.height, step):
             band = self.stack.read(self._index, slice(row, row + step))
             if not (colours(band, self.stack) == colour).all():

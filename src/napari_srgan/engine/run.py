@@ -327,6 +327,8 @@ class _Run:
                         # The first is waited for, so that whoever stops the work has to wait for
                         # one tile only.
                         yield from self._settle(jobs, leave=1 if self.done else 0)
+                    if self._meter is not None and planned.x1 == self._whole.x1:
+                        jobs.append(finisher.submit(self._meter.passed, planned.y1))
                 if plane.kept is not None:
                     yield from self._settle(jobs)
                     yield from self._project(plane, sink)
@@ -354,7 +356,14 @@ class _Run:
             index,
             channel,
             plan.place(index),
-            PlanePixels(plan.stack, index, plan.tiles, plan.fill_invalid, empty),
+            PlanePixels(
+                plan.stack,
+                index,
+                plan.tiles,
+                plan.fill_invalid,
+                empty,
+                plan.options.memory_bytes // 16,
+            ),
             None if self._projected is None else _KeptPlane(self._whole, plan),
         )
 

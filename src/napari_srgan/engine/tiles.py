@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 # A tile should take a few seconds at most, so that cancelling is quick, and leave the machine
-# its memory: some 500 x 500 px of the 16-block network.
-_CPU_BYTES = 800 * 2**20
+# its memory: some 500 x 500 px of the 16-block network in 1 GB.
+MEMORY = 10**9
+_MEMORY_SHARE = 0.75  # the rest is for what is read and written meanwhile
 _CPU_SHARE = 0.25
 _GPU_SHARE = 0.6
 _GPU_SIDE = 1024
@@ -147,6 +148,8 @@ def auto_tile(
     height: int,
     width: int,
     region: Mapping[str, tuple[int, int]] | None = None,
+    memory: int = MEMORY,
+    finishing: int = 0,
 ) -> int:
     """Choose the side of a tile's interior: the whole region if it fits, else what memory allows.
 
@@ -161,31 +164,49 @@ def auto_tile(
         Size of a plane, LR px.
     region : mapping, optional
         Its "Y" and "X" ranges count instead of the whole.
+    memory : int
+        Bytes that the work may take. A network that looks far may take more, see below.
+    finishing : int
+        Bytes per LR pixel of an interior that it takes to bring a result to its dtype and measure
+        it, which the next tile does not wait for.
 
     Returns
     -------
     int
         LR pixels, at least `SMALLEST_TILE`.
     """
+    allowed = int(memory * _MEMORY_SHARE)
     if device.type == "cuda":
         share = budget = int(free_memory(device) * _GPU_SHARE)
-        most = _GPU_SIDE
+        most = min(_GPU_SIDE, math.isqrt(allowed // finishing) if finishing else _GPU_SIDE)
+        finishing = 0  # not on the device
     else:
         share = int(free_memory(device) * _CPU_SHARE)
-        budget = min(_CPU_BYTES, share)
+        budget = min(allowed, share)
         most = max(height, width)
     rows, cols = (region or {}).get("Y", (0, height)), (region or {}).get("X", (0, width))
     side = max(rows[1] - rows[0], cols[1] - cols[0])
-    (whole,) = plan_tiles(height, width, side, halo, rows, cols)
     if halo is None:
         return max(side, SMALLEST_TILE)
-    if whole.read_pixels * per_pixel <= budget and side <= most:
+    (whole,) = plan_tiles(height, width, side, halo, rows, cols)
+    kept = (rows[1] - rows[0]) * (cols[1] - cols[0])
+    if whole.read_pixels * per_pixel + kept * finishing <= budget and side <= most:
         return max(side, SMALLEST_TILE)
-    quick = math.isqrt(budget // per_pixel) - 2 * halo
+    quick = _side_within(budget, per_pixel, halo, finishing)
     # A network that looks far would have next to nothing but halo in a quick tile. So its tiles
     # may be slow, up to an interior as wide as both halos: four times the work of no tiles.
-    possible = math.isqrt(share // per_pixel) - 2 * halo
+    possible = _side_within(share, per_pixel, halo, finishing)
     return max(SMALLEST_TILE, min(most, max(quick, min(possible, 2 * halo))))
+
+
+def _side_within(budget: int, per_pixel: int, halo: int, finishing: int) -> int:
+    """Find the largest interior whose window and finishing take no more than a budget."""
+    low, high = 0, math.isqrt(budget // per_pixel) + 1
+    while high - low > 1:
+        side = (low + high) // 2
+        fits = (side + 2 * halo) ** 2 * per_pixel + side**2 * finishing <= budget
+        low, high = (side, high) if fits else (low, side)
+    return low
 
 
 def _even_ranges(start: int, stop: int, largest: int) -> list[tuple[int, int]]:

@@ -117,6 +117,11 @@ class WholeFile:
             self.close()
             raise OutputExists(f"{self.target} {self._there}")
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether nobody else writes there: the place is held, by a lock that its disk has."""
+        return self._lock.is_certain
+
     def create(self) -> Path:
         """Make the empty file and return `path`; it is new, and no link to another."""
         os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))

@@ -145,7 +145,7 @@ class Journal:
         if other:
             raise InputError(
                 f"The unfinished {self._output.name} was not made from the same ("
-                f"{'; '.join(other)}); go on with what it was made from, or start anew with "
+                f"{'; '.join(other)}); go on with what it was made from, or overwrite it with "
                 "--overwrite."
             )
 
@@ -225,3 +225,9 @@ def unfinished(target: Path) -> tuple[Path, Journal] | None:
         if (journal.folder / _RUN).is_file():
             return path, journal
     return None
+
+
+def planes_done(target: Path) -> int | None:
+    """Count the planes that are done of the unfinished output of a target; None if it has none."""
+    found = unfinished(target)
+    return None if found is None else len(found[1].planes())

@@ -45,6 +45,9 @@ class Card:
     pixel_size : (float, float) or None
         Along Y and X, micrometres, of the LR images that it was trained on: what an input's
         should be like. None if it is not known.
+    pixel_range : ((float, float), (float, float)) or None
+        The smallest and the largest pixel along Y, and along X, of those LR images whose size is
+        known, micrometres; they may differ too much for a `pixel_size`. None if none is known.
     trained_on : tuple of str
         The data, each with its terms.
     training : dict
@@ -69,6 +72,7 @@ class Card:
     purpose: str = ""
     degradation: str = "bicubic"
     pixel_size: tuple[float, float] | None = None
+    pixel_range: tuple[tuple[float, float], tuple[float, float]] | None = None
     trained_on: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     validation: tuple[Mapping[str, Any], ...] = ()
@@ -85,8 +89,9 @@ class Card:
         values = asdict(self) | {"scale": plain_scale(self.scale)}
         if self.role == _implied_role(values):
             del values["role"]
-        if self.pixel_size is None:
-            del values["pixel_size"]
+        for key in ("pixel_size", "pixel_range"):
+            if values[key] is None:
+                del values[key]
         return values
 
     def to_json(self) -> str:
@@ -112,18 +117,27 @@ def card_rows(card: Card) -> list[tuple[str, str]]:
     """Say for people what a card states, under a head each; lists have an item a line."""
     figures = [text for entry in card.validation if (text := _figures_text(entry))]
     size = card.pixel_size
+    size_text = f"{size[0]:.3g} x {size[1]:.3g} µm (Y x X)" if size else ""
     rows = [
         ("For", card.purpose),
         ("Kind", f"{_ROLE_WORDS[card.role]}; {card.architecture}, degradation {card.degradation}"),
         ("Images", {1: "gray", 3: "RGB"}.get(card.channels, f"{card.channels} channels")),
         ("Scale", scale_text(card.scale)),
-        ("Pixel size", f"{size[0]:.3g} x {size[1]:.3g} µm (Y x X)" if size else ""),
+        ("Pixel size", _sizes_text(card) or size_text),
         ("Trained on", "\n".join(card.trained_on) or "not stated, and so are the terms of use"),
         ("Measured", "\n".join(figures) or "no figures are stated"),
         ("Limits", card.limits),
         ("Made", " with napari-srgan ".join(filter(None, (card.date, card.tool_version)))),
     ]
     return [(head, text) for head, text in rows if text]
+
+
+def _sizes_text(card: Card) -> str:
+    """Write the range of the pixels that the model learned from; "" if there is none."""
+    if card.pixel_range is None or all(low == high for low, high in card.pixel_range):
+        return ""
+    y, x = (f"{low:.3g} to {high:.3g}" for low, high in card.pixel_range)
+    return f"{y} µm (Y), {x} µm (X), where it is known"
 
 
 _ROLE_WORDS: Mapping[Role, str] = {
@@ -169,6 +183,13 @@ def _pixel_size(value: Any) -> tuple[float, float]:
     return y, x
 
 
+def _pixel_range(value: Any) -> tuple[tuple[float, float], tuple[float, float]]:
+    y, x = schema.several(_pixel_size, 2)(value)
+    if y[0] > y[1] or x[0] > x[1]:
+        raise ValueError(f"must be two ranges of lengths, not {schema.shown(value)}")
+    return y, x
+
+
 def _parameters(value: Any) -> dict[str, Any]:
     return {schema.line(k): schema.scalar(v) for k, v in schema.mapping(value).items()}
 
@@ -201,6 +222,7 @@ _FIELDS: Mapping[str, schema.Reader[Any]] = {
     "purpose": schema.prose,
     "degradation": schema.line,
     "pixel_size": schema.optional(_pixel_size),
+    "pixel_range": schema.optional(_pixel_range),
     "trained_on": schema.several(schema.prose),
     "training": _training,
     "validation": schema.several(_figures),

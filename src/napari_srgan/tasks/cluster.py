@@ -133,7 +133,7 @@ def restore_share(
     yield Progress(0, 0, stage=STARTING)
     with closing(SharedStore(path, ome_zarr=files.ome_zarr)) as sink:
         sink.reserve()
-        options = _as_prepared(options, sink)
+        options = as_prepared(options, sink)
         return (yield from carried_out(stack, options, sink, share.planes))
 
 
@@ -161,7 +161,7 @@ def finish(
     prepared(path)
     with closing(FileSink(path, overwrite, files.ome_zarr, resume=True)) as sink:
         reserve(sink, stack, replace(options, region=None))
-        options, done = _as_prepared(options, sink), sink.done
+        options, done = as_prepared(options, sink), sink.done
 
         def all_planes(plan: Plan) -> Planes:
             missing = [p for p in plan.planes if plan.place(p) not in done]
@@ -206,15 +206,30 @@ def share_file(
     """
     started = time.perf_counter()
     spare_inputs([target], [source])
-    if not step.prepare and not step.finish and overwrite:
+    whole = step.prepare or step.finish or step.workers or step.scheduler
+    if overwrite and not whole:
         raise InputError("--overwrite has no meaning for one share of an output; leave it out.")
-    if step.prepare or step.finish:
+    if whole:
         check_output(target, overwrite, THERE_FOR_COMMANDS)
     stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
     if step.prepare:
         options = replace(options, region=region_of(stack, part))
         return (yield from prepare(stack, options, target, overwrite=overwrite, files=files))
-    if step.finish:
+    if step.workers or step.scheduler:
+        from napari_srgan.tasks.workers import restore_by_workers
+
+        options = replace(options, region=region_of(stack, part))
+        how = {"workers": step.workers, "scheduler": step.scheduler}
+        work = restore_by_workers(
+            stack,
+            options,
+            target,
+            overwrite=overwrite,
+            files=files,
+            **how,  # type: ignore[arg-type]
+        )
+        made = yield from work
+    elif step.finish:
         made = yield from finish(stack, options, target, overwrite=overwrite, files=files)
     else:
         share = Share(part.slices, step.slice_of)
@@ -230,7 +245,8 @@ def is_share(target: Path, part: PartOptions, files: FileOptions) -> bool:
     return found is not None and found[1].shared
 
 
-def _as_prepared(options: RestoreOptions, sink: FileSink) -> RestoreOptions:
+def as_prepared(options: RestoreOptions, sink: FileSink) -> RestoreOptions:
+    """Give options what was settled when a store was prepared: region, range and tile."""
     former = sink.former
     assert former is not None
     return replace(as_begun(options, former), region=region_begun(former))

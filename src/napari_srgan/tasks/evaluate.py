@@ -25,7 +25,7 @@ from napari_srgan.image.sampling import windows
 from napari_srgan.image.stack import Stack
 from napari_srgan.image.valid import is_value
 from napari_srgan.io.atomic import check_place
-from napari_srgan.io.open import READABLE_SUFFIXES, open_stack, spare_inputs
+from napari_srgan.io.open import READABLE_SUFFIXES, is_zarr, open_stack, spare_inputs
 from napari_srgan.measure.protocols import (
     Score,
     Summary,
@@ -147,7 +147,7 @@ def find_images(paths: Sequence[Path]) -> list[tuple[Path, str]]:
     """
     found: list[tuple[Path, str]] = []
     for path in paths:
-        if not path.is_dir():
+        if not path.is_dir() or is_zarr(path):
             found.append((path, path.name))
             continue
         below = sorted(
@@ -155,7 +155,7 @@ def find_images(paths: Sequence[Path]) -> list[tuple[Path, str]]:
             for p in path.rglob("*")
             if p.name.lower().endswith(READABLE_SUFFIXES)
             and not p.name.startswith(".")
-            and p.is_file()
+            and (p.is_file() or is_zarr(p))
         )
         if not below:
             raise InputError(f"The folder {path} holds no images ({', '.join(READABLE_SUFFIXES)}).")

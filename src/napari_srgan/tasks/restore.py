@@ -5,6 +5,7 @@ The panel, the commands and the Python call build the same `RestoreOptions` and 
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -17,6 +18,7 @@ from napari_srgan.engine.origin import as_begun
 from napari_srgan.engine.plan import Plan, plan, preflight
 from napari_srgan.engine.record import Record, input_label
 from napari_srgan.engine.run import Result, Upscaler
+from napari_srgan.engine.speed import measure_speed
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image.geometry import plain_scale, scale_text
 from napari_srgan.image.kind import recognise
@@ -26,6 +28,7 @@ from napari_srgan.io.journal import Place
 from napari_srgan.io.open import Spared, file_number, image_name, name_of, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
 from napari_srgan.io.sinks.growth import GrowingSink, Growth
+from napari_srgan.io.sinks.memory import size_text
 from napari_srgan.io.sinks.ready import ReadyPlane, ReadySink
 from napari_srgan.options import FileOptions, OpenRange, PartOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work, stage
@@ -34,6 +37,9 @@ NOTHING: Mapping[Place, ReadyPlane] = {}
 AS_USUAL = FileOptions()
 Planes = tuple[tuple[int, ...], ...]
 """Planes of a stack, by their indices."""
+
+LARGE = 10**9
+"""Bytes of a result of which it is said before what it takes."""
 
 STARTING = "Loading the model, measuring the image"
 LOOKING = "Looking at the files"
@@ -114,7 +120,7 @@ def restore(
         if sink.former is not None:
             options = as_begun(options, sink.former)
         seen: Sink = sink if growth is None else GrowingSink(sink, growth)
-        return (yield from carried_out(stack, options, ReadySink(seen, ready, stack)))
+        return (yield from carried_out(stack, options, ReadySink(seen, ready, stack), path=path))
 
 
 def reserve(sink: FileSink, stack: Stack, options: RestoreOptions) -> None:
@@ -135,19 +141,55 @@ def carried_out(
     options: RestoreOptions,
     sink: Sink,
     planes: Callable[[Plan], Planes] | None = None,
+    path: Path | None = None,
 ) -> Work[Restored]:
-    """Plan and restore into a sink, all planes of the region or those that `planes` chooses."""
+    """Plan and restore into a sink, all planes of the region or those that `planes` chooses.
+
+    Of a large result that goes to a `path` it is said before what it takes.
+    """
     planned = plan(stack, options)
     if planes is not None:
         planned = replace(planned, planes=planes(planned))
     for note in planned.notes:
         yield Progress(0, planned.n_tiles, note=note)
+    if path is not None and planned.output.nbytes >= LARGE:
+        yield Progress(0, planned.n_tiles, note=(yield from outlook(planned, path)))
     upscaler = Upscaler.of(planned)
     started = time.perf_counter()
     result = yield from upscaler.run(planned, sink)
     record = Record.of(result.metadata)
     assert record is not None
     return Restored(planned, result, record, time.perf_counter() - started)
+
+
+def outlook(planned: Plan, path: Path) -> Work[str]:
+    """Say how large a result will be, how much disk is free, and how long it will take."""
+    speed = yield from _unseen(measure_speed(planned.model_path, planned.options))
+    whole, free = planned.output.nbytes, shutil.disk_usage(path.parent).free
+    packed = ", less as far as it can be compressed" if path.suffix.lower() == ".zarr" else ""
+    return (
+        f"{path.name} will take {size_text(whole)}{packed}; {size_text(free)} are free on its "
+        f"disk. That will take {duration_text(planned.pixels / speed)}, as far as one tile tells."
+    )
+
+
+def _unseen(steps: Generator[None, None, float]) -> Work[float]:
+    """Do short work that tells nothing of how far it is."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            speed: float = end.value
+            return speed
+        yield Progress(0, 0, stage=STARTING)
+
+
+def duration_text(seconds: float) -> str:
+    """Write a time that is known roughly: about 40 s, about 3 h."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"about {seconds / length:.0f} {unit}"
+    return f"about {seconds:.0f} s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,7 +124,7 @@ def self_test(
     yield Progress(0, 1)
     card = model.card
     made_by = operator_for(card, operator)
-    low, target = _degraded(stack, region or {}, made_by, card)
+    low, target = degraded(stack, region or {}, made_by, card)
     yield Progress(0, 1)
     options = RestoreOptions(model=model.path, transform="none")
     planned = plan(Stack(low, axes=stack.axes, name=stack.name), options)
@@ -136,10 +136,31 @@ def self_test(
     return SelfTestResult(low, target, moved, result, heading_for(card, made_by.name))
 
 
-def _degraded(
+def degraded(
     stack: Stack, region: Region, operator: Degradation, card: Card
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Degrade the planes, and give what a model should make of them, in the stack's dtype."""
+    """Degrade planes, and give what a model should make of them.
+
+    Parameters
+    ----------
+    stack : Stack
+        Of as many samples as the model takes.
+    region : mapping
+        Which planes; ranges along Y and X are not looked at.
+    operator : Degradation
+    card : Card
+        Of the model.
+
+    Returns
+    -------
+    low, target : ndarray
+        In the dtype and order of axes of the stack, alpha left out.
+
+    Raises
+    ------
+    InputError
+        If the stack is too small or does not fit the model, or holds NaN.
+    """
     if stack.is_rgb != (card.channels == 3):
         kinds = ("RGB", "gray") if stack.is_rgb else ("gray", "RGB")
         raise InputError(

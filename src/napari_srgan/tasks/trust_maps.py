@@ -1,6 +1,7 @@
 """Trust maps of stacks, plane by plane: of a result that is there, or of one made on the way.
 
-What a map is of one plane is said by `trust.consistency`, `trust.invention` and `trust.spread`.
+What a map is of one plane is said by `trust.consistency`, `trust.invention` and `trust.spread`;
+which pixels are trusted by `trust.conformal`, by a score and a threshold of `trust.calibration`.
 """
 
 from __future__ import annotations
@@ -23,15 +24,18 @@ from napari_srgan.image.geometry import Scale, factors, plain_scale, upscaled_pl
 from napari_srgan.image.intensity import Intensity
 from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Region, Stack, check_region
+from napari_srgan.io.atomic import THERE_FOR_COMMANDS
 from napari_srgan.io.open import image_name, name_of, open_stack, spare_inputs
 from napari_srgan.io.output import OutputSpec
-from napari_srgan.io.sinks import FileSink, check_outputs_in, check_room, made_folder
+from napari_srgan.io.sinks import FileSink, check_output, check_outputs_in, check_room, made_folder
 from napari_srgan.models.card import Card
-from napari_srgan.models.catalogue import model_for
-from napari_srgan.options import MapOptions, PartOptions, RestoreOptions
+from napari_srgan.models.catalogue import load_model, model_for
+from napari_srgan.options import MAP_KINDS, MapOptions, PartOptions, RestoreOptions
 from napari_srgan.tasks.restore import part_text, region_of
-from napari_srgan.tasks.steps import Progress, whole_steps
+from napari_srgan.tasks.steps import Progress, Work, whole_steps
 from napari_srgan.trust import spread as mirrored
+from napari_srgan.trust.calibration import calibration_for, calibrations_of
+from napari_srgan.trust.conformal import Tally, mask_of, tally
 from napari_srgan.trust.consistency import LEGEND, REMOVED_LEGEND, comparable, consistency
 from napari_srgan.trust.invention import (
     SIGMA,
@@ -42,6 +46,7 @@ from napari_srgan.trust.invention import (
     require_definite,
 )
 from napari_srgan.trust.operators import CONSISTENCY, operator_of
+from napari_srgan.trust.scores import consistency_score, detail_score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,8 @@ class MapRequest:
         That of the fidelity model, of `fidelity_region`; made without.
     result_region, fidelity_region : mapping, optional
         In pixels of the input; the whole without. Along Y and X that of `restore`.
+    scores : tuple of str
+        Of `trust.scores.SCORES`, which `TrustMaps.score` will be asked for.
     """
 
     stack: Stack
@@ -72,6 +79,7 @@ class MapRequest:
     fidelity: Stack | None = None
     result_region: Region | None = None
     fidelity_region: Region | None = None
+    scores: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -89,9 +97,9 @@ class MapPlane:
     index : tuple of int
         The plane, from the start of the region.
     values : ndarray of float32
-        Shape (y, x) for consistency, (sy * y, sx * x) for the others.
+        Shape (y, x) for consistency, (sy * y, sx * x) for the others; 1 where pixels are trusted.
     percent : float or None
-        RMS in % of the range.
+        RMS in % of the range; of "trusted" the share of the pixels in %.
     """
 
     kind: str
@@ -140,7 +148,8 @@ class TrustMaps:
     Raises
     ------
     InputError
-        If the maps cannot be made: a degradation that does not fit, no such model, NaN.
+        If the maps cannot be made: a degradation that does not fit, no such model, NaN, no
+        calibration for the kind of image.
     """
 
     def __init__(self, request: MapRequest) -> None:
@@ -153,10 +162,16 @@ class TrustMaps:
         self.card: Card = self._plan.card
         self.intensity: Intensity = self._plan.intensity
         self.region = dict(self._plan.region)
-        if {"consistency", "invention"} & set(request.kinds):
+        self._bases = {*request.kinds, *request.scores}
+        if "trusted" in request.kinds:
+            kind = self._plan.choice.kind
+            self.calibration = calibration_for(self.card.name, self.sha256, kind)
+            self._bases.add(self.calibration.score)
+            self._seen: Tally | None = None
+        if {"consistency", "invention"} & self._bases:
             self._operator = operator_of(self.card)
         self._fidelity: Card | None = None
-        if "invention" in request.kinds:
+        if "invention" in self._bases:
             require_definite(self._operator)
             if request.options.fidelity is None:
                 info = fidelity_model(self.card)
@@ -174,10 +189,10 @@ class TrustMaps:
     @property
     def steps(self) -> int:
         """Tiles that will be restored for all maps, and one a plane."""
-        request, kinds = self.request, set(self.request.kinds)
-        passes = len(self._members) * ("spread" in kinds)
-        passes += request.result is None and bool(kinds & {"consistency", "invention"})
-        passes += request.fidelity is None and "invention" in kinds
+        request = self.request
+        passes = len(self._members) * ("spread" in self._bases)
+        passes += request.result is None and bool(self._bases - {"spread", "trusted"})
+        passes += request.fidelity is None and "invention" in self._bases
         return len(self._plan.planes) * (passes * len(self._plan.tiles) + 1)
 
     @property
@@ -214,6 +229,15 @@ class TrustMaps:
                 unit="% of the transformed range" if bent else "stored values",
                 legend=LEGEND if sure else REMOVED_LEGEND,
                 scale=(1, 1),
+                models=(name,),
+            )
+        if kind == "trusted":
+            return MapNotes(
+                kind=kind,
+                title=kind,
+                unit="1: trusted",
+                legend=" ".join(filter(None, (self.calibration.sentence, self._doubt()))),
+                scale=self.card.scale,
                 models=(name,),
             )
         if kind == "spread":
@@ -262,31 +286,115 @@ class TrustMaps:
     def _plane(
         self, index: tuple[int, ...]
     ) -> Iterator[Progress | tuple[str, NDArray[np.float32], float | None]]:
-        request, kinds = self.request, self.request.kinds
+        high: NDArray[Any] | None = None
+        if self._bases - {"spread", "trusted"}:
+            high = yield from self._high(index)
+        found: dict[str, tuple[NDArray[np.float32], float | None]] = {}
+        for kind in MAP_KINDS:
+            if kind == "trusted" or kind not in self._bases:
+                continue
+            found[kind] = yield from self._map(kind, index, high)
+            if kind in self.request.kinds:
+                yield (kind, *found[kind])
+        if "trusted" in self.request.kinds:
+            basis = self.calibration.score
+            made = found[basis][0] if basis in found else None
+            score = self._score(basis, index, high, made)
+            seen = tally(score)
+            self._seen = seen if self._seen is None else self._seen + seen
+            mask = mask_of(score, self.calibration.threshold)
+            yield "trusted", mask.astype(np.float32), 100 * float(mask.mean())
+
+    def score(
+        self, name: str, index: tuple[int, ...]
+    ) -> Generator[Progress, None, NDArray[np.float32]]:
+        """Make a score of a plane; see `trust.scores`.
+
+        Parameters
+        ----------
+        name : str
+            One of the request's.
+        index : tuple of int
+            The plane in the stack.
+
+        Yields
+        ------
+        Progress
+            After every tile that has to be restored for it.
+
+        Returns
+        -------
+        ndarray of float32, shape (sy * y, sx * x)
+            In % of the range.
+        """
+        high = None if name == "spread" else (yield from self._high(index))
+        made = None
+        if name in MAP_KINDS:
+            made, _ = yield from self._map(name, index, high)
+        return self._score(name, index, high, made)
+
+    def _score(
+        self,
+        name: str,
+        index: tuple[int, ...],
+        high: NDArray[Any] | None,
+        made: NDArray[np.float32] | None,
+    ) -> NDArray[np.float32]:
+        """Turn a result, or the map that was made of it, into a score."""
+        channel = self.request.stack.channel_of(index)
+        if name == "detail":
+            assert high is not None
+            return detail_score(*comparable(high, self.intensity, channel))
+        assert made is not None
+        if name == "consistency":
+            span = self._span(channel)
+            return consistency_score(made, span, self.card.scale)
+        return made
+
+    def _span(self, channel: int) -> float:
+        return comparable(np.empty((0, 0)), self.intensity, channel)[1]
+
+    def _doubt(self) -> str:
+        """Say why the guarantee does not hold for these images; "" if nothing speaks against it."""
+        if self.intensity.transform != "none":
+            return (
+                "Those were restored without a transform, so the guarantee does not hold for this "
+                f"image, which was restored after {self.intensity.transform}."
+            )
+        if self._plan.options.back_project:
+            return "Their results were not back-projected, as this one is."
+        return "" if self._seen is None else self.calibration.unlike(self._seen)
+
+    def _high(self, index: tuple[int, ...]) -> Generator[Progress, None, NDArray[Any]]:
+        """Read a plane of the result, or make it."""
+        given, there = self.request.result, self.request.result_region
+        return (yield from self._result(index, given, there, None))
+
+    def _map(
+        self, kind: str, index: tuple[int, ...], high: NDArray[Any] | None
+    ) -> Generator[Progress, None, tuple[NDArray[np.float32], float | None]]:
+        """Make a map of a plane, and its RMS in % of the range."""
+        request = self.request
         channel = request.stack.channel_of(index)
-        rows, cols = (slice(*self.region[a]) for a in "YX")
-        high: NDArray[Any] = np.empty(0)
-        if {"consistency", "invention"} & set(kinds):
-            high = yield from self._result(index, request.result, request.result_region, None)
-        if "consistency" in kinds:
+        if kind == "spread":
+            values = yield from self._spread(index, channel)
+            some = values[np.isfinite(values)].astype(np.float64)
+            return values, math.sqrt(np.mean(some**2)) if some.size else None
+        assert high is not None
+        if kind == "consistency":
+            rows, cols = (slice(*self.region[a]) for a in "YX")
             low, span = comparable(request.stack.read(index, rows, cols), self.intensity, channel)
             again, _ = comparable(high, self.intensity, channel)
             sizes = request.stack.height, request.stack.width
             cuts = (rows.start > 0, rows.stop < sizes[0], cols.start > 0, cols.stop < sizes[1])
             found = consistency(low, again, self._operator, span, cuts)
-            yield "consistency", found.map, found.rmse_percent
-        if "invention" in kinds:
-            other = yield from self._result(
-                index, request.fidelity, request.fidelity_region, self._fidelity_path
-            )
-            first, span = comparable(high, self.intensity, channel)
-            second, _ = comparable(other, self.intensity, channel)
-            added = invention(first, second, self._operator, span)
-            yield "invention", added.map, added.rms_percent
-        if "spread" in kinds:
-            values = yield from self._spread(index, channel)
-            some = values[np.isfinite(values)].astype(np.float64)
-            yield "spread", values, math.sqrt(np.mean(some**2)) if some.size else None
+            return found.map, found.rmse_percent
+        given, there = request.fidelity, request.fidelity_region
+        other = yield from self._result(index, given, there, self._fidelity_path)
+        first, span = comparable(high, self.intensity, channel)
+        second, _ = comparable(other, self.intensity, channel)
+        added = invention(first, second, self._operator, span)
+        return added.map, added.rms_percent
 
     def _result(
         self,
@@ -358,7 +466,8 @@ class WrittenMap:
     path : Path
     notes : MapNotes
     slices : list of float or None
-        RMS of every slice in % of the range; None where nothing is known.
+        RMS of every slice in % of the range, or the share that is trusted in %; None where nothing
+        is known.
     """
 
     path: Path
@@ -366,9 +475,11 @@ class WrittenMap:
     slices: list[float | None] = field(default_factory=list)
 
     @property
-    def rms_percent(self) -> float | None:
-        """Over all slices."""
+    def percent(self) -> float | None:
+        """RMS over all slices in % of the range; of "trusted" the share of the pixels in %."""
         known = self.known
+        if known and self.notes.kind == "trusted":
+            return sum(known) / len(known)
         return math.sqrt(sum(v**2 for v in known) / len(known)) if known else None
 
     @property
@@ -426,10 +537,13 @@ def write_trust_maps(
     stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
     restore = replace(restore, region=region_of(stack, part))
     recognise(stack)
-    card = choice_for(stack, restore).model.card
+    choice = choice_for(stack, restore)
+    card = choice.model.card
     if options.maps is None:
         some = options.fidelity is not None or has_invention(card)
         fitting = ("consistency", "invention", "spread") if some else ("consistency", "spread")
+        if choice.kind in calibrations_of(load_model(choice.model.path).sha256):
+            fitting = (*fitting, "trusted")
         options = replace(options, maps=fitting)
     label = input_label(name_of(source), restore.anonymise)
     kinds = options.maps or ()
@@ -467,9 +581,11 @@ def write_trust_maps(
             else:
                 yield step
         for kind, sink in sinks.items():
-            noted = {**_noted(maps, kind, label), "rms_percent": written[kind].slices}
-            sink.commit({"trust_map": noted})
-    return WrittenMaps(tuple(written.values()), maps.intensity)
+            figures = "trusted_percent" if kind == "trusted" else "rms_percent"
+            sink.commit({"trust_map": _noted(maps, kind, label) | {figures: written[kind].slices}})
+    # Whether images are like those of a calibration is known when all have been seen.
+    done = (replace(one, notes=maps.notes(kind)) for kind, one in written.items())
+    return WrittenMaps(tuple(done), maps.intensity)
 
 
 def _noted(maps: TrustMaps, kind: str, label: str) -> dict[str, Any]:
@@ -494,3 +610,85 @@ def _spec(
         units=stack.units,
         name=path.name,
     )
+
+
+def write_trust_mask(
+    source: Path,
+    result: Path,
+    restore: RestoreOptions,
+    part: PartOptions | None = None,
+    *,
+    overwrite: bool = False,
+) -> Work[WrittenMap]:
+    """Write the trust mask of a result that was made of a file, beside it.
+
+    Parameters
+    ----------
+    source, result : Path
+        The input, and its result, whose mask is called as `mask_path` says.
+    restore : RestoreOptions
+        How the result was made.
+    part : PartOptions, optional
+        Which part of the input it is of.
+    overwrite : bool
+
+    Yields
+    ------
+    Progress
+
+    Returns
+    -------
+    WrittenMap
+
+    Raises
+    ------
+    InputError
+        If the model is not calibrated for the kind of image, or the mask is there and may not be
+        replaced.
+    """
+    part = part or PartOptions()
+    stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
+    options = replace(restore, region=region_of(stack, part))
+    recognise(stack)
+    target = mask_path(result)
+    request = MapRequest(
+        stack=stack,
+        restore=options,
+        options=MapOptions(maps=("trusted",)),
+        result=open_stack(result, axes=choice_for(stack, options).stack.axes),
+        result_region=options.region,
+    )
+    maps = TrustMaps(request)
+    label = input_label(str(source), restore.anonymise)
+    with ExitStack() as undo:
+        sink = FileSink(target, overwrite)
+        undo.callback(sink.abort)  # harmless after commit
+        spec = _spec(maps.request.stack, maps.region, maps.card.scale, target)
+        sink.open(replace(spec, metadata={"trust_map": _noted(maps, "trusted", label)}))
+        shares: list[float | None] = []
+        for step in maps.planes():
+            if isinstance(step, MapPlane):
+                sink.write(step.index, 0, 0, step.values)
+                sink.plane_done(step.index)
+                shares.append(step.percent)
+            else:
+                yield replace(step, stage="trust mask")
+        sink.commit({"trust_map": _noted(maps, "trusted", label) | {"trusted_percent": shares}})
+    return WrittenMap(target, maps.notes("trusted"), shares)
+
+
+def mask_path(result: Path) -> Path:
+    """Say where the trust mask of a result goes: ``<name>_trusted.tif`` beside it."""
+    return result.with_name(f"{image_name(result.name)}_trusted.tif")
+
+
+def check_calibrated(
+    source: Path, restore: RestoreOptions, part: PartOptions, result: Path, overwrite: bool
+) -> None:
+    """Refuse a file whose result could have no trust mask, or no place for it, with InputError."""
+    check_output(mask_path(result), overwrite, THERE_FOR_COMMANDS)
+    stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
+    recognise(stack)
+    choice = choice_for(stack, restore)
+    sha256 = load_model(choice.model.path).sha256
+    calibration_for(choice.model.card.name, sha256, choice.kind)

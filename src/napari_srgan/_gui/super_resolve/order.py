@@ -24,12 +24,12 @@ from napari_srgan.engine.plan import Preflight, choice_for, footprint, preflight
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import scale_text
 from napari_srgan.image.stack import Stack
-from napari_srgan.io.journal import Place
+from napari_srgan.io.journal import Place, planes_done
 from napari_srgan.io.open import spare_inputs
 from napari_srgan.io.sinks import check_output, check_room
 from napari_srgan.io.sinks.growth import Growth
 from napari_srgan.io.sinks.ready import ReadyPlane
-from napari_srgan.options import RestoreOptions
+from napari_srgan.options import FileOptions, RestoreOptions
 from napari_srgan.tasks.restore import Restored, restore
 from napari_srgan.tasks.steps import Work, stage
 
@@ -68,6 +68,9 @@ class Order:
         Whether it is a preview.
     ready : mapping of index to ReadyPlane
         Planes that Live has made.
+    done : int or None
+        Slices that a run which was stopped has made of the file; None if there is none to go on
+        with.
     growth : Growth
         What there is of the file while it is made.
     """
@@ -80,6 +83,7 @@ class Order:
     overwrite: bool = False
     preview: bool = False
     ready: Mapping[Place, ReadyPlane] = field(default_factory=dict)
+    done: int | None = None
     growth: Growth = field(default_factory=Growth)
 
     @property
@@ -117,6 +121,11 @@ class Order:
         if self.path is not None:
             why = ", because it would not fit in memory" if self.moved else ""
             parts.append(f"It is written to {self.path}{why}.")
+        if self.done is not None:
+            parts.append(
+                f"A run that was stopped has made {self.done} of its {output.n_planes} slices; it "
+                "is gone on with. Replace, under Advanced > File, starts anew."
+            )
         return " ".join(parts)
 
     def seconds(self, speeds: Speeds, devices: Sequence[str]) -> float | None:
@@ -181,19 +190,20 @@ def full_order(
     nbytes = among * ahead.output.nbytes
     available = int(psutil.virtual_memory().available)
     where = place_for(nbytes, available, place)
-    file = None
+    file = done = None
     if where == "file":
         file = path or free_path(layer, ahead)
         spare_inputs([file], [Path(layer.source.path)] if layer.source.path else [])
         check_output(file, overwrite, THERE)
-        check_room(file, nbytes)
+        done = None if overwrite else planes_done(file)
+        check_room(file, nbytes - (done or 0) * ahead.output.plane_bytes)
     moved = where == "file" and place == "auto"
     if place == "memory" and nbytes > available:
         raise InputError(
             f"The result takes {size_text(nbytes)} and only {size_text(available)} of memory are "
             "free; set Advanced > Output to automatic or to a file."
         )
-    return Order(layer, view, ahead, file, moved, overwrite)
+    return Order(layer, view, ahead, file, moved, overwrite, done=done)
 
 
 def preview_orders(
@@ -275,7 +285,8 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
     Yields
     ------
     Progress
-        After every tile. Closing the generator leaves no half-made layer and no partial file.
+        After every tile. Closing the generator leaves no half-made layer and no partial file but
+        one that was gone on with.
 
     Raises
     ------
@@ -291,6 +302,7 @@ def restore_all(orders: Sequence[Order]) -> Work[tuple[Restored, ...]]:
             ahead.options,
             order.path,
             overwrite=order.overwrite,
+            files=FileOptions(resume=order.done is not None),
             ready=order.ready,
             growth=order.growth,
         )

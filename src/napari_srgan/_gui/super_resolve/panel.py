@@ -428,6 +428,7 @@ class SuperResolve(Panel):
 
     def _on_ended(self, end: End) -> None:
         self.first_look.end()
+        self.growing.end()
         self.refresh()
 
     def _on_kind(self) -> None:
@@ -489,10 +490,6 @@ class SuperResolve(Panel):
         except InputError as error:
             return str(error)
         return said
-
-    def _on_ended(self, end: End) -> None:
-        self.growing.end()
-        self.refresh()
 
     def _on_before_after(self, on: bool) -> None:
         remember("before_after", on)

@@ -42,11 +42,13 @@ from napari_srgan.engine.record import KEY, Record
 from napari_srgan.errors import InputError
 from napari_srgan.image.geometry import Scale, factors, scale_text
 from napari_srgan.image.intensity import Intensity
+from napari_srgan.image.kind import KINDS
 from napari_srgan.image.stack import check_region
 from napari_srgan.models.catalogue import find_model
 from napari_srgan.options import MapOptions, RestoreOptions
 from napari_srgan.tasks.steps import Progress, Work
 from napari_srgan.tasks.trust_maps import MapNotes, MapPlane, MapRequest, TrustMaps
+from napari_srgan.trust.calibration import calibrations_of
 from napari_srgan.trust.consistency import percent
 from napari_srgan.trust.invention import fidelity_model, has_invention, require_definite
 from napari_srgan.trust.operators import REMOVED, operator_of
@@ -62,6 +64,7 @@ _TIPS = {
     "consistency": "What the input leaves unexplained in this result, shrunk as the model assumes",
     "invention": "What this model adds to the fidelity model where the measurement cannot see it",
     "spread": "How much this result changes when the input is mirrored: equivariance, not truth",
+    "trusted": "Which pixels can be trusted, by the calibration of this model for such images",
 }
 
 
@@ -128,6 +131,7 @@ class TrustMapButtons(Part):
         removed = found is not None and found.kind == REMOVED
         self.buttons["consistency"].setText("Removed signal" if removed else "Consistency")
         self.buttons["invention"].setVisible(record is not None and _can_invent(record))
+        self.buttons["trusted"].setVisible(record is not None and _is_calibrated(record))
 
     def enable(self, on: bool) -> None:
         """Let the buttons be pressed, or not while something runs."""
@@ -219,6 +223,14 @@ def _can_invent(record: Record) -> bool:
         return False
 
 
+def _is_calibrated(record: Record) -> bool:
+    """Whether the model of a result is calibrated for the kind of image that it was made of."""
+    try:
+        return record.kind in calibrations_of(record.weights_sha256)
+    except InputError:
+        return False
+
+
 @dataclass(frozen=True)
 class MapOrder:
     """One map of one result.
@@ -254,7 +266,7 @@ class TrustMap:
         In the order of the input's axes, S left out.
     notes : MapNotes
     percent : float or None
-        RMS in % of the intensity range.
+        RMS in % of the intensity range; of "trusted" the share of the pixels in %.
     span : float
         What the whole range is in the unit of the values.
     """
@@ -306,6 +318,7 @@ def map_order(
             region=region,
             intensity=recorded_intensity(record),
             nan="fill",
+            kind=record.kind if record.kind in KINDS else "auto",
             **{key: settings[key] for key in ("device", "precision", "tile")},
         ),
         options=MapOptions(maps=(kind,)),
@@ -344,7 +357,7 @@ def make_map(order: MapOrder) -> Work[TrustMap]:
     lengths = [order.region[a][1] - order.region[a][0] for a in axes]
     values = np.zeros([n * f for n, f in zip(lengths, growth, strict=True)], np.float32)
     turned = axes.index("Y") > axes.index("X")
-    squares: list[float] = []
+    figures: list[float] = []
     with closing(maps.planes()) as steps:
         for step in steps:
             if not isinstance(step, MapPlane):
@@ -354,11 +367,14 @@ def make_map(order: MapOrder) -> Work[TrustMap]:
             at = tuple(slice(None) if a in "YX" else next(place) for a in axes)
             values[at] = step.values.T if turned else step.values
             if step.percent is not None:
-                squares.append(step.percent**2)
+                figures.append(step.percent)
     intensity = maps.intensity
     spans = [(hi - lo) or 1.0 for lo, hi in zip(intensity.lo, intensity.hi, strict=True)]
     span = 100.0 if notes.unit.startswith("%") else max(spans)
-    mean = float(np.sqrt(np.mean(squares))) if squares else None
+    if order.kind == "trusted":
+        # Only now is it known whether the image is like those of the calibration.
+        return TrustMap(values, maps.notes(order.kind), float(np.mean(figures)), 1.0)
+    mean = float(np.sqrt(np.mean(np.square(figures)))) if figures else None
     return TrustMap(values, notes, mean, span)
 
 
@@ -461,6 +477,8 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> tuple[Ima
     signed = order.kind == "consistency"
     known = np.abs(values[np.isfinite(values)])
     limit = max(float(np.percentile(known, 99.9)) if known.size else 0.0, LEAST * made.span)
+    if order.kind == "trusted":
+        limit = 1.0
     arguments = placement(order.source, order.region, notes.scale) | {
         # The title of the colour bar. The kind and unit first: names are cut at their end.
         "name": f"{notes.title} ({notes.unit}) of {order.result.name}",
@@ -483,6 +501,8 @@ def add_map(viewer: napari.Viewer, order: MapOrder, made: TrustMap) -> tuple[Ima
         viewer.layers.selection.active = order.result
     show_map(viewer, layer)
     head = f"{notes.title.capitalize()} of {order.result.name}{_slice_text(order)}"
+    if order.kind == "trusted":
+        return layer, f"{head}: {made.percent:.1f} % of the pixels (bright). {notes.legend}"
     return layer, f"{head}: {_figure(made)}{_ends(made, limit, signed)}. {_legend(notes)}"
 
 

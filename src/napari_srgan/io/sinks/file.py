@@ -326,11 +326,15 @@ class FileSink:
             self._file.path, self._former, self._file.keep = path, journal, True
             return len(journal.planes()) * plane_bytes
         if not self._overwrite:
+            done = f"{len(journal.planes())} planes done"
             raise OutputExists(
-                f"A run that was stopped has left {self.path} unfinished, with "
-                f"{len(journal.planes())} planes done; {GO_ON}"
+                f"{self.path} is prepared for several jobs, with {done}; --slice-of fills it, "
+                "--overwrite starts anew."
+                if journal.shared
+                else f"A run that was stopped has left {self.path} unfinished, with {done}; {GO_ON}"
             )
-        remove_leftover(path)
+        if self._file.is_certain:  # else it may be another run's, at this moment
+            remove_leftover(path)
         return 0
 
     def _mark(self) -> None:

@@ -34,6 +34,12 @@ class SharedStore(FileSink):
     `commit` leaves the store unfinished, with the planes marked; what it returns are all pixels.
     """
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether there is such a store."""
+        found = unfinished(self.path)
+        return found is not None and found[1].shared
+
     def reserve(self, spec: OutputSpec | None = None) -> None:
         """Find the store; InputError if none is prepared, or it is whole already."""
         path, journal = prepared(self.path)

@@ -70,7 +70,10 @@ class ShownSlice:
         Unit of the resolution as pint spells it.
     reference_percent : float or None
         RMSE of the degraded reference against the input, % of the intensity range.
-    invention_percent : float or None
+    invention_percent, trusted_percent : float or None
+        The latter is the share of the pixels that are trusted.
+    promise : str
+        What that is worth; "" where nothing is calibrated.
     notes : tuple of str
         Sentences on what could not be made.
     """
@@ -86,6 +89,8 @@ class ShownSlice:
     ring_unit: str
     reference_percent: float | None
     invention_percent: float | None
+    trusted_percent: float | None
+    promise: str
     notes: tuple[str, ...]
 
 

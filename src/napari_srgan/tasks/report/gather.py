@@ -62,6 +62,7 @@ from napari_srgan.tasks.report.prepare import (
 )
 from napari_srgan.tasks.steps import Progress, Work, counted, stage
 from napari_srgan.tasks.trust_maps import MapNotes, MapPlane, MapRequest, TrustMaps
+from napari_srgan.trust.calibration import calibrations_of
 from napari_srgan.trust.consistency import comparable, consistency
 from napari_srgan.trust.operators import operator_of
 
@@ -274,7 +275,8 @@ def show(
     planned, name = prepared.plan, prepared.plan.card.name
     stack = planned.stack
     added, why = yield from _invention(prepared, result, record)
-    notes = [why] if why else []
+    trusted, why_not = yield from _trusted(prepared, result, record)
+    notes = [text for text in (why, why_not) if text]
     planes = _read(prepared, framed)
     if planes.reference is not None:
         yield Progress(0, 1, stage="error map and ring correlation")
@@ -287,7 +289,7 @@ def show(
         notes.append(str(error))
     height, width = planes.low.shape[:2]
     images = 2 + (planes.reference is not None)
-    maps = (added is not None) + 3 * (planes.reference is not None)
+    maps = sum(m is not None for m in (added, trusted)) + 3 * (planes.reference is not None)
     part = central_part(
         height, width, planned.scale, images * (3 if planes.low.ndim == 3 else 1) + maps
     )
@@ -296,7 +298,7 @@ def show(
     span = _span(record, stack.channel_of(prepared.shown))
     shown_maps = [
         trust_picture(m.values, m.notes, m.percent, part, span)
-        for m in (residual, added)
+        for m in (residual, added, trusted)
         if m is not None
     ]
     if prepared.reference is not None:
@@ -321,6 +323,8 @@ def show(
         ring_unit=unit,
         reference_percent=_reference_percent(prepared, planes),
         invention_percent=None if added is None else added.percent,
+        trusted_percent=None if trusted is None else trusted.percent,
+        promise="" if trusted is None else trusted.notes.legend,
         notes=tuple(notes),
     )
 
@@ -344,14 +348,38 @@ def _invention(
     prepared: Prepared, result: Stack, record: Record
 ) -> Work[tuple[ShownMap | None, str]]:
     """Map what the model adds to its fidelity model, or say why that cannot be done."""
-    planned = prepared.plan
-    card = planned.card
+    card = prepared.plan.card
     if card.name == fidelity_for(card.channels).card.name:
         return None, ""
+    return (yield from _of_shown("invention", prepared, result, record))
+
+
+def _trusted(
+    prepared: Prepared, result: Stack, record: Record
+) -> Work[tuple[ShownMap | None, str]]:
+    """Mark the pixels that can be trusted, where the model is calibrated for the kind of image."""
+    planned = prepared.plan
+    if planned.choice.kind not in calibrations_of(planned.model_sha256):
+        return None, ""
+    return (yield from _of_shown("trusted", prepared, result, record))
+
+
+_WHAT = {
+    "invention": "what it adds to the fidelity model is not shown",
+    "trusted": "which pixels can be trusted is not known",
+}
+
+
+def _of_shown(
+    kind: str, prepared: Prepared, result: Stack, record: Record
+) -> Work[tuple[ShownMap | None, str]]:
+    """Make a map of the shown slice, or say why that cannot be done."""
+    planned = prepared.plan
+    card = planned.card
     if record.weights_sha256 and record.weights_sha256 != planned.model_sha256:
         return None, (
-            f"The model {card.name} was trained anew since the result was made, so what it adds "
-            "to the fidelity model is not shown; restore the image again."
+            f"The model {card.name} was trained anew since the result was made, so "
+            f"{_WHAT[kind]}; restore the image again."
         )
     one = {a: (i, i + 1) for a, i in zip(planned.stack.plane_axes, prepared.shown, strict=True)}
     try:
@@ -359,7 +387,7 @@ def _invention(
             MapRequest(
                 stack=planned.stack,
                 restore=replace(planned.options, region={**planned.region, **one}),
-                options=MapOptions(maps=("invention",)),
+                options=MapOptions(maps=(kind,)),
                 result=result,
                 result_region=planned.region,
             )
@@ -368,8 +396,8 @@ def _invention(
         return None, str(error)
     for step in maps.planes():
         if isinstance(step, MapPlane):
-            return ShownMap(step.values, maps.notes("invention"), step.percent), ""
-        yield replace(step, stage="invention map")
+            return ShownMap(step.values, maps.notes(kind), step.percent), ""
+        yield replace(step, stage=f"{kind} map")
     raise AssertionError("one plane was asked for")
 
 

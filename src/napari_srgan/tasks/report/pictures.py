@@ -212,9 +212,20 @@ def image_pictures(
 def trust_picture(
     values: NDArray[np.float32], notes: MapNotes, figure: float | None, part: Part, span: float
 ) -> Picture:
-    """Show a trust map; `figure` is its RMS over the slice in % of the range, `span`."""
+    """Show a trust map; `figure` is its RMS over the slice in % of the range, or a share in %."""
     signed = notes.kind == "consistency"
     cut = part.low(values) if notes.scale == (1, 1) else part.high(values)
+    if notes.kind == "trusted":
+        return Picture(
+            name=notes.kind,
+            title=notes.title.capitalize(),
+            caption=f"Bright: {figure:.1f} % of the pixels. {notes.legend}",
+            pixels=cut,
+            colours="sequential",
+            lo=0.0,
+            hi=1.0,
+            unit=notes.unit,
+        )
     in_percent = notes.unit.startswith("%")
     limit = _limit(cut, 100.0 if in_percent else span)
     ends = " Red: the input is brighter; blue: the degraded result is." if signed else ""

@@ -62,6 +62,9 @@ def glance(content: Content) -> list[Line]:
                 "Detail that the fidelity model does not show and the measurement cannot see.",
             )
         )
+    if shown.trusted_percent is not None:
+        text = f"{shown.trusted_percent:.1f} % of the pixels in {shown.label}"
+        lines.append(_line("Trusted", text, shown.trusted_percent, shown.promise))
     if content.comparison is None:
         return lines
     name, whole = content.card.name, content.comparison.stack
