@@ -418,7 +418,7 @@ def test_what_is_not_there_or_no_image_is_one_sentence(tmp_path):
         "cut.jpg": "cannot be read",
         "cut.png": "cannot be read",
         "flat.npy": "needs its axes named",
-        "": "is a folder",
+        "": "cannot be read",  # a folder, whose pictures would be slices
     }
     for name, says in expected.items():
         with pytest.raises(InputError, match=says) as caught:
