@@ -278,7 +278,7 @@ def test_an_existing_output_is_kept_unless_overwriting_is_asked_for(target, work
     assert (workplace / target).read_bytes() != b"precious"
 
 
-@pytest.mark.parametrize("target", ["out.jpg", "out.zarr", "out", "out.bmp"])
+@pytest.mark.parametrize("target", ["out.jpg", "out.czi", "out", "out.bmp"])
 def test_an_output_format_that_cannot_be_written_is_refused_by_name(target, refused):
     np.save("scan.npy", image())
     sentence = refused("scan.npy", target=target)
