@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ from napari_srgan.cli.parser import Parser
 from napari_srgan.cli.terminal import say, tell
 from training.hardware import PRECISIONS
 from training.presets import PRESETS
-from training.recipe import Recipe, field_kinds
+from training.recipe import COMMON, Recipe, field_kinds
+from training.space import names as spaces
 
 _EPILOG = """\
 examples:
+  python -m training.train_oct --data scans/ --look
   python -m training.train_oct --data scans/
   python -m training.train_oct --data scans/ --preset quick --out trial
   python -m training.train_oct --data scans/ --preset finetune --init srresnet-gray
   python -m training.train_oct --resume runs/my-model-20260101-120000
+  python -m training.train_oct --data scans/ --preset quick --tune 20 --space rates losses
   torchrun --nproc-per-node 4 -m training.train_oct --data scans/
 """
 
@@ -34,17 +38,8 @@ _PARTS = {
     "intensity": "scans, degradation and augmentation",
     "validate_every": "the run",
 }
-# What most trainings are told; the rest of the recipe comes after the other options.
-_COMMON = (
-    "name",
-    "scale",
-    "degradation",
-    "init",
-    "pretrain_steps",
-    "adversarial_steps",
-    "content",
-    "validate_every",
-)
+DEFAULT_PAGE = Path()
+"""Stands for a name that is made of the date."""
 _WORDS = {int: "N", float: "X", str: "TEXT"}
 
 
@@ -64,6 +59,13 @@ def complain(sentence: str, as_json: bool) -> None:
     say(sentence, "train_oct")
 
 
+def teller(as_json: bool) -> Callable[[dict[str, Any]], None]:
+    """Return what prints an event: one JSON object a line, or its sentence if it has one."""
+    if as_json:
+        return lambda event: tell(json.dumps(event, allow_nan=False))
+    return lambda event: tell(event["text"]) if "text" in event else None
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser: data, run, hardware, and every field of the recipe."""
     command = _Parser(
@@ -80,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(command.add_argument_group("run"))
     common = command.add_argument_group("recipe: what is set most often")
     for f in fields(Recipe):
-        if f.name in _COMMON:
+        if f.name in COMMON:
             _add_field(common, f)
     _add_hardware(command.add_argument_group("hardware"))
     _add_recipe(command)
@@ -92,7 +94,7 @@ def _add_recipe(command: argparse.ArgumentParser) -> None:
     for f in fields(Recipe):
         if f.name in _PARTS:
             group = command.add_argument_group(f"recipe: {_PARTS[f.name]}")
-        if f.name not in _COMMON:
+        if f.name not in COMMON:
             _add_field(group, f)
 
 
@@ -196,6 +198,30 @@ def _add_run(group: Any) -> None:
         help="go on with a run as it was begun, or longer: with more --pretrain-steps or "
         "--adversarial-steps",
     )
+    group.add_argument(
+        "--look",
+        type=_path,
+        nargs="?",
+        const=DEFAULT_PAGE,
+        metavar="PAGE.html",
+        help="train nothing: write a page on what is in the scans, how they are split, what the "
+        "training would take here, and what to heed (default: runs/look and the date)",
+    )
+    group.add_argument(
+        "--tune",
+        type=_count,
+        metavar="N",
+        help="make N short trainings with other values of some fields, and write the best recipe; "
+        "with the same --out it goes on, in any number of processes",
+    )
+    group.add_argument(
+        "--space",
+        nargs="+",
+        default=["rates"],
+        metavar="NAME|FILE.toml",
+        help="with --tune: which values to search: " + ", ".join(spaces()) + ", or files (default: "
+        "rates)",
+    )
     group.add_argument("--json-progress", action="store_true", help="print one JSON object a line")
 
 
@@ -220,6 +246,12 @@ def _path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("an empty name is no folder")
     return Path(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of trials")
+    return int(text)
 
 
 def _workers(text: str) -> int:

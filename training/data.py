@@ -163,7 +163,7 @@ class _Found:
     partners: dict[Path, Path]
     to_split: tuple[str, ...] = ()
 
-    def divided(self, usable: Collection[Path], fraction: float) -> _Found:
+    def divided(self, usable: Collection[Path], recipe: Recipe) -> _Found:
         """Return what is left if only some files are usable, with both sides decided."""
         train, val = (
             {
@@ -175,8 +175,15 @@ class _Found:
         for name, volumes in (*train.items(), *val.items()):
             if not volumes:
                 raise InputError(f"No file of {name} is left.")
+        if recipe.folds and not self.to_split:
+            raise InputError(
+                "The validation scans are named, so there is nothing to divide into folds; leave "
+                "--folds out, or --val and the folders train and val."
+            )
         for name in self.to_split:
-            train[name], val[name] = split(train[name], fraction)
+            train[name], val[name] = split(
+                train[name], recipe.val_fraction, recipe.folds, recipe.fold
+            )
         return replace(self, train=train, val=val)
 
 
@@ -227,7 +234,7 @@ def load(sources: Sources, recipe: Recipe, settle: Callable[[int], Recipe]) -> t
         for of_a_set in side.values():
             scans |= _scans(of_a_set, recipe, smallest, sieve)
     left_out = sieve.settle()
-    found = found.divided(scans, recipe.val_fraction)
+    found = found.divided(scans, recipe)
     train, val = (
         [
             ScanSet(name, tuple(_flat(scans[path] for path in _files(volumes))))

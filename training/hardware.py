@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_srgan.engine.devices import native_16_bits, resolve_device
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Network = TypeVar("Network", bound="nn.Module")
 
+_NEEDED = ("lightning_fabric", "tensorboardX")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -42,6 +44,20 @@ class Hardware:
     device: str = "auto"
     precision: str = "auto"
     workers: int = -1
+
+
+def check_installed() -> None:
+    """Refuse to begin without what the extra `train` brings, with InputError."""
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise InputError(
+            f"Training needs {' and '.join(missing)}; install what it needs with: pip install "
+            '"napari-srgan[train]"'
+        )
+
+
+def is_first() -> bool:
+    """Say whether this is the process that writes files, before it has joined the others."""
+    return not _by_torchrun() or os.environ.get("RANK", "0") == "0"
 
 
 def processes() -> int:
@@ -153,3 +169,13 @@ def describe(fabric: Fabric) -> str:
     unused = torch.cuda.device_count() if device.type == "cuda" and not several else 0
     hint = f"; torchrun --nproc-per-node {unused} would use all {unused}" if unused > 1 else ""
     return f"{name}, {_number_format(fabric)}{several}{hint}"
+
+
+def memory_used(fabric: Fabric) -> tuple[float, float] | None:
+    """Return the most memory that was in use on a GPU so far and what it has, GB; else None."""
+    import torch
+
+    if fabric.device.type != "cuda":
+        return None
+    used = torch.cuda.max_memory_reserved(fabric.device)
+    return used / 1e9, torch.cuda.get_device_properties(fabric.device).total_memory / 1e9

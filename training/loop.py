@@ -17,7 +17,8 @@ from napari_srgan.measure.features import FeatureMaps
 from training import checkpoint
 from training.crops import Crops, loader
 from training.data import Data
-from training.outputs import MODEL, PRETRAINED, Outputs
+from training.hardware import memory_used
+from training.outputs import BEST, MODEL, PRETRAINED, Outputs
 from training.pace import Forecast, Pace
 from training.players import Players
 from training.presets import from_plain
@@ -219,11 +220,28 @@ def train(
             )
             run.fabric.barrier()
             pace.pause()
+            if _any_asked(run.fabric, _has_lost_patience(run)):
+                run.save()
+                break
         if step % recipe.checkpoint_every == 0 or phase_ends or stop or last:
             run.save()
         if stop and not last:
             raise Stopped
     return validated(run.step, (MODEL,) if table.adversarial else (MODEL, PRETRAINED), features)
+
+
+def _has_lost_patience(run: Run) -> bool:
+    """Say whether the scores have not risen for long enough to end the training; tell of it."""
+    patience, outputs = run.timetable.recipe.patience, run.outputs
+    if not patience or outputs is None or outputs.without_gain < patience:
+        return False
+    outputs.monitor.event(
+        "early",
+        f"Ended early, after step {run.step}: {patience} validations without a better "
+        f"{run.timetable.recipe.best}; the best model is {outputs.folder / BEST}",
+        step=run.step,
+    )
+    return True
 
 
 def _batches(run: Run, pace: Pace) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -285,7 +303,9 @@ def _log(run: Run, pace: Pace, forecast: Forecast, since: int, *, rough: bool) -
             "learning_rate": table.learning_rate(run.step),
             "skipped": sum(run.players.skipped.values()),
         }
-        run.outputs.monitor.step(values, table.total, forecast.seconds_left(run.step))
+        left = forecast.seconds_left(run.step)
+        memory = memory_used(run.fabric)
+        run.outputs.monitor.step(values, table.total, left, memory, table.pretrain)
         if "adversarial" in values and not run.weighed:
             run.weighed = True
             if sentence := _imbalance(run.players.weights, values):

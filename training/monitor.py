@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import struct
 import time
@@ -12,22 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from napari_srgan.cli.terminal import tell
-from napari_srgan.io.tables import add_row, encoded, plain
+from napari_srgan.io.tables import add_row, encoded
 from training.checkpoint import not_written, replace_file
+from training.log import COLUMNS, CSV_NAME, VALIDATION, duration, read_rows
 
-CSV_NAME = "metrics.csv"
-_STEP = (
-    "step", "phase", "seconds", "learning_rate", "steps_per_second", "device_share", "generator",
-    "pixel", "content", "adversarial", "tv", "grid", "gradient", "frequency", "structure",
-    "discriminator", "real", "fake", "skipped",
-)  # fmt: skip
-_VALIDATION = (
-    "set", "images", "psnr", "psnr_bicubic", "ssim", "ssim_bicubic", "ms_ssim", "ms_ssim_bicubic",
-    "mse", "mse_bicubic", "mae", "mae_bicubic", "vgg22", "vgg22_bicubic", "vgg54", "vgg54_bicubic",
-    "lpips_alex", "lpips_alex_bicubic", "lpips_vgg", "lpips_vgg_bicubic",
-)  # fmt: skip
-COLUMNS = _STEP + _VALIDATION
+Told = Callable[[dict[str, Any]], None]
 
 
 class Monitor:
@@ -40,55 +27,73 @@ class Monitor:
     after : int
         Last step that counts: what a former run logged of later ones is taken out again, since
         those steps will be taken anew.
-    as_json : bool
-        Print one JSON object a line instead of sentences.
-    say : callable
-        Takes each line.
+    told : callable
+        Takes each event: {"event": kind, "text": a sentence if there is one, ...}, with values
+        that JSON can hold.
     """
 
-    def __init__(
-        self, folder: Path, after: int, as_json: bool = False, say: Callable[[str], None] = tell
-    ) -> None:
-        self._path = folder / CSV_NAME
-        self._as_json, self._say = as_json, say
+    def __init__(self, folder: Path, after: int, told: Told) -> None:
+        self._path, self._told = folder / CSV_NAME, told
         rows = [row for row in read_rows(self._path) if int(row["step"]) <= after]
         self._validated = {(int(row["step"]), row["set"]) for row in rows if row["set"]}
+        self._pictured = {step for step, _ in self._validated}
         table = encoded([COLUMNS, *([row[key] for key in COLUMNS] for row in rows)])
         replace_file(self._path, table, "the log")
         self._board = Board(folder / "tensorboard", after)
 
     def event(self, kind: str, sentence: str = "", **values: Any) -> None:
-        """Tell something that is in no log: {"event": kind, ...} or the sentence."""
-        if self._as_json:
-            told = {"event": kind} | ({"text": sentence} if sentence else {}) | values
-            self._say(json.dumps(_finite(told), allow_nan=False))
-        elif sentence:
-            self._say(sentence)
+        """Tell something that is in no log."""
+        said = {"text": sentence} if sentence else {}
+        self._told(_finite({"event": kind} | said | values))
 
-    def step(self, values: Mapping[str, Any], steps: int, seconds_left: float) -> None:
-        """Log a step; `values` are by the names of the columns of metrics.csv."""
+    def step(
+        self,
+        values: Mapping[str, Any],
+        steps: int,
+        seconds_left: float,
+        memory: tuple[float, float] | None = None,
+        pretrain: int = 0,
+    ) -> None:
+        """Log a step.
+
+        Parameters
+        ----------
+        values : mapping
+            By the names of the columns of metrics.csv.
+        steps : int
+            Of the whole training.
+        seconds_left : float
+        memory : tuple of float, optional
+            That is used of a GPU, and what it has, GB.
+        pretrain : int
+            Steps of the first phase.
+        """
         self._append(values)
         numbers = {f"train/{k}": values[k] for k in values.keys() - {"step", "phase"}}
         self._board.scalars(values["step"], numbers)
         shown = [f"{key} {values[key]:.4g}" for key in _TERMS if key in values]
         skipped = f"  {values['skipped']} skipped" if values.get("skipped") else ""
+        held = f", {memory[0]:.3g} of {memory[1]:.3g} GB" if memory else ""
         self.event(
             "step",
             f"step {values['step']}/{steps} {values['phase']}  {'  '.join(shown)}  "
-            f"{values['steps_per_second']:.3g} steps/s, device busy {values['device_share']:.0%}, "
-            f"{duration(seconds_left)} left{skipped}",
+            f"{values['steps_per_second']:.3g} steps/s, device busy "
+            f"{values['device_share']:.0%}{held}, {duration(seconds_left)} left{skipped}",
             steps=steps,
+            pretrain=pretrain,
             seconds_left=round(seconds_left, 1),
+            **({"memory_gb": list(memory)} if memory else {}),
             **values,
         )
 
     def validation(self, step: int, phase: str, rows: list[dict[str, Any]]) -> None:
         """Log the scores of every validation set."""
         for row in rows:
-            # A run that is resumed at its end is validated again, and the same.
+            # What is resumed at its end, or ends early, is validated again, and the same.
             if (step, row["set"]) not in self._validated:
                 self._append({"step": step, "phase": phase, **row})
-                figures = {key: row[key] for key in _VALIDATION[2:] if row.get(key) is not None}
+                self._validated.add((step, row["set"]))
+                figures = {key: row[key] for key in VALIDATION[2:] if row.get(key) is not None}
                 self._board.scalars(step, {f"{row['set']}/{k}": v for k, v in figures.items()})
             gain = row["psnr"] - row["psnr_bicubic"]
             self.event(
@@ -101,7 +106,8 @@ class Monitor:
 
     def pictures(self, step: int, files: Mapping[str, bytes]) -> None:
         """Log previews, PNG files by their names."""
-        if step not in {validated for validated, _ in self._validated}:
+        if step not in self._pictured:
+            self._pictured.add(step)
             self._board.pictures(step, files)
 
     def close(self) -> None:
@@ -179,43 +185,6 @@ class Board:
 
 
 _TERMS = ("generator", "pixel", "content", "adversarial", "discriminator", "real", "fake")
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a metrics.csv that are whole: a kill may have cut the last one short."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        try:
-            reader = csv.DictReader(file)
-            # A log that an earlier version began has no LPIPS.
-            later = {key: "" for key in COLUMNS if key.startswith("lpips")}
-            rows = [row for row in (later | row for row in reader) if _is_whole(row)]
-        except csv.Error:
-            return []
-    # A former version had fewer columns.
-    return [{key: plain(row.get(key, "")) for key in COLUMNS} for row in rows]
-
-
-def _is_whole(row: Mapping[str | None, Any]) -> bool:
-    known = row.keys() <= set(COLUMNS) and row.keys() >= {"step", "set"}
-    if not known or None in row.values() or not row["step"].isdecimal():
-        return False
-    try:
-        for key in row.keys() - {"phase", "set"}:
-            float(row[key] or 0)
-    except ValueError:
-        return False
-    return True
-
-
-def duration(seconds: float) -> str:
-    """Say a time in the unit that suits it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _finite(value: Any) -> Any:

@@ -16,6 +16,7 @@ from napari_srgan.models.architectures.generator import Generator
 from napari_srgan.models.card import Card, Role
 from napari_srgan.models.catalogue import SUFFIX, save_model
 from training.data import Data
+from training.log import CSV_NAME, read_rows, scores_by
 from training.monitor import Monitor
 from training.pictures import draw_curves, draw_previews
 from training.recipe import Recipe
@@ -23,6 +24,7 @@ from training.validation import Row, validate
 
 MODEL = f"generator{SUFFIX}"
 PRETRAINED = f"generator-pretrained{SUFFIX}"
+BEST = f"generator-best{SUFFIX}"
 
 
 @dataclass
@@ -83,6 +85,8 @@ class Outputs:
         for name in names:
             save_model(self.folder / name, network, card)
         self.monitor.validation(step, phase, self.rows)
+        if step and self._is_best(step):
+            save_model(self.folder / BEST, network, card)
         if names:
             self.monitor.pictures(step, draw_previews(self.folder, pictures, step))
             draw_curves(self.folder, self.pretrain)
@@ -92,6 +96,21 @@ class Outputs:
         """Write weights as the model, without a validation, for which there may be no time."""
         save_model(self.folder / MODEL, self._network(weights), self._card(step, phase, ()))
         draw_curves(self.folder, self.pretrain)
+
+    def _is_best(self, step: int) -> bool:
+        """Say whether a step, the last one that was validated, is better than all before it."""
+        scores = self._scores()
+        return all(scores[step] > score for at, score in scores.items() if at < step)
+
+    @property
+    def without_gain(self) -> int:
+        """How many validations there were since the best one."""
+        scores = self._scores()
+        best = max(scores, key=lambda step: scores[step], default=0)
+        return sum(step > best for step in scores)
+
+    def _scores(self) -> dict[int, float]:
+        return scores_by(read_rows(self.folder / CSV_NAME), self.recipe.best)
 
     def _network(self, weights: dict[str, torch.Tensor]) -> Generator:
         network = build(self.recipe.generator, self.recipe.network_parameters)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.checkpoint import replace_file
-from training.monitor import CSV_NAME, read_rows
+from training.log import CSV_NAME, read_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +45,9 @@ class Picture:
 
 
 def draw_previews(folder: Path, pictures: Sequence[Picture], step: int) -> dict[str, bytes]:
-    """Write `preview-NAME-STEP.png` for each picture: its liveliest part, LR | bicubic | SR | HR.
+    """Write `preview-NAME-STEP.png` for each picture: its liveliest part.
+
+    LR and bicubic stand above SR and HR.
 
     Returns
     -------
@@ -68,8 +70,9 @@ def draw_previews(folder: Path, pictures: Sequence[Picture], step: int) -> dict[
         }
         # One range for all four, that of HR, or they could not be compared.
         low, high = float(parts["HR"].min()), float(parts["HR"].max())
-        figure = Figure(figsize=(13.2, 3.6), layout="constrained")
-        for axes, (title, image) in zip(figure.subplots(1, 4), parts.items(), strict=True):
+        figure = Figure(figsize=(6.6, 7.2), layout="constrained")
+        places = figure.subplots(2, 2).flat
+        for axes, (title, image) in zip(places, parts.items(), strict=True):
             shown = np.clip((image - low) / max(high - low, 1e-6), 0, 1)
             axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set_title(f"{title}, {image.shape[1]} x {image.shape[0]} px", fontsize=10)
@@ -77,8 +80,8 @@ def draw_previews(folder: Path, pictures: Sequence[Picture], step: int) -> dict[
         score = ""
         if picture.psnr is not None and picture.psnr_bicubic is not None:
             gain = picture.psnr - picture.psnr_bicubic
-            score = f": PSNR {picture.psnr:.2f} dB ({gain:+.2f} over bicubic)"
-        figure.suptitle(f"{picture.name}, step {step}{score}", fontsize=10)
+            score = f"PSNR {picture.psnr:.2f} dB ({gain:+.2f} over bicubic)"
+        figure.suptitle(f"{picture.name}, step {step}\n{score}".rstrip(), fontsize=10)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", picture.name)
         drawn[picture.name] = _save(figure, folder / f"preview-{name}-{step:07}.png")
     return drawn

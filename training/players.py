@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +95,19 @@ class Players:
 
     def pixel_step(self, lr: torch.Tensor, hr: torch.Tensor, rate: float) -> Losses:
         """Take a step on pixel loss and the other losses of images; return them, detached."""
-        buffers = self._buffers()
-        sr = self._restore(lr)
-        terms = {"pixel": self._pixel(sr, hr), **self._image_terms(sr, hr)}
-        total = _weighted(terms, self.weights | {"pixel": 1.0})
-        if not self._update("generator", total, rate):
+        buffers, told = self._buffers(), _Means()
+
+        def losses() -> Iterator[torch.Tensor]:
+            for low, high in self._parts(lr, hr):
+                sr = self._restore(low)
+                terms = {"pixel": self._pixel(sr, high), **self._image_terms(sr, high)}
+                total = _weighted(terms, self.weights | {"pixel": 1.0})
+                told.add(terms | {"generator": total})
+                yield total
+
+        if not self._update("generator", losses(), rate):
             self._put_back(buffers)
-        return {k: v.detach() for k, v in terms.items()} | {"generator": total.detach()}
+        return told.values
 
     def adversarial_step(
         self, lr: torch.Tensor, hr: torch.Tensor, rate: float, *, discriminator_learns: bool
@@ -113,27 +120,47 @@ class Players:
             The loss terms before their weights, both sums, and what share of the HR and of the SR
             images the discriminator took for real; detached.
         """
-        buffers = self._buffers()
-        sr = self._restore(lr)
-        losses: Losses = {}
-        finite = True
-        if discriminator_learns:
-            real, fake = self._discriminate(hr), self._discriminate(sr.detach())
-            loss = discriminator_loss(self.recipe.adversarial, real, fake)
-            finite = self._update("discriminator", loss, rate)
-            # A relativistic logit means something only beside those of the other side.
-            relative = self.recipe.adversarial == "relativistic"
-            limit = REAL_ABOVE.get(self.recipe.adversarial, 0.0)
-            losses = {
-                "discriminator": loss.detach(),
-                "real": (real > (fake.mean() if relative else limit)).float().mean(),
-                "fake": (fake > (real.mean() if relative else limit)).float().mean(),
-            }
-        terms = self.terms(sr, hr)
-        total = _weighted(terms, self.weights)
-        if not (self._update("generator", total, rate) and finite):
+        buffers, told = self._buffers(), _Means()
+        parts = self._parts(lr, hr)
+        # In parts, memory is what there is too little of, so each is restored for either player.
+        whole = self._restore(lr) if len(parts) == 1 else None
+
+        def of_discriminator() -> Iterator[torch.Tensor]:
+            for low, high in parts:
+                if whole is None:
+                    with torch.no_grad():
+                        sr = self._restore(low)
+                real = self._discriminate(high)
+                fake = self._discriminate((sr if whole is None else whole).detach())
+                loss = discriminator_loss(self.recipe.adversarial, real, fake)
+                # A relativistic logit means something only beside those of the other side.
+                relative = self.recipe.adversarial == "relativistic"
+                limit = REAL_ABOVE.get(self.recipe.adversarial, 0.0)
+                told.add(
+                    {
+                        "discriminator": loss,
+                        "real": (real > (fake.mean() if relative else limit)).float().mean(),
+                        "fake": (fake > (real.mean() if relative else limit)).float().mean(),
+                    }
+                )
+                yield loss
+
+        def of_generator() -> Iterator[torch.Tensor]:
+            for low, high in parts:
+                terms = self.terms(self._restore(low) if whole is None else whole, high)
+                total = _weighted(terms, self.weights)
+                told.add(terms | {"generator": total})
+                yield total
+
+        finite = not discriminator_learns or self._update("discriminator", of_discriminator(), rate)
+        if not (self._update("generator", of_generator(), rate) and finite):
             self._put_back(buffers)
-        return losses | {k: v.detach() for k, v in terms.items()} | {"generator": total.detach()}
+        return told.values
+
+    def _parts(self, lr: torch.Tensor, hr: torch.Tensor) -> list[Sequence[torch.Tensor]]:
+        """Divide a batch into what is computed at a time."""
+        count = self.recipe.accumulate
+        return list(zip(lr.chunk(count), hr.chunk(count), strict=True))
 
     def rehearse(self, lr: torch.Tensor, hr: torch.Tensor) -> float:
         """Take steps against the discriminator, and take them back.
@@ -197,8 +224,17 @@ class Players:
         weights = self.weights
         return {name: loss(sr, hr) for name, loss in IMAGE_LOSSES.items() if weights[name]}
 
-    def _update(self, player: str, loss: torch.Tensor, rate: float) -> bool:
-        """Take the step of one player, unless its loss or gradient is not finite; say if so."""
+    def _update(self, player: str, losses: Iterable[torch.Tensor], rate: float) -> bool:
+        """Take the step of one player, unless a loss or the gradient is not finite; say if so.
+
+        Parameters
+        ----------
+        player : str
+            "generator" or "discriminator".
+        losses : iterable of torch.Tensor
+            Of the parts of a batch; each is let go before the next is made.
+        rate : float
+        """
         of_generator = player == "generator"
         module, adam = (
             (self._restore, self._adam)
@@ -207,11 +243,14 @@ class Players:
         )
         parameters = list(module.parameters())
         adam.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+        sound = torch.ones((), dtype=torch.bool, device=self.fabric.device)
+        for loss in losses:
+            self.fabric.backward(loss / self.recipe.accumulate)
+            sound = sound & torch.isfinite(loss.detach())
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         # An infinite loss can have a finite gradient: that of L1 is a sign.
-        finite = torch.isfinite(norm) & torch.isfinite(loss.detach())
+        finite = torch.isfinite(norm) & sound
         if self.fabric.world_size > 1:
             finite = self.fabric.all_reduce(finite.float(), reduce_op="sum") == (
                 self.fabric.world_size
@@ -288,6 +327,24 @@ def _rising_average(decay: float) -> Callable[..., None]:
         get_ema_multi_avg_fn(now)(old, new, count)  # type: ignore[no-untyped-call]
 
     return average
+
+
+class _Means:
+    """Means of losses over the parts of a batch, detached."""
+
+    def __init__(self) -> None:
+        self._gathered: dict[str, list[torch.Tensor]] = defaultdict(list)
+
+    def add(self, losses: Losses) -> None:
+        for key, value in losses.items():
+            self._gathered[key].append(value.detach())
+
+    @property
+    def values(self) -> Losses:
+        return {
+            key: found[0] if len(found) == 1 else torch.stack(found).mean()
+            for key, found in self._gathered.items()
+        }
 
 
 def _weighted(terms: Losses, weights: dict[str, float]) -> torch.Tensor:

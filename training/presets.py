@@ -93,7 +93,7 @@ def from_plain(values: Mapping[str, Any]) -> dict[str, Any]:
     for key in lists & set(turned):
         value = turned[key]
         # One crop size may stand without brackets.
-        turned[key] = tuple(value) if isinstance(value, list) else (value,)
+        turned[key] = tuple(value) if isinstance(value, list | tuple) else (value,)
         if key == "trained_on" and isinstance(value, str):
             turned[key] = value  # left for the check: a sentence is no list of letters
     return turned

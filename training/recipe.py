@@ -21,6 +21,8 @@ from napari_srgan.io import schema
 from napari_srgan.models.architectures import ARCHITECTURES
 from napari_srgan.models.catalogue import check_name
 
+BEST_BY = ("psnr", "ssim", "ms_ssim", "mse", "mae")
+"""Measures of every validation."""
 PIXEL_LOSSES = ("mse", "l1", "charbonnier")
 CONTENT_LAYERS = ("vgg22", "vgg34", "vgg44", "vgg54")
 _SMALLEST_CROP = 32  # px for a discriminator; below, batch norm may be left with a single value
@@ -38,9 +40,22 @@ MAY_CHANGE = frozenset(
         "checkpoint_every",
         "log_every",
         "bad_steps",
+        "best",
+        "patience",
     )
 )
 """Fields that a run may change when it goes on: nothing that is learned depends on them."""
+COMMON = (
+    "name",
+    "scale",
+    "degradation",
+    "init",
+    "pretrain_steps",
+    "adversarial_steps",
+    "content",
+    "validate_every",
+)
+"""Fields that most trainings are told; faces show them first."""
 EXTENDS = frozenset(
     ("pretrain_steps", "pretrain_epochs", "adversarial_steps", "adversarial_epochs")
 )
@@ -167,6 +182,11 @@ class Recipe:
 
     # Both phases.
     batch: int = _of(16, "crops a step, over all processes (paper: 16)", least=1)
+    accumulate: int = _of(
+        1,
+        "compute a batch in so many parts, one after another: less memory, the same step",
+        least=1,
+    )
     crop: tuple[int, ...] = _of(
         (96,),
         "side of HR crops, px (paper: 96); several are used one after another in each phase",
@@ -213,10 +233,20 @@ class Recipe:
     val_fraction: float = _of(
         0.1, "share of the volumes kept for validation without --val", above=0, below=1
     )
+    folds: int = _of(
+        0, "k-fold: divide the volumes into so many parts, one of which is validated on", least=0
+    )
+    fold: int = _of(1, "k-fold: which part, from 1", least=1)
     val_planes: int = _of(40, "planes a set is validated on, evenly spread; 0: all", least=0)
 
     # The run.
     validate_every: int = _of(1000, "steps between validations", least=1)
+    best: str = _of(
+        "psnr", "measure whose best model so far is kept beside the last one", choices=BEST_BY
+    )
+    patience: int = _of(
+        0, "end after so many validations without a better score by that measure; 0: never", least=0
+    )
     checkpoint_every: int = _of(500, "steps between checkpoints", least=1)
     log_every: int = _of(50, "steps between lines of the log", least=1)
     bad_steps: int = _of(20, "stop after so many steps in a row without a finite loss", least=1)
@@ -249,6 +279,21 @@ class Recipe:
             raise InputError(
                 f"The discriminator halves crops four times, so they must have {_SMALLEST_CROP} "
                 f"px a side, not {min(self.crop)}."
+            )
+        if self.batch % self.accumulate:
+            raise InputError(
+                f"A batch of {self.batch} cannot be computed in {self.accumulate} equal parts; "
+                "give an --accumulate that divides it."
+            )
+        if self.patience and self.has_adversary:
+            raise InputError(
+                "Against a discriminator the measures fall by design, so --patience would end the "
+                "phase at once; it is for trainings with --adversarial-steps 0."
+            )
+        if self.folds == 1 or (self.folds and self.fold > self.folds):
+            raise InputError(
+                f"--folds {self.folds} --fold {self.fold} makes no sense; give 2 folds or more, "
+                "and one of them."
             )
         if max(self.betas) >= 1:
             raise InputError(f"betas must be below 1, not {max(self.betas)}.")

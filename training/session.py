@@ -18,8 +18,8 @@ from napari_srgan.models.lpips import LPIPS, load_lpips, network_of
 from napari_srgan.models.vgg import VGGFeatures, load_vgg
 from training import checkpoint
 from training.data import Data
+from training.log import CSV_NAME, read_rows
 from training.loop import Run
-from training.monitor import CSV_NAME, read_rows
 from training.players import Players, discriminator_for
 from training.recipe import Recipe
 from training.timetable import Timetable, timetable

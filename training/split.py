@@ -178,7 +178,7 @@ def _scans_below(folder: Path) -> Iterator[Path]:
         ]
         for name in names:
             path = Path(here) / name
-            if path.suffix.lower() in READABLE_SUFFIXES and name[0] != "." and path.is_file():
+            if name.lower().endswith(READABLE_SUFFIXES) and name[0] != "." and path.is_file():
                 yield path
 
 
@@ -238,7 +238,9 @@ def look_like_slices(volumes: Sequence[Volume]) -> bool:
     )
 
 
-def split(volumes: Sequence[Volume], fraction: float) -> tuple[list[Volume], list[Volume]]:
+def split(
+    volumes: Sequence[Volume], fraction: float, folds: int = 0, fold: int = 1
+) -> tuple[list[Volume], list[Volume]]:
     """Split into volumes for training and for validation.
 
     Those for validation are spread evenly over the sorted names, so that they come from every part
@@ -249,17 +251,27 @@ def split(volumes: Sequence[Volume], fraction: float) -> tuple[list[Volume], lis
     volumes : sequence of Volume
     fraction : float
         Share of the volumes for validation; at least one, and at least one stays.
+    folds, fold : int
+        Instead of it: how many parts, each of which is validated on by one of as many trainings,
+        and which of them, from 1.
 
     Raises
     ------
     InputError
-        If there is a single volume: it cannot both teach and test.
+        If there is a single volume: it cannot both teach and test; or fewer than folds.
     """
     if len(volumes) < 2:
         raise InputError(
             f"{volumes[0].name} is the only volume, so nothing is left to validate on (its own "
             "slices are too much alike); add a second volume, or name other scans with --val."
         )
+    if len(volumes) < folds:
+        raise InputError(
+            f"{len(volumes)} volumes cannot be divided into {folds} folds; give fewer --folds."
+        )
+    if folds:
+        train = [v for i, v in enumerate(volumes) if i % folds != fold - 1]
+        return train, [v for i, v in enumerate(volumes) if i % folds == fold - 1]
     count = min(max(round(fraction * len(volumes)), 1), len(volumes) - 1)
     chosen = {round((i + 0.5) * len(volumes) / count - 0.5) for i in range(count)}
     train = [v for i, v in enumerate(volumes) if i not in chosen]

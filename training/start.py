@@ -19,12 +19,23 @@ from napari_srgan.measure.features import FeatureMaps
 from training import checkpoint
 from training.checkpoint import replace_file
 from training.data import Data, Sources, Split, load
-from training.hardware import Hardware, describe, leave, processes, settled, start, workers
+from training.hardware import (
+    Hardware,
+    check_installed,
+    describe,
+    is_first,
+    leave,
+    processes,
+    settled,
+    start,
+    workers,
+)
 from training.loop import Run, Stopped, train
-from training.monitor import Monitor
+from training.monitor import Monitor, Told
 from training.outputs import MODEL, Outputs
 from training.presets import compose, from_plain, read_recipe, with_init
 from training.recipe import EXTENDS, MAY_CHANGE, Recipe
+from training.runs import LOCK, STOP
 from training.session import (
     assemble,
     content_features,
@@ -34,8 +45,11 @@ from training.session import (
     verdict,
 )
 from training.split import RECIPE, SOURCES, SPLIT
+from training.validation import Row
 
 _OF_A_START = ("paired", "include", "exclude", "skip_bad", "out", "preset", "recipe")
+_ANY = Hardware()
+_PATIENCE = 1.0  # seconds: who looks whether it is held holds it for a moment
 _KEPT: Mapping[str, schema.Reader[Any]] = {
     # Beside the sources, of a run that is resumed.
     "vgg_weights": schema.optional(schema.path),
@@ -60,7 +74,9 @@ class Request:
     sources : Sources
     vgg_weights, lpips_weights : Path or None
     hardware : Hardware
-    resumed, as_json : bool
+    told : callable
+        Takes what happens, see `monitor.Monitor`.
+    resumed : bool
     """
 
     folder: Path
@@ -70,34 +86,73 @@ class Request:
     vgg_weights: Path | None
     lpips_weights: Path | None
     hardware: Hardware
-    resumed: bool
-    as_json: bool
+    told: Told
+    resumed: bool = False
 
 
-def request(options: argparse.Namespace) -> Request:
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of a training.
+
+    Attributes
+    ----------
+    folder : Path
+        The run folder.
+    model : Path
+        The model file.
+    scores : list of dict
+        The last validation, a row for each set; empty if the training was stopped, and in all
+        processes but the first.
+    finished : bool
+        Whether it came to its end; else it was stopped, and can go on.
+    doubt : str
+        Why the model may be of no use, "" if nothing is amiss.
+    """
+
+    folder: Path
+    model: Path
+    scores: list[Row]
+    finished: bool
+    doubt: str = ""
+
+
+def request(options: argparse.Namespace, told: Told) -> Request:
     """Return what the arguments ask for; InputError if they make no sense together."""
     given = vars(options)
     by_hand = from_plain({f.name: given[f.name] for f in fields(Recipe) if f.name in given})
+    hardware = Hardware(options.device, options.precision, options.workers)
     if options.resume:
-        return _resumed(options, by_hand)
+        _refuse_to_change([key for key in _OF_A_START if getattr(options, key)])
+        return resumed(
+            options.resume,
+            by_hand,
+            told,
+            moved=_sources(options) if options.data or options.hr else None,
+            vgg_weights=options.vgg_weights,
+            lpips_weights=options.lpips_weights,
+            hardware=hardware,
+        )
     if bool(options.hr) != bool(options.lr) or (options.hr and options.data):
         raise InputError("Measured pairs are --hr DIR and --lr DIR together, without --data.")
     if not (options.data or options.hr):
         raise InputError("Name the folder of scans with --data DIR, or a run with --resume RUN.")
     by_hand = (read_recipe(options.recipe) if options.recipe else {}) | by_hand
     recipe = compose(options.preset or "default", by_hand)
-    name = f"{recipe.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     return Request(
-        options.out or Path("runs") / name,
+        options.out or new_folder(recipe.name),
         recipe,
         by_hand,
         _sources(options),
         options.vgg_weights,
         options.lpips_weights,
-        Hardware(options.device, options.precision, options.workers),
-        resumed=False,
-        as_json=options.json_progress,
+        hardware,
+        told,
     )
+
+
+def new_folder(name: str) -> Path:
+    """Name the folder of a run that begins now."""
+    return Path("runs") / f"{name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _sources(options: argparse.Namespace) -> Sources:
@@ -113,20 +168,36 @@ def _sources(options: argparse.Namespace) -> Sources:
     )
 
 
-def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
-    set_again = [
-        f"--{key.replace('_', '-')}"
-        for key in (
-            *(key for key in _OF_A_START if getattr(options, key)),
-            *(key for key in by_hand if key not in MAY_CHANGE | EXTENDS),
-        )
-    ]
-    if set_again:
-        raise InputError(
-            f"A run goes on as it was begun, so {set_again[0]} cannot be set with --resume; "
-            "start a new run from its model with --init."
-        )
-    folder = options.resume
+def resumed(
+    folder: Path,
+    by_hand: dict[str, Any],
+    told: Told,
+    *,
+    moved: Sources | None = None,
+    vgg_weights: Path | None = None,
+    lpips_weights: Path | None = None,
+    hardware: Hardware = _ANY,
+) -> Request:
+    """Ask for a run to go on.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    by_hand : dict
+        Fields of the recipe that are to change.
+    told : callable
+    moved : Sources, optional
+        Where the scans are now; their pixels are compared with those that were trained on.
+    vgg_weights, lpips_weights, hardware
+        Instead of those that the run was begun with.
+
+    Raises
+    ------
+    InputError
+        If there is no such run, or something cannot change any more.
+    """
+    _refuse_to_change([key for key in by_hand if key not in MAY_CHANGE | EXTENDS])
     try:
         values = schema.mapping(schema.from_json(schema.content(folder / RECIPE)))
         if set(values) != {f.name for f in fields(Recipe)}:
@@ -139,51 +210,55 @@ def _resumed(options: argparse.Namespace, by_hand: dict[str, Any]) -> Request:
         raise InputError(f"{folder} holds no run that could be resumed.") from error
     except ValueError as error:
         raise InputError(f"The run in {folder} is damaged: {error}.") from error
-    if options.data or options.hr:
-        # Moved since; their pixels are compared with those that were trained on.
-        moved = _sources(options)
+    if moved is not None:
         sources = replace(sources, data=moved.data, val=moved.val, high=moved.high, low=moved.low)
-    recipe = replace(recipe, **by_hand)
-    hardware = Hardware(
-        kept["device"] if options.device == "auto" else options.device,
-        kept["precision"] if options.precision == "auto" else options.precision,
-        options.workers,
-    )
     return Request(
         folder,
-        recipe,
+        replace(recipe, **by_hand),
         by_hand,
         sources,
-        options.vgg_weights or kept["vgg_weights"],
-        options.lpips_weights or kept.get("lpips_weights"),
-        hardware,
+        vgg_weights or kept["vgg_weights"],
+        lpips_weights or kept.get("lpips_weights"),
+        Hardware(
+            kept["device"] if hardware.device == "auto" else hardware.device,
+            kept["precision"] if hardware.precision == "auto" else hardware.precision,
+            hardware.workers,
+        ),
+        told,
         resumed=True,
-        as_json=options.json_progress,
     )
 
 
-def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitStack) -> bool:
+def _refuse_to_change(keys: Sequence[str]) -> None:
+    if keys:
+        raise InputError(
+            f"A run goes on as it was begun, so --{keys[0].replace('_', '-')} cannot be set with "
+            "--resume; start a new run from its model with --init."
+        )
+
+
+def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitStack) -> Trained:
     """Load what is needed, in the order in which it is likely to be wrong, and train.
 
     Parameters
     ----------
     request : Request
     asked_to_stop : callable
-        Whether a signal has come.
+        Whether a signal has come; a file `STOP` in the run folder asks for the same.
     undo : ExitStack
         Takes what is to be undone at the end.
-
-    Returns
-    -------
-    bool
-        Whether the training came to its end; else it was stopped, and can go on.
     """
+    check_installed()
     folder, recipe = request.folder, request.recipe
+    held = is_first() and folder.is_dir()
+    if held:  # who looks into it sees from now on that it is trained in
+        _hold_folder(folder, undo)
     if not request.resumed:
         _refuse_former(folder)
-    if recipe.batch % processes():
+    if recipe.batch % (processes() * recipe.accumulate):
+        parts = f", each in {recipe.accumulate} parts" if recipe.accumulate > 1 else ""
         raise InputError(
-            f"A batch of {recipe.batch} cannot be shared by {processes()} processes; give a "
+            f"A batch of {recipe.batch} cannot be shared by {processes()} processes{parts}; give a "
             "--batch that can."
         )
     features = table_features(request.vgg_weights, request.lpips_weights)
@@ -209,7 +284,8 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
     first = fabric.is_global_zero
     content = content if named else content_features(recipe, None)
     if first:
-        _hold_folder(folder, undo)
+        if not held:
+            _hold_folder(folder, undo)
         if not request.resumed:
             _refuse_former(folder)
             _open_folder(request, recipe, data.split, settled(fabric))
@@ -220,14 +296,14 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
         run.resume()
     if first and request.resumed and request.by_hand:
         _write_json(folder / RECIPE, recipe.to_dict())
-    monitor = Monitor(folder, run.step, request.as_json) if first else None
+    monitor = Monitor(folder, run.step, request.told) if first else None
     try:
         if monitor:
             run.outputs = Outputs(
                 recipe, data, folder, monitor, fabric.device, run.timetable.pretrain
             )
             _begin(run, data, features)
-        rows = train(run, asked_to_stop, features)
+        rows = train(run, lambda: asked_to_stop() or (folder / STOP).exists(), features)
     except Stopped:
         if monitor:
             monitor.event(
@@ -236,13 +312,13 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
                 f"{folder}",
                 step=run.step,
             )
-        return False
+        return Trained(folder, folder / MODEL, [], finished=False)
     finally:
         if monitor:
             monitor.close()
         leave(fabric)
+    model, doubt = folder / MODEL, ""
     if monitor:
-        model = folder / MODEL
         pretrained_at = run.timetable.pretrain if run.timetable.adversarial else 0
         skipped = sum(run.players.skipped.values())
         doubt = verdict(rows, gains_at(folder, pretrained_at), run.timetable, skipped)
@@ -255,7 +331,7 @@ def carry_out(request: Request, asked_to_stop: Callable[[], bool], undo: ExitSta
             validation=rows,
             **({"warning": doubt} if doubt else {}),
         )
-    return True
+    return Trained(folder, model, rows, finished=True, doubt=doubt)
 
 
 def _refuse_former(folder: Path) -> None:
@@ -267,9 +343,11 @@ def _hold_folder(folder: Path, undo: ExitStack) -> None:
     """Make the run folder if it is not there, and hold it against other trainings."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "run")
+        lock = FileLock(folder / LOCK)
         undo.callback(lock.release)
-        lock.acquire()
+        lock.acquire(_PATIENCE)
+        (folder / STOP).unlink(missing_ok=True)  # that a former training was killed before
+        undo.callback((folder / STOP).unlink, missing_ok=True)
     except OSError as error:
         raise InputError(f"The run folder {folder} cannot be made: {error.strerror}.") from error
     except Taken:

@@ -15,7 +15,7 @@ from types import FrameType, TracebackType
 from napari_srgan.engine.devices import is_out_of_memory
 from napari_srgan.errors import InputError
 from napari_srgan.io.atomic import remove_unfinished
-from training.command_line import complain, parser
+from training.command_line import DEFAULT_PAGE, complain, parser, teller
 
 
 class Signals:
@@ -83,8 +83,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with signals, ExitStack() as undo:
             from training.start import carry_out, request
 
-            ended = carry_out(request(options), lambda: bool(signals.came), undo)
-            return 0 if ended else signals.exit_code
+            asked = request(options, teller(as_json))
+            if options.look is not None:
+                from training.look import look
+
+                look(asked, None if options.look == DEFAULT_PAGE else options.look)
+                return 0
+            if options.tune:
+                from training.space import read_space
+                from training.tune import tune
+
+                space = read_space(options.space, asked.recipe)
+                tuned = tune(asked, options.tune, space, lambda: bool(signals.came))
+                return 0 if tuned.finished else signals.exit_code
+            trained = carry_out(asked, lambda: bool(signals.came), undo)
+            return 0 if trained.finished else signals.exit_code
     except InputError as error:
         complain(str(error), as_json)
     except OSError as error:

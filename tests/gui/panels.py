@@ -6,7 +6,7 @@ Each gets the viewer as napari gives it to plugins: behind a proxy.
 from napari.utils._proxies import PublicOnlyProxy
 
 from napari_srgan._gui.compare.panel import Compare
-from napari_srgan._gui.docks import open_panel
+from napari_srgan._gui.parts.widgets import open_panel
 from napari_srgan._gui.super_resolve.panel import SuperResolve
 
 

@@ -13,8 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractButton, QLabel, QScrollArea
 
 from napari_srgan._gui.batch.panel import Batch
-from napari_srgan._gui.docks import open_panel
-from napari_srgan._gui.parts.widgets import Message
+from napari_srgan._gui.parts.widgets import Message, open_panel
 
 WAIT = 120_000
 

@@ -15,7 +15,7 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import Qt
 
 from napari_srgan._gui.batch.panel import Batch
-from napari_srgan._gui.docks import open_panel
+from napari_srgan._gui.parts.widgets import open_panel
 from napari_srgan.tasks.presets import save_preset
 
 WAIT = 120_000

@@ -15,9 +15,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 from unbounded_model import AverageNet, registered
 
-from napari_srgan._gui.docks import dock_name, open_panel
 from napari_srgan._gui.files import read
 from napari_srgan._gui.layers import layer_axes
+from napari_srgan._gui.parts.widgets import dock_name, open_panel
 from napari_srgan._gui.runner import End
 from napari_srgan._gui.super_resolve import order as order_module
 from napari_srgan._gui.super_resolve import panel as panel_module

@@ -14,7 +14,8 @@ from small_scans import TINY, picture, write_scans
 
 from napari_srgan.models.catalogue import load_model
 from training import checkpoint, loop, start
-from training.monitor import Board, Monitor, read_rows
+from training.log import read_rows
+from training.monitor import Board, Monitor
 from training.pace import Forecast
 from training.pictures import Picture, draw_curves, draw_previews
 from training.recipe import Recipe
@@ -298,7 +299,7 @@ def test_only_a_model_that_is_worth_it_is_to_be_listed(
 
 
 def test_curves_show_where_the_phase_begins_and_both_losses(tmp_path, monkeypatch):
-    monitor = Monitor(tmp_path, 0, say=lambda _: None)
+    monitor = Monitor(tmp_path, 0, lambda _: None)
     for step in (10, 20, 30):
         values = {"step": step, "phase": "pixel", "pixel": 0.1, "generator": 0.1}
         if step > 13:
@@ -329,7 +330,7 @@ def test_previews_say_when_and_how_good_and_are_kept(tmp_path, monkeypatch):
     )
     for step in (5, 10):
         draw_previews(tmp_path, [shown], step)
-    assert titles[1] == "eyes 1, step 10: PSNR 31.25 dB (+1.25 over bicubic)"
+    assert titles[1] == "eyes 1, step 10\nPSNR 31.25 dB (+1.25 over bicubic)"
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["preview-eyes-1-0000005.png", "preview-eyes-1-0000010.png"]
 

@@ -1,44 +1,16 @@
-"""The panels as docks, opened once in a window from whichever menu."""
+"""What the menus of layers do, in the panels that they open."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from napari_srgan._gui.batch.panel import Batch
 from napari_srgan._gui.compare.panel import Compare
-from napari_srgan._gui.parts.widgets import Panel, viewer_itself
+from napari_srgan._gui.parts.widgets import open_panel, viewer_itself
 from napari_srgan._gui.profile import LineProfile
 from napari_srgan._gui.super_resolve.panel import SuperResolve
 
 if TYPE_CHECKING:
     import napari
-
-_TITLES: dict[type[Panel], str] = {
-    SuperResolve: "Super-resolve",
-    Compare: "Compare",
-    LineProfile: "Line profile",
-    Batch: "Batch",
-}
-
-P = TypeVar("P", bound=Panel)
-
-
-def dock_name(panel: type[Panel]) -> str:
-    """Name that napari gives the dock when it is opened from the Plugins menu: so there is one."""
-    return f"{_TITLES[panel]} (SRGAN upscale)"
-
-
-def open_panel(viewer: napari.Viewer, kind: type[P]) -> P:
-    """Return the panel of that kind of this window, opened and in front."""
-    window, name = viewer.window, dock_name(kind)
-    panel = window.dock_widgets.get(name)
-    if panel is None:
-        panel = kind(viewer)
-        window.add_dock_widget(panel, name=name)
-    dock = panel.parentWidget()
-    dock.show()
-    dock.raise_()
-    return panel
 
 
 def compare_layers(viewer: napari.Viewer) -> None:

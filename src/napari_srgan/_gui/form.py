@@ -10,6 +10,7 @@ from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtWidgets import QComboBox, QSizePolicy, QWidget
 
+from napari_srgan.errors import InputError
 from napari_srgan.options import declared
 
 
@@ -19,13 +20,19 @@ class OptionFields:
     Parameters
     ----------
     options : type
-        A dataclass with fields of `options.option`, each with a default.
+        A dataclass with fields of `options.option`, or those of a training's recipe; each with a
+        default.
     leave_out : collection of str
         Options that have no field here.
+    only : sequence of str
+        The options that have one, in their order; all by default.
     """
 
-    def __init__(self, options: type, leave_out: Collection[str] = ()) -> None:
-        self._options = {f.name: f for f in declared(options) if f.name not in leave_out}
+    def __init__(
+        self, options: type, leave_out: Collection[str] = (), only: Sequence[str] = ()
+    ) -> None:
+        known = {f.name: f for f in declared(options)}
+        self._options = {name: known[name] for name in only or known if name not in leave_out}
         self._fields = {name: _field(option) for name, option in self._options.items()}
         self._entries = {name: _entries(option) for name, option in self._options.items()}
 
@@ -35,10 +42,7 @@ class OptionFields:
 
     def rows(self) -> dict[str, QWidget]:
         """Labels and Qt widgets, for a form."""
-        return {
-            self._options[name].metadata["label"] or name.replace("_", " ").capitalize(): w.native
-            for name, w in self._fields.items()
-        }
+        return {_label(self._options[name]): field.native for name, field in self._fields.items()}
 
     def on_change(self, callback: Callable[[], Any]) -> None:
         """Call back when a value was changed; a text counts as changed when it was finished."""
@@ -55,15 +59,16 @@ class OptionFields:
     def set_defaults(self) -> None:
         """Put everything back to its default."""
         for name, field in self._fields.items():
-            field.value = self._options[name].default
+            default = self._options[name].default
+            field.value = _text(default) if isinstance(field, LineEdit) else default
 
     def choose(self, values: Mapping[str, Any]) -> None:
-        """Set values by name; one that is not on offer is added to what is."""
-        for name, value in values.items():
-            field = self._fields[name]
+        """Set values by name, where they have a field; one not on offer is added to what is."""
+        for name in values.keys() & self._fields.keys():
+            field, value = self._fields[name], values[name]
             if isinstance(field, ComboBox):
                 self._list(name, value)
-            field.value = str(value) if isinstance(field, LineEdit) else value
+            field.value = _text(value) if isinstance(field, LineEdit) else value
 
     def offer(self, name: str, entries: Sequence[tuple[str, Any]]) -> None:
         """List other values; what was chosen stays chosen, so that nothing is changed unseen."""
@@ -81,12 +86,45 @@ class OptionFields:
         if not isinstance(field, LineEdit):
             return field.value
         text = field.value.strip()
-        return option.metadata["read"](text) if text else option.default
+        if not text:
+            return option.default
+        read = option.metadata.get("read") or _reader(option.default)
+        try:
+            return read(text)
+        except ValueError:
+            kind = {int: "a whole number", float: "a number"}.get(_kind(option.default), "text")
+            if "read" in option.metadata:
+                raise
+            raise InputError(f"{_label(option)} must be {kind}, not '{text}'.") from None
+
+
+def _label(option: Field[Any]) -> str:
+    return option.metadata.get("label") or option.name.replace("_", " ").capitalize()
+
+
+def _kind(default: Any) -> type:
+    """The type of a value, or of the items of a list."""
+    return type(next(iter(default), "")) if isinstance(default, tuple) else type(default)
+
+
+def _reader(default: Any) -> Callable[[str], Any]:
+    """Read text as what the default is: a value, or several with spaces between."""
+    kind = _kind(default)
+    if isinstance(default, tuple):
+        return lambda text: tuple(map(kind, text.replace(",", " ").split()))
+    return kind
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return " ".join(map(_text, value)) if isinstance(value, tuple) else str(value)
 
 
 def _entries(option: Field[Any]) -> tuple[tuple[str, Any], ...]:
     about = option.metadata
-    return about["entries"] or tuple((value, value) for value in about["choices"])
+    choices = tuple((str(value), value) for value in about.get("choices", ()))
+    return about.get("entries") or choices
 
 
 def _field(option: Field[Any]) -> ValueWidget:
@@ -101,7 +139,7 @@ def _field(option: Field[Any]) -> ValueWidget:
         field.native.setSizeAdjustPolicy(adjust)
         field.native.setMinimumContentsLength(8)
     else:
-        field = LineEdit(value=str(option.default), tooltip=tip)
+        field = LineEdit(value=_text(option.default), tooltip=tip)
         field.native.setMinimumWidth(60)
     # As wide as the dock, and never wider.
     field.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

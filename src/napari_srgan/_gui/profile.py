@@ -58,6 +58,8 @@ class LineProfile(Panel):
         The viewer; napari passes it by this name.
     """
 
+    title = "Line profile"
+
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         from napari.layers import Image
 

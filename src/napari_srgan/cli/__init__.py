@@ -30,7 +30,9 @@ from napari_srgan.cli import (
     movie,
     presets,
     report,
+    runs,
     sample_data,
+    train,
     trust,
     upscale,
     view,
@@ -52,6 +54,8 @@ _COMMANDS: dict[str, Any] = {
     "figure": figure,
     "movie": movie,
     "models": models,
+    "train": train,
+    "runs": runs,
     "export": export,
     "presets": presets,
     "sample-data": sample_data,
@@ -99,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     words = with_negative_ranges(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["train"]:
+        return train.pass_on(words[1:])
     whole = parser()
     if words and not words[0].startswith("-") and words[0] not in _COMMANDS:
         whole.error(f"there is no command {words[0]!r}{did_you_mean(words[0], _COMMANDS)}")

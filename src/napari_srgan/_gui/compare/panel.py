@@ -59,6 +59,8 @@ class Compare(Panel):
         The viewer; napari passes it by this name.
     """
 
+    title = "Compare"
+
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         from napari.layers import Image
 

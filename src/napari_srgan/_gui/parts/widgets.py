@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
@@ -94,7 +94,14 @@ class Panel(QWidget):
     Parameters
     ----------
     viewer : napari.Viewer
+
+    Attributes
+    ----------
+    title : str
+        Its name in the Plugins menu, as in napari.yaml.
     """
+
+    title: ClassVar[str]
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
@@ -188,6 +195,27 @@ def _dock_of(panel: Panel) -> QDockWidget | None:
         dock = dock.parentWidget()
     inside = dock is not None and isinstance(dock.parentWidget(), QMainWindow)
     return dock if inside and not dock.isFloating() else None
+
+
+P = TypeVar("P", bound=Panel)
+
+
+def dock_name(panel: type[Panel]) -> str:
+    """Name that napari gives the dock when it is opened from the Plugins menu: so there is one."""
+    return f"{panel.title} (SRGAN upscale)"
+
+
+def open_panel(viewer: napari.Viewer, kind: type[P]) -> P:
+    """Return the panel of that kind of this window, opened and in front."""
+    window, name = viewer.window, dock_name(kind)
+    panel = window.dock_widgets.get(name)
+    if panel is None:
+        panel = kind(viewer)
+        window.add_dock_widget(panel, name=name)
+    dock = panel.parentWidget()
+    dock.show()
+    dock.raise_()
+    return panel
 
 
 def viewer_itself(viewer: napari.Viewer) -> napari.Viewer:

@@ -87,6 +87,8 @@ class SuperResolve(Panel):
         The viewer; napari passes it by this name.
     """
 
+    title = "Super-resolve"
+
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         from napari.layers import Image
 
