@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QObject, QTimer
+
 from napari_srgan._gui.layers import result_name, view_of
 from napari_srgan._gui.parts.widgets import Connections
 from napari_srgan._gui.super_resolve.order import Order
@@ -16,20 +18,27 @@ from napari_srgan.errors import InputError
 if TYPE_CHECKING:
     import napari
 
+_POLL = 200  # ms
 LARGEST = 2**26
 """Bytes of a plane that is read while the window waits; of larger ones nothing is shown."""
 
 
-class Growing:
+class Growing(QObject):
     """The layers of results that are being written; there are none before and after.
 
     Parameters
     ----------
     viewer : napari.Viewer
+    parent : QObject
     """
 
-    def __init__(self, viewer: napari.Viewer) -> None:
+    def __init__(self, viewer: napari.Viewer, parent: QObject) -> None:
+        super().__init__(parent)
         self._viewer = viewer
+        # Not at the steps of the work: a slice is done between two of them.
+        self._poll = QTimer(self)
+        self._poll.setInterval(_POLL)
+        self._poll.timeout.connect(self.look)
         self._grown: list[tuple[Order, PartLayer]] = []
         self._connections = Connections()
 
@@ -47,6 +56,7 @@ class Growing:
             for emitter in (dims.current_step, dims.ndisplay, dims.order):
                 self._connections.connect(emitter, self.look)
             self._connections.connect(layers.removed, self._on_removed)
+            self._poll.start()
 
     def look(self, event: Any = None) -> None:
         """Show the slice in view of each, if it is done."""
@@ -56,6 +66,7 @@ class Growing:
 
     def end(self) -> None:
         """Take all away."""
+        self._poll.stop()
         self._connections.disconnect_from()
         grown, self._grown = self._grown, []
         for _, part in grown:
