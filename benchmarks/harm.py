@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from models_report import SCALE, images
 from numpy.typing import NDArray
+from oct_lateral import SETS as LATERAL_SETS
+from oct_lateral import pairs as lateral_pairs
 
 from napari_srgan.engine.backends.openvino import formats
 from napari_srgan.engine.number_format import LEVELS, Harm
@@ -73,9 +75,10 @@ def worst(network: torch.nn.Module, backend: str, precision: str, sets: Path) ->
     low = WindowNetwork(network, cpu, precision, backend)
     exact = WindowNetwork(network, cpu, "float32", backend)
     harms = []
-    for name in SETS[network.channels]:
+    lateral = network.scale[0] == 1
+    for name in LATERAL_SETS if lateral else SETS[network.channels]:
         each, lost = [], []
-        for lr, hr in pairs(sets / name, network.channels):
+        for lr, hr in between(sets / name) if lateral else pairs(sets / name, network.channels):
             results = [w(lr)[0] for w in (low, exact)]
             each.append(Harm.between(*results))
             lost.append(np.subtract(*(psnr(r, hr) for r in reversed(results))))
@@ -91,6 +94,12 @@ def worst(network: torch.nn.Module, backend: str, precision: str, sets: Path) ->
         max(h.largest for h in harms),
         round(max(h.psnr_lost for h in harms), 4),
     )
+
+
+def between(folder: Path) -> Iterator[Pair]:
+    """Yield every fourth A-scan of a scan, in 8 bits, and all of them."""
+    for lr, hr in lateral_pairs(sorted(folder.iterdir()), [1]):
+        yield (np.rint(LEVELS * lr) / LEVELS).astype(np.float32), hr
 
 
 def pairs(folder: Path, channels: int) -> Iterator[Pair]:

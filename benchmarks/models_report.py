@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from oct_lateral import measure as measure_lateral
 from oct_restore import WAYS, measure
 
 from napari_srgan import upscale
@@ -57,6 +58,8 @@ def rows(info: ModelInfo, sets: Path, features: Sequence[FeatureMaps]) -> list[R
     """Measure one model on every set that it is for."""
     if info.card.degradation == "measured":
         return _restored(info, sets)
+    if info.card.scale[0] == 1:
+        return _between(info, sets)
     found = [
         {"set": title} | _degraded(info, sets / "val" / folder, features)
         for folder, title in SETS[info.card.channels].items()
@@ -145,6 +148,24 @@ def _restored(info: ModelInfo, sets: Path) -> list[Row]:
     return found
 
 
+def _between(info: ModelInfo, sets: Path) -> list[Row]:
+    """Measure the model that draws A-scans, with the best of the others in the place of bicubic."""
+    measured = measure_lateral(sets, info.path)
+    found = []
+    for title in dict.fromkeys(row["set"] for row in measured):
+        *others, own = (row for row in measured if row["set"] == title)
+        best = max(others, key=lambda row: row["psnr"])
+        found.append(
+            {
+                "set": f"{title}, every 4th A-scan; beside {best['restoration']}",
+                "images": own["images"],
+                **{key: float(f"{own[key]:.6g}") for key in ("psnr", "ssim")},
+                **{f"{key}_bicubic": float(f"{best[key]:.6g}") for key in ("psnr", "ssim")},
+            }
+        )
+    return found
+
+
 _COLUMNS = {
     "psnr": ("PSNR dB", "{:.2f}"),
     "ssim": ("SSIM", "{:.3f}"),
@@ -214,7 +235,8 @@ def main() -> None:
                 save_model(info.path, model.network, card)
     print(table(found))
     print(
-        "\nEach cell: the model / bicubic (of raw OCT frames: the best tuned filter and bicubic).\n"
+        "\nEach cell: the model / bicubic (of raw OCT frames and of A-scans: the best of the"
+        " filters and interpolations).\n"
     )
     print(facts_table([info for info in bundled if info.card.name in found]))
 

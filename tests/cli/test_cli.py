@@ -340,7 +340,7 @@ def test_models_are_listed_with_their_gain(capsys):
     assert main(["models"]) == 0
     text = capsys.readouterr().out
     row = next(line for line in text.splitlines() if line.startswith("tiny-rgb"))
-    assert re.search(r"RGB +4x +\+1\.25 dB$", row)
+    assert re.search(r"RGB +4x +\+1\.25 dB +[0-9,]+$", row)
     assert "tiny-rgb: tests" in text.splitlines()
     assert main(["models", "--json"]) == 0
     cards = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -16,11 +16,12 @@ from panels import open_compare, open_super_resolve
 
 @pytest.mark.window
 @pytest.mark.timeout(1800)
-def test_sessions_of_everything_leave_nothing_and_napari_ends(tiny_models):
+def test_sessions_of_everything_leave_nothing_and_napari_ends(tiny_models, tmp_path):
     """NAPARI_SRGAN_SESSIONS=10 goes on for ten; each takes some 12 s of the processor."""
     count = os.environ.get("NAPARI_SRGAN_SESSIONS", "2")
     script = Path(__file__).parent / "sessions.py"
-    done = subprocess.run([sys.executable, script, count], capture_output=True, text=True)
+    own = os.environ | {"TMPDIR": str(tmp_path)}  # others write to the common folder meanwhile
+    done = subprocess.run([sys.executable, script, count], env=own, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip().endswith("ended")
 

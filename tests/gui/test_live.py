@@ -328,6 +328,32 @@ def test_an_image_that_cannot_be_restored_is_told_and_live_is_off(viewer, panel,
     assert len(viewer.layers) == 1
 
 
+def test_a_slice_ahead_that_cannot_be_restored_is_told_of_when_one_moves_to_it(
+    viewer, panel, qtbot
+):
+    pixels = np.random.default_rng(0).random((4, 24, 32)).astype(np.float32)
+    pixels[2, 3, 3] = np.nan
+    viewer.add_image(pixels, name="holed")
+    viewer.dims.set_current_step(0, 1)
+    turn_on(qtbot, panel)
+    assert panel.live.on and panel.message.text() == ""
+    assert {index for _, index in panel.live.kept.held()} == {(0,), (1,), (3,)}
+    viewer.dims.set_current_step(0, 2)
+    settle(qtbot, panel)
+    assert not panel.live.on and "slice Z=2" in panel.message.text()
+
+
+def test_a_view_that_stays_is_restored_in_stages_that_grow(viewer, panel, qtbot, looked):
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 400)).astype(np.uint8)
+    layer = viewer.add_image(pixels)
+    layer.corner_pixels = np.array([[0, 0], [299, 399]])
+    turn_on(qtbot, panel)
+    sides = [r["Y"][1] - r["Y"][0] if "Y" in r else 300 for r in looked]
+    assert sides == sorted(sides) and sides[-1] == 300 and len(sides) <= 3
+    shown = panel.live.layer.data
+    assert shown.shape == (1200, 1600)
+
+
 def test_beyond_the_slices_of_the_image_nothing_is_shown(viewer, panel, stack, qtbot):
     viewer.add_image(np.zeros((9, 24, 32), np.uint8), name="longer", scale=(9, 2, 2))
     assert panel.choose_layer(stack)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,11 +36,14 @@ from napari_srgan._gui.super_resolve.order import (
     place_for,
     preview_orders,
     preview_pixels,
+    restore_all,
 )
 from napari_srgan._gui.super_resolve.region_picker import preview_area, rectangle, region_for
 from napari_srgan._gui.tags import made_from, role_of, role_tag
 from napari_srgan.errors import InputError
-from napari_srgan.options import RestoreOptions
+from napari_srgan.options import FileOptions, RestoreOptions
+from napari_srgan.tasks.restore import restore
+from napari_srgan.tasks.steps import drain
 
 SETTINGS = {"device": "auto", "tile": "auto"}
 
@@ -253,6 +257,27 @@ def test_the_order_says_what_comes_out(tiny_models, tmp_path, monkeypatch):
     assert "would not fit in memory" in moved.text(speeds, ["cpu"])
     moved.path.write_bytes(b"")
     assert free_path(layer, order.ahead).name == "eye_tiny-gray_4x_2.tif"
+
+
+def test_an_unfinished_file_is_gone_on_with_and_it_is_said(tiny_models, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_srgan.io.sinks.file.FLUSHED_EVERY", 0.0)
+    pixels = np.random.default_rng(0).integers(0, 200, (5, 16, 20)).astype(np.uint8)
+    layer, path = Image(pixels, name="eye"), tmp_path / "out.tif"
+    view = View({"Z": 3}, (0, 16), (0, 20), "YX")
+    options = RestoreOptions(model="tiny-gray", device="cpu")
+    ordered = partial(full_order, layer, layer_stack(layer), view, options, "file", path)
+    work = restore(layer_stack(layer), options, path, files=FileOptions(resume=True))
+    while next(work).done < 3:
+        pass
+    work.close()
+    done = ordered().done
+    assert done in (2, 3)
+    assert f"has made {done} of its 5 slices; it is gone on with" in ordered().text(Speeds(), [])
+    assert ordered(overwrite=True).done is None
+    (made,) = drain(restore_all([ordered()]))
+    expected = drain(restore(layer_stack(layer), options))
+    np.testing.assert_array_equal(made.result.data, expected.result.data)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.tif"]
 
 
 def test_previews_of_a_gray_layer_refuse_an_rgb_model(tiny_models):

@@ -32,8 +32,9 @@ def test_a_flat_ground_up_to_the_border_stays_flat(info, level):
     # One pixel differs, because a plane that is constant throughout never meets the network.
     lr = np.full((40, 48), level)
     lr[20, 24] += 0.1 if level < 0.5 else -0.1
-    far = np.ones((160, 192), dtype=bool)
-    far[60:108, 76:124] = False
+    sy, sx = info.card.scale
+    far = np.ones((40 * sy, 48 * sx), dtype=bool)
+    far[15 * sy : 27 * sy, 19 * sx : 31 * sx] = False
     assert np.abs(restored(info, lr)[far] - level).max() <= WITHIN
 
 
@@ -41,16 +42,18 @@ def test_a_flat_ground_up_to_the_border_stays_flat(info, level):
 def test_a_ramp_stays_a_ramp(info, across):
     lr = np.broadcast_to(np.linspace(0.05, 0.95, 48), (40, 48))
     lr = lr if across else lr.T
-    assert np.abs(restored(info, lr) - bicubic_enlarge(lr, 4)[..., None]).max() <= WITHIN
+    expected = bicubic_enlarge(lr, info.card.scale)[..., None]
+    assert np.abs(restored(info, lr) - expected).max() <= WITHIN
 
 
 def test_a_white_background_stays_white(info):
     hr = np.ones((192, 224))
     for at, radius in (((60, 70), 22), ((120, 150), 30), ((40, 180), 9), ((150, 40), 14)):
         hr[disk(at, radius)] = 0.35
-    lr = bicubic_shrink(hr, 4).clip(0, 1)
+    sy, sx = info.card.scale
+    lr = bicubic_shrink(hr, (sy, sx)).clip(0, 1)
     # Nearer than the network's first filters reach, 4 LR px, a ground has the halo of its object.
-    ground = distance_transform_edt(hr == 1) > 16
+    ground = distance_transform_edt(hr == 1, sampling=(4 / sy, 4 / sx)) > 16
     assert np.abs(restored(info, lr)[ground] - 1).max() <= WITHIN
 
 

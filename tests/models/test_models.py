@@ -2,13 +2,16 @@ import hashlib
 import json
 import pickle
 import shutil
+from dataclasses import replace
 
 import pytest
+import small_models
 import torch
 from safetensors.torch import save_file
 
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.models import catalogue as models
+from napari_srgan.models import file
 from napari_srgan.models.architectures.rrdb import RRDBNet
 from napari_srgan.models.architectures.srresnet import SRResNet
 from napari_srgan.models.card import card_rows
@@ -197,6 +200,20 @@ def test_reading_a_card_reads_no_weights(model_file):
     path, _ = model_file
     assert read_card(path) == card()
     assert models.user_folder() == path.parent
+
+
+def test_a_card_is_read_once_as_long_as_its_file_stays_as_it_is(tmp_path, monkeypatch):
+    path = small_models.save(tmp_path, "one", 1)
+    read, header = [], file._read_header
+    monkeypatch.setattr(file, "_read_header", lambda p: read.append(p) or header(p))
+    assert read_card(path).purpose == read_card(path).purpose == "tests" and len(read) == 1
+    network = load_model(path).network
+    save_model(path, network, replace(read_card(path), purpose="other"))
+    assert read_card(path).purpose == "other"
+    path.write_bytes(b"{}")
+    for _ in range(2):
+        with pytest.raises(InputError, match="not a model file"):
+            read_card(path)
 
 
 def test_a_card_says_for_people_what_it_states(folder):

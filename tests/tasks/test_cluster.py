@@ -2,9 +2,8 @@
 
 import errno
 import os
-import subprocess
-import sys
 from datetime import datetime
+from itertools import zip_longest
 
 import numpy as np
 import pytest
@@ -16,6 +15,8 @@ from napari_srgan.engine import record
 from napari_srgan.io.journal import unfinished
 from napari_srgan.io.open import open_stack
 from napari_srgan.io.sinks.zarr import ZarrContent
+from napari_srgan.options import RestoreOptions
+from napari_srgan.tasks.cluster import Share, restore_share
 
 pytest.importorskip("zarr")
 SHAPE = (2, 7, 24, 32)
@@ -107,6 +108,7 @@ def test_what_is_missing_is_named_and_nothing_is_put_in_place(tmp_path, capsys):
         (["--slice-of", "1/2", "--overwrite"], "--overwrite has no meaning for one share"),
         (["--resume"], "was prepared for several jobs; --slices or --slice-of says"),
         (["--slice-of", "1/2", "--finish"], "give one of them at a time"),
+        (["--slice-of", "1/2", "--out-dir", "o"], "take one input and one output, without"),
         ([], "is prepared for several jobs, with 0 planes done; --slice-of fills it"),
         (["--prepare"], "with 0 planes done; --slice-of fills it, --overwrite starts anew"),
     ],
@@ -186,13 +188,14 @@ def test_a_store_that_may_not_be_written_is_one_sentence(tmp_path, monkeypatch, 
 
 
 def test_two_jobs_at_once_equal_one_run(tmp_path):
+    """Step by step in turns; scripts/stress_outputs.py has them in processes of their own."""
     assert run("whole.zarr") == 0
     assert run("a.zarr", "--prepare") == 0
-    command = [sys.executable, "-m", "napari_srgan.cli", "upscale", "in.tif", "a.zarr"]
-    command += ["--model", "gray.safetensors", "--device", "cpu", "--tile", "16"]
-    command += ["--precision", "float32", "--slice-of"]
-    both = [subprocess.Popen([*command, f"{k}/2"]) for k in (1, 2)]
-    assert [job.wait(120) for job in both] == [0, 0]
+    options = RestoreOptions(model="gray.safetensors", device="cpu", precision="float32", tile=16)
+    stack, path = open_stack("in.tif"), tmp_path / "a.zarr"
+    jobs = [restore_share(stack, options, path, Share(part=(k, 2))) for k in (1, 2)]
+    told = list(zip_longest(*jobs))
+    assert all(step is not None for step in told[len(told) // 2]), "they were at work together"
     assert run("a.zarr", "--finish") == 0
-    assert files_of(tmp_path / "a.zarr") == files_of(tmp_path / "whole.zarr")
+    assert files_of(path) == files_of(tmp_path / "whole.zarr")
     assert open_stack("a.zarr").shape == (2, 7, 96, 128)

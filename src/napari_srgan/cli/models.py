@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.action == "add":
         new = look_at_model(arguments.file)
-        _tell_card(new.card, new.sha256)
+        _tell_card(new.card, new.sha256, facts_of(new.path).rows())
         info = add_model(arguments.file, arguments.overwrite)
         now = "was listed already" if new.same else "is now listed"
         tell(f"{info.card.name} {now}; its file is {info.path}")

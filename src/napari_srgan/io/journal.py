@@ -2,10 +2,9 @@
 
 It is a folder of small files beside the output. ``run.json`` says what the pixels follow from,
 ``machine.json`` what computes them, and every other file marks planes that lie on the disk, with
-what was measured on them. A
-mark is written after its planes are on the disk, under another name, and renamed. So any number of
-processes can mark planes of their own, on a network disk too, and no mark is ever half there; one
-that a power cut spoilt counts as none, and its planes are made again.
+what was measured on them. A mark is written after its planes are on the disk, under another name,
+and renamed. So any number of processes can mark planes of their own, on a network disk too, and no
+mark is ever half there; one that a power cut spoilt counts as none, and its planes are made again.
 """
 
 from __future__ import annotations

@@ -59,11 +59,22 @@ Shapes = dict[str, tuple[int, ...]]
 def read_card(path: Path) -> Card:
     """Read the card from a file's header.
 
+    A file that has not changed is not read again: a window asks for all cards at every move.
+
     Raises
     ------
     InputError
         If the file is not a model of this program, or smaller than the weights that it lists.
     """
+    try:
+        found = path.stat()
+    except OSError:
+        return _read_header(path)[0]  # which says what is wrong
+    return _card(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@lru_cache(maxsize=256)
+def _card(path: Path, *_state: int) -> Card:
     return _read_header(path)[0]
 
 

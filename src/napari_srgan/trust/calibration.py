@@ -75,7 +75,7 @@ class Calibration:
     def sentence(self) -> str:
         """The guarantee and its condition."""
         return (
-            f"In images like the {self.images} that it was calibrated on ({self.kind}, "
+            f"In images like the {self.images} that it was calibrated on ({self.kind}, degraded by "
             f"{self.degradation}), on average at most {100 * self.alpha:.3g} % of the pixels "
             f"marked as trusted are off by more than {self.tolerance:.3g} % of the range."
         )

@@ -285,14 +285,18 @@ class _Table(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, 2)
+        self.setAccessibleName("Files of the batch")
+        self.setTabKeyNavigation(False)  # arrows go through the cells, Tab leaves them
         self.setHorizontalHeaderLabels(["File", "State"])
         self.verticalHeader().setVisible(False)
         self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
         self.setMinimumHeight(160)
         self.setToolTip("A double-click opens input and result")
+        self.setAccessibleName("Files and their states")
         for column in range(2):
             self.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
 

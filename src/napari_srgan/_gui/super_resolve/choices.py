@@ -175,7 +175,7 @@ class PresetMenu(Part):
         except (InputError, OSError):  # said when the list is opened
             names = []
         shown = names[0] if names else "Presets"
-        width = self.button.fontMetrics().averageCharWidth() * 16
+        width = self.button.fontMetrics().averageCharWidth() * 11
         shown = self.button.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, width)
         self.button.setText(f"{_shown(shown)} ▾")
 

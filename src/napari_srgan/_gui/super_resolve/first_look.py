@@ -7,18 +7,11 @@ chosen one, if there is one; its name says so. It goes when the result comes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_srgan._gui.layers import (
-    add_result,
-    in_layer_order,
-    layer_arguments,
-    layer_axes,
-    result_name,
-)
+from napari_srgan._gui.layers import result_name
 from napari_srgan._gui.parts.grid import view_kept
 from napari_srgan._gui.super_resolve.order import (
     Order,
@@ -27,8 +20,8 @@ from napari_srgan._gui.super_resolve.order import (
     restore_all,
     speed_key,
 )
+from napari_srgan._gui.super_resolve.part_layer import PartLayer
 from napari_srgan._gui.super_resolve.region_picker import preview_area, region_for
-from napari_srgan._gui.tags import role_tag
 from napari_srgan.engine.plan import footprint, preflight
 from napari_srgan.models.catalogue import quick_model
 from napari_srgan.tasks.restore import Restored, restore
@@ -57,7 +50,12 @@ class FirstLook:
     def __init__(self, viewer: napari.Viewer) -> None:
         self._viewer = viewer
         self._order: Order | None = None
-        self.layer: Image | None = None
+        self._part = PartLayer(viewer)
+
+    @property
+    def layer(self) -> Image | None:
+        """What is seen, while it is."""
+        return self._part.layer
 
     def begin(
         self, orders: Sequence[Order], speeds: Speeds, devices: Sequence[str]
@@ -76,25 +74,25 @@ class FirstLook:
             or order.layer not in self._viewer.layers
         ):
             return
-        result, selected = step.result, self._viewer.layers.selection.active
-        name = result_name(step.record.input, f"{_NAME} {step.record.model}", step.plan.scale)
-        arguments = layer_arguments(
-            order.layer, step.plan.region, step.plan.scale, name, {}, rgb="S" in result.axes
-        )
-        arguments["metadata"] |= role_tag("view")
-        data = in_layer_order(result.data, result.axes, layer_axes(order.layer))
+        result, plan = step.result, step.plan
+        name = result_name(step.record.input, f"{_NAME} {step.record.model}", plan.scale)
         with view_kept(self._viewer, order.layer):
-            self.layer = add_result(self._viewer, order.layer, data, arguments)
-        self._viewer.layers.selection.active = selected
-        frame = self.layer.bounding_box
-        frame.points, frame.line_color, frame.visible = False, "white", True
+            self._part.show(
+                name,
+                order.layer,
+                result.data,
+                result.axes,
+                plan.region,
+                plan.scale,
+                name,
+                {},
+                framed=True,
+            )
 
     def end(self) -> None:
         """Leave nothing of it."""
-        layer, self.layer, self._order = self.layer, None, None
-        if layer is not None:
-            with suppress(ValueError):  # the user was first, or the viewer is being emptied
-                self._viewer.layers.remove(layer)
+        self._order = None
+        self._part.remove()
 
 
 def first_order(order: Order, speeds: Speeds, devices: Sequence[str]) -> Order | None:

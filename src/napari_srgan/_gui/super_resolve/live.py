@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ _FIRST_SIDE = 64  # LR px, of the first part while the speed is not known
 _SOON = 2.0  # s; a slice that takes longer comes after all of the view
 _AHEAD, _BEHIND = 6, 2  # slices that are made before one moves to them ...
 _PATIENCE = 15.0  # s; ... if one takes no longer than that
+_FIRST, _MORE, _WHOLE = 1, 2, 3
 _NAME = "live"
 
 Asked = tuple["Image", "Preflight"]
@@ -60,10 +61,11 @@ Index = tuple[int, ...]
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A part of a slice, or a whole one where there is no area."""
+    """A part of a slice, or a whole one where there is no area; the stage tells them apart."""
 
     index: Index
-    area: tuple[Range, Range] | None = None
+    stage: int = _WHOLE
+    area: tuple[Range, Range] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class Live(Part):
         self._ahead: Preflight | None = None
         self._seen: _Seen | None = None
         self._doing: _Wanted | None = None
-        self._done: set[_Wanted] = set()  # of what is in view
+        self._stage = 0  # that what is in view has reached
+        self._failed: set[tuple[Hashable, Index]] = set()
         self._heading: tuple[str, int] = ("", 1)  # axis of the last move, and its direction
         self._grid = False
         self._speed: dict[str, float] = {}
@@ -182,7 +185,7 @@ class Live(Part):
         # napari tells of its sliders also when the extent of the layers changes, as by a new part.
         if seen == former:
             return
-        self._seen, self._done = seen, set()
+        self._seen, self._stage = seen, 0
         if former is not None:
             self._note_heading(former.view, view)
             if former.how != how:  # what another model made is not what was asked for
@@ -202,7 +205,7 @@ class Live(Part):
         whole = _Wanted(seen.index)
         if self._question.busy and self._doing == whole and self._seconds(0.0) <= _SOON:
             return
-        wanted = next((part for part in self._wanted() if part not in self._done), None)
+        wanted = next(self._wanted(), None)
         if wanted is None or (self._question.busy and wanted == self._doing):
             return
         self._doing, ahead = wanted, self._ahead
@@ -222,25 +225,26 @@ class Live(Part):
         makes_whole = self._makes_whole()
         if (seen.how, seen.index) not in self.kept:
             taking = self._seconds(math.inf)
-            if taking > _FIRST_SECONDS:
-                yield self._middle(_FIRST_SECONDS)
-            if taking > _SOON:
-                yield self._middle(_MORE_SECONDS)
+            if taking > _FIRST_SECONDS and self._stage < _FIRST:
+                yield self._middle(_FIRST)
+            if (taking > _SOON or not makes_whole) and self._stage < _MORE:
+                yield self._middle(_MORE)
             if makes_whole:
                 yield whole
         if makes_whole and self._seconds(math.inf) <= _PATIENCE:
             for index in self._neighbours():
-                if (seen.how, index) not in self.kept:
+                if (seen.how, index) not in self.kept and (seen.how, index) not in self._failed:
                     yield _Wanted(index)
 
-    def _middle(self, seconds: float) -> _Wanted:
-        """As much of the middle of the view as is done within that time."""
+    def _middle(self, stage: int) -> _Wanted:
+        """As much of the middle of the view as is done in the time of a stage."""
         seen, ahead = self._seen, self._ahead
         assert seen is not None and ahead is not None
         speed = self._speed.get(ahead.model.card.name)
+        seconds = _FIRST_SECONDS if stage == _FIRST else _MORE_SECONDS
         area = preview_area(seen.view, _pixels(speed, seconds))
         whole = area == ((0, ahead.stack.height), (0, ahead.stack.width))
-        return _Wanted(seen.index, None if whole else area)
+        return _Wanted(seen.index) if whole else _Wanted(seen.index, stage, area)
 
     def _seconds(self, unknown: float) -> float:
         """How long a whole slice takes; `unknown` while no speed is known."""
@@ -266,7 +270,7 @@ class Live(Part):
         assert seen is not None and ahead is not None
         axes, (axis, direction) = ahead.stack.plane_axes, self._heading
         axis = axis or slice_axis(ahead.stack.sizes) or ""
-        if axis not in axes:
+        if not axis or axis not in axes:
             return
         at, room = axes.index(axis), self._room() - 1
         steps = [*range(1, _AHEAD + 1), *range(-1, -_BEHIND - 1, -1)]
@@ -282,6 +286,10 @@ class Live(Part):
 
     def _on_found(self, found: Any) -> None:
         if isinstance(found, End):
+            seen, doing = self._seen, self._doing
+            if seen is not None and doing is not None and doing.index != seen.index:
+                self._failed.add((seen.how, doing.index))  # told when one moves to it
+                return
             self.say(found.error, error=True)
             self.stop()
         elif isinstance(found, Look) and self.on and self._input in self._viewer.layers:
@@ -294,10 +302,10 @@ class Live(Part):
             return
         made = found.restored
         self._speed[made.record.model] = made.plan.pixels / max(made.seconds, 1e-3)
-        self._done.add(doing)
         if doing.area is None:
             self.kept.put((seen.how, doing.index), found)
         if doing.index == seen.index:
+            self._stage = doing.stage
             self._show(doing, found)
         self._tell()
 
@@ -308,7 +316,7 @@ class Live(Part):
         assert seen is not None
         plan, result = made.plan, made.result
         self._shown.show(
-            (seen.how, part),
+            (seen.how, part, part.area),
             layer,
             result.data,
             result.axes,
@@ -364,6 +372,7 @@ class Live(Part):
             self._connections.disconnect_from()
             self._shown.remove()
             self.kept = KeptLooks(KEPT)
+            self._failed.clear()
             self._input = self._ahead = self._seen = self._doing = None
             self._heading = "", 1
             if self._grid:
@@ -410,6 +419,7 @@ class Live(Part):
     def _on_data(self, event: Any = None) -> None:
         """Nothing that was made of other pixels counts any more."""
         self.kept.clear()
+        self._failed.clear()
         self._seen = None
         self._shown.forget()
         self.follow_soon()
