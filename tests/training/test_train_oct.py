@@ -642,9 +642,12 @@ def packed(content):
 
 
 def flipped_in_the_middle(content):
-    """Flip bits of a weight, which torch reads without looking at its checksum."""
-    at = len(content) // 2
-    return content[:at] + bytes(b ^ 0x40 for b in content[at : at + 16]) + content[at + 16 :]
+    """Flip a bit of the largest record; between records lies padding, which means nothing."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        record = archive.read(largest)
+    at = content.index(record, largest.header_offset) + len(record) // 2
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
 def test_a_garbled_log_is_put_right(scans, tmp_path):
