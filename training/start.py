@@ -48,6 +48,8 @@ from training.split import RECIPE, SOURCES, SPLIT
 from training.validation import Row
 
 _OF_A_START = ("paired", "include", "exclude", "skip_bad", "out", "preset", "recipe")
+_SINCE_EVER = {"name", "generator", "crop", "seed"}
+"""Fields by which a recipe is known as one."""
 _ANY = Hardware()
 _PATIENCE = 1.0  # seconds: who looks whether it is held holds it for a moment
 _KEPT: Mapping[str, schema.Reader[Any]] = {
@@ -200,7 +202,8 @@ def resumed(
     _refuse_to_change([key for key in by_hand if key not in MAY_CHANGE | EXTENDS])
     try:
         values = schema.mapping(schema.from_json(schema.content(folder / RECIPE)))
-        if set(values) != {f.name for f in fields(Recipe)}:
+        # A field that a former version did not have is as it always was.
+        if not _SINCE_EVER <= set(values) <= {f.name for f in fields(Recipe)}:
             raise ValueError(f"{RECIPE} has not the fields of a recipe")
         recipe = Recipe(**from_plain(values))
         kept = schema.from_json(schema.content(folder / SOURCES))

@@ -88,21 +88,15 @@ def test_the_menus_hold_both_widgets_the_filter_and_the_samples(make_napari_view
     assert any("Open Sample > SRGAN upscale > OCT volume LR" in t for t in samples)
 
 
-def test_the_plugins_menu_opens_the_panels_within_two_seconds(
-    make_napari_viewer, tiny_models, qtbot
-):
-    import time
-
+def test_the_plugins_menu_opens_the_panels(make_napari_viewer, tiny_models, qtbot):
+    """How long that takes is measured by benchmarks/window.py, not by a test."""
     viewer = make_napari_viewer(show=True)
     for title, name in (("Super-resolve", "SuperResolve"), ("Compare", "Compare")):
-        started = time.perf_counter()
         find_action(viewer.window.plugins_menu, "SRGAN upscale", title).trigger()
         full = f"{title} (SRGAN upscale)"
         panel = viewer.window.dock_widgets[full]
         qtbot.waitUntil(panel.isVisible)
-        took = time.perf_counter() - started
         assert type(panel).__name__ == name
-        assert took < 2, f"{title} took {took:.1f} s to open"
 
 
 def test_the_filter_works_on_the_active_layer(make_napari_viewer, tiny_models, qtbot):

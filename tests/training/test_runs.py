@@ -241,6 +241,17 @@ def test_a_run_is_made_longer_with_its_discriminator(scans, tmp_path, monkeypatc
     assert json.loads((out / "recipe.json").read_text()) == recipe
 
 
+def test_a_run_of_a_former_version_goes_on(scans, tmp_path):
+    """Its recipe has fewer fields: what came later is as it always was."""
+    out = tmp_path / "run"
+    assert run(scans, out, "--pretrain-steps", 2) == 0
+    values = json.loads((out / "recipe.json").read_text())
+    for later in ("lateral", "accumulate", "gradient_weight"):
+        del values[later]
+    (out / "recipe.json").write_text(json.dumps(values))
+    assert main(["--resume", str(out), "--pretrain-steps", "3"]) == 0
+
+
 def test_a_fidelity_run_is_made_longer_and_gets_a_second_phase(scans, tmp_path):
     out = tmp_path / "run"
     assert run(scans, out, "--pretrain-steps", 2, "--log-every", 1) == 0
