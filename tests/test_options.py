@@ -36,6 +36,7 @@ COMMANDS = {
             "watch",
             "pattern",
             "skip_existing",
+            "each",
         },
         set(),
     ),

@@ -14,6 +14,7 @@ from napari_srgan.cli.terminal import say, tell
 from training.hardware import PRECISIONS
 from training.presets import PRESETS
 from training.recipe import COMMON, Recipe, field_kinds
+from training.space import names as spaces
 
 _EPILOG = """\
 examples:
@@ -22,6 +23,7 @@ examples:
   python -m training.train_oct --data scans/ --preset quick --out trial
   python -m training.train_oct --data scans/ --preset finetune --init srresnet-gray
   python -m training.train_oct --resume runs/my-model-20260101-120000
+  python -m training.train_oct --data scans/ --preset quick --tune 20 --space rates losses
   torchrun --nproc-per-node 4 -m training.train_oct --data scans/
 """
 
@@ -205,6 +207,21 @@ def _add_run(group: Any) -> None:
         help="train nothing: write a page on what is in the scans, how they are split, what the "
         "training would take here, and what to heed (default: runs/look and the date)",
     )
+    group.add_argument(
+        "--tune",
+        type=_count,
+        metavar="N",
+        help="make N short trainings with other values of some fields, and write the best recipe; "
+        "with the same --out it goes on, in any number of processes",
+    )
+    group.add_argument(
+        "--space",
+        nargs="+",
+        default=["rates"],
+        metavar="NAME|FILE.toml",
+        help="with --tune: which values to search: " + ", ".join(spaces()) + ", or files (default: "
+        "rates)",
+    )
     group.add_argument("--json-progress", action="store_true", help="print one JSON object a line")
 
 
@@ -229,6 +246,12 @@ def _path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("an empty name is no folder")
     return Path(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of trials")
+    return int(text)
 
 
 def _workers(text: str) -> int:

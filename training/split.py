@@ -178,7 +178,7 @@ def _scans_below(folder: Path) -> Iterator[Path]:
         ]
         for name in names:
             path = Path(here) / name
-            if path.suffix.lower() in READABLE_SUFFIXES and name[0] != "." and path.is_file():
+            if name.lower().endswith(READABLE_SUFFIXES) and name[0] != "." and path.is_file():
                 yield path
 
 

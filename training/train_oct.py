@@ -89,6 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 look(asked, None if options.look == DEFAULT_PAGE else options.look)
                 return 0
+            if options.tune:
+                from training.space import read_space
+                from training.tune import tune
+
+                space = read_space(options.space, asked.recipe)
+                tuned = tune(asked, options.tune, space, lambda: bool(signals.came))
+                return 0 if tuned.finished else signals.exit_code
             trained = carry_out(asked, lambda: bool(signals.came), undo)
             return 0 if trained.finished else signals.exit_code
     except InputError as error:

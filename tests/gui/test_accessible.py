@@ -10,7 +10,7 @@ pytest.importorskip("pytestqt")
 
 import npe2
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QAbstractButton, QLabel, QScrollArea, QTableView
+from qtpy.QtWidgets import QAbstractButton, QLabel, QScrollArea, QTableView, QWidget
 
 from napari_srgan._gui.parts.widgets import Fold
 
@@ -22,12 +22,17 @@ pytestmark = [pytest.mark.usefixtures("tiny_models"), pytest.mark.napari_window]
 def controls(panel):
     """What Tab leads to, in its order."""
     found, widget = [], panel.nextInFocusChain()
-    while widget is not panel:
-        by_tab = widget.focusPolicy() & Qt.FocusPolicy.TabFocus
-        if by_tab and panel.isAncestorOf(widget) and widget.isVisible() and not widget.focusProxy():
+    while panel.isAncestorOf(widget):
+        if is_control(widget):
             found.append(widget)
         widget = widget.nextInFocusChain()
+    assert len(found) == sum(map(is_control, panel.findChildren(QWidget)))  # one after the other
     return found
+
+
+def is_control(widget):
+    by_tab = widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+    return bool(by_tab) and widget.isVisible() and widget.focusProxy() is None
 
 
 def spoken(widget):

@@ -90,6 +90,7 @@ def test_provenance_survives_and_rubbish_does_not_hinder(tmp_path):
     assert again.metadata["napari_srgan"] == provenance
     assert "open file" not in again.metadata
     third = save_and_reopen(again, tmp_path / "b.ome.tif")
+    again.metadata.pop("appearance")  # OME-XML has no place for a range
     assert third.metadata == again.metadata
 
 
@@ -229,3 +230,112 @@ def test_each_of_several_images_in_a_file_is_a_layer(tmp_path):
     assert [meta["name"] for _, meta, _ in layers] == ["scan 0", "scan 1", "scan 2"]
     for (data, _, _), plane in zip(layers, planes, strict=True):
         np.testing.assert_array_equal(np.asarray(data), plane)
+
+
+def colours_of(layer):
+    return (layer.colormap.map(np.linspace(0, 1, 256))[:, :3] * 255).round().astype(int)
+
+
+def opened(path):
+    return [Image(data, **meta) for data, meta, _ in get_reader(str(path))(str(path))]
+
+
+RAMP = np.arange(256, dtype=np.uint8)
+FIRE = np.stack([np.minimum(RAMP.astype(int) * 3, 255), RAMP, RAMP // 3]).astype(np.uint8)
+GREEN = np.stack([RAMP * 0, RAMP, RAMP * 0])
+
+
+def test_a_layer_is_shown_as_its_file_says(tmp_path):
+    """Range and lookup table of a single image, and of each channel."""
+    pixels = (RNG.random((16, 20)) * 1000).astype(np.uint16)
+    said = {"axes": "YX", "min": 100.0, "max": 700.0, "LUTs": [FIRE]}
+    tifffile.imwrite(tmp_path / "one.tif", pixels, imagej=True, metadata=said)
+    (layer,) = opened(tmp_path / "one.tif")
+    assert layer.contrast_limits == [100, 700]
+    np.testing.assert_allclose(colours_of(layer), FIRE.T, atol=1)
+    said = {"axes": "CYX", "mode": "composite", "LUTs": [GREEN, FIRE]}
+    said["Ranges"] = (5.0, 90.0, 10.0, 200.0)
+    tifffile.imwrite(tmp_path / "two.tif", np.stack([pixels] * 2), imagej=True, metadata=said)
+    green, fire = opened(tmp_path / "two.tif")
+    assert (green.contrast_limits, fire.contrast_limits) == ([5, 90], [10, 200])
+    np.testing.assert_allclose(colours_of(green), GREEN.T, atol=1)
+    np.testing.assert_allclose(colours_of(fire), FIRE.T, atol=1)
+
+
+def test_ranges_and_tables_that_make_no_sense_are_left_out(tmp_path):
+    pixels = (RNG.random((16, 20)) * 1000).astype(np.uint16)
+    said = {"axes": "YX", "min": 700.0, "max": 700.0}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata=said)
+    (layer,) = opened(tmp_path / "a.tif")
+    assert layer.contrast_limits == [pixels.min(), pixels.max()] and layer.colormap.name == "gray"
+
+
+def test_a_layer_that_is_saved_looks_the_same_again_and_in_imagej(tmp_path):
+    layer = Image((RNG.random((3, 10, 12)) * 100).astype(np.uint16), name="scan")
+    layer.contrast_limits, layer.colormap = (20, 60), "magma"
+    again = save_and_reopen(layer, tmp_path / "scan.tif")
+    assert again.contrast_limits == [20, 60]
+    np.testing.assert_allclose(colours_of(again), colours_of(layer), atol=2)
+    with tifffile.TiffFile(tmp_path / "scan.tif") as tif:
+        said = tif.imagej_metadata
+    assert (said["min"], said["max"]) == (20, 60) and np.shape(said["LUTs"]) == (3, 256)
+
+
+def test_a_calibration_of_values_goes_through_a_layer(tmp_path):
+    said = {"axes": "YX", "cf": 0, "c0": -32768, "c1": 1, "vunit": "HU"}
+    pixels = (RNG.random((16, 20)) * 1000).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata=said)
+    (layer,) = opened(tmp_path / "a.tif")
+    data, meta, _ = layer.as_layer_data_tuple()
+    write_image(str(tmp_path / "b.tif"), data, meta)
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        found = tif.imagej_metadata
+    assert {k: found[k] for k in ("cf", "c0", "c1", "vunit")} == {
+        k: said[k] for k in said if k != "axes"
+    }
+
+
+# --- OCT ----------------------------------------------------------------------------------------
+
+
+def test_a_vol_becomes_a_layer_of_b_scans_and_one_of_the_fundus(tmp_path):
+    from oct_files import PATIENT, b_scans, write_vol
+
+    path = tmp_path / "Roentgen_Wilhelmine.vol"
+    scans = b_scans()
+    slo = write_vol(path, scans)
+    oct_layer, fundus = opened(path)
+    np.testing.assert_array_equal(oct_layer.data, scans)
+    np.testing.assert_array_equal(fundus.data, slo)
+    np.testing.assert_allclose(oct_layer.scale, (120.0, 3.872, 11.8))
+    assert {str(u) for u in oct_layer.units} == {"micrometer"}
+    assert oct_layer.gamma == 0.25 and fundus.gamma == 1  # linear data would be black
+    assert oct_layer.visible and not fundus.visible
+    assert oct_layer.name.endswith(" OCT") and fundus.name.endswith(" SLO")
+    for layer in (oct_layer, fundus):
+        assert not any(who in f"{layer.name} {layer.metadata}" for who in PATIENT)
+    write_image(str(tmp_path / "b.tif"), oct_layer.data, oct_layer.as_layer_data_tuple()[1])
+    assert not any(who.encode() in (tmp_path / "b.tif").read_bytes() for who in PATIENT)
+    (again,) = opened(tmp_path / "b.tif")
+    assert again.metadata["acquisition"]["lines"] == oct_layer.metadata["acquisition"]["lines"]
+
+
+def test_only_folders_and_lists_of_ours_are_read(tmp_path):
+    from oct_files import b_scans, write_heyex
+
+    assert get_reader(str(tmp_path)) is None
+    (tmp_path / "other.xml").write_text("<svg/>")
+    assert get_reader(str(tmp_path / "other.xml")) is None
+    path, _ = write_heyex(tmp_path, (b_scans() * 255).astype(np.uint8))
+    assert [layer.data.shape for layer in opened(path)] == [(3, 40, 48), (12, 16)]
+
+
+def test_the_manifest_names_what_is_read():
+    import npe2
+
+    from napari_srgan._gui.files import LAYER_SUFFIXES
+
+    manifest = npe2.PluginManifest.from_file(files.__file__.replace("_gui/files.py", "napari.yaml"))
+    (reader,) = manifest.contributions.readers
+    named = {pattern.removeprefix("*") for pattern in reader.filename_patterns}
+    assert named - {".xml"} == {s for s in LAYER_SUFFIXES if not s.startswith(".ome")}

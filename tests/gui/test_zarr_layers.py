@@ -123,3 +123,11 @@ def test_other_folders_are_left_to_others(tmp_path):
     (tmp_path / "photos").mkdir()
     assert get_reader(str(tmp_path / "photos")) is None
     assert get_reader([str(tmp_path / "photos"), "a.tif"]) is None
+
+
+def test_a_tiff_with_levels_is_a_layer_of_levels(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_srgan.io.sinks.tiff.LARGE_PLANE", 600)
+    data = pixels((2, 700, 40))
+    again = save_and_reopen(Image(data), tmp_path / "a.ome.tif")
+    assert [level.shape for level in again.data] == [(2, 700, 40), (2, 350, 20)]
+    np.testing.assert_array_equal(again.data[0], data)

@@ -288,3 +288,18 @@ def test_what_was_found_is_passed_on_to_the_same_pixels():
     assert known_kind(second) is None
     note_kind(second, found)
     assert known_kind(second) is found
+
+
+@pytest.mark.parametrize(("frames", "kind"), [([], "oct"), ([1, 1], "raw-oct"), ([12, 9], "oct")])
+def test_what_its_file_calls_b_scans_is_oct(frames, kind):
+    """Flat dark ground, which would be fluorescence; only which kind of OCT is left to tell."""
+    dark = np.zeros((2, 64, 64), np.float32)
+    dark[:, 30:34, 20:44] = 1
+    said = {"modality": "oct", "frames": frames, "linear": True}
+    plain = recognise(Stack(dark))
+    found = recognise(Stack(dark, metadata={"acquisition": said}))
+    assert plain.kind not in ("oct", "raw-oct")
+    assert (found.kind, found.is_linear) == (kind, True)
+    assert "its file holds B-scans" in found.reason
+    fundus = recognise(Stack(dark, metadata={"acquisition": {"modality": "enface"}}))
+    assert fundus.kind == plain.kind

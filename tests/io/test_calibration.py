@@ -2,6 +2,7 @@
 
 import json
 import struct
+import warnings
 
 import numpy as np
 import pytest
@@ -171,3 +172,37 @@ def write_micromanager(path, planes, pixel, step, interval, with_ome):
     )
     body += struct.pack("<II", 3453623, len(index)) + np.array(index, "<u4").tobytes()
     path.write_bytes(body)
+
+
+def test_the_voxel_size_of_an_lsm_is_in_metres(tmp_path):
+    fields = [(n, t if t[0] == "S" else "<" + t) for n, t in tifffile.TIFF.CZ_LSMINFO]
+    said = np.zeros((), np.dtype(fields))
+    for name, value in {
+        "MagicNumber": 67127628, "StructureSize": said.nbytes, "DimensionX": 20, "DimensionY": 16,
+        "DimensionZ": 3, "DimensionChannels": 1, "DimensionTime": 1, "DataType": 1,
+        "VoxelSizeX": 2e-7, "VoxelSizeY": 3e-7, "VoxelSizeZ": 1e-6,
+    }.items():  # fmt: skip
+        said[name] = value
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 16, 20)).astype(np.uint8)
+    path = tmp_path / "a.lsm"
+    with tifffile.TiffWriter(path) as tif:
+        for i, plane in enumerate(pixels):
+            tags = [(34412, 1, said.nbytes, said.tobytes(), True)] if i == 0 else []
+            tif.write(plane, metadata=None, extratags=tags, subfiletype=0)
+            tif.write(plane[:8, :8], metadata=None, subfiletype=1)  # a thumbnail
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the thumbnails are no image of their own
+        stack = open_stack(path)
+    np.testing.assert_array_equal(np.asarray(stack.data[:]).reshape(pixels.shape), pixels)
+    known = dict(zip(stack.axes, zip(stack.scale, stack.units, strict=True), strict=True))
+    for axis, size in (("X", 0.2), ("Y", 0.3), ("Z", 1.0)):
+        assert known[axis] == (pytest.approx(size), "micrometer")
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_an_orientation_that_is_not_applied_is_said(tmp_path, orientation, recwarn):
+    tags = [(274, 3, 1, orientation, True)]
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((16, 20), np.uint8), extratags=tags)
+    assert open_stack(tmp_path / "a.tif").shape == (16, 20)
+    told = [str(w.message) for w in recwarn if "orientation tag" in str(w.message)]
+    assert len(told) == (orientation != 1)

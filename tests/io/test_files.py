@@ -398,7 +398,7 @@ def test_what_is_not_there_or_no_image_is_one_sentence(tmp_path):
     (tmp_path / "text.png").write_text("patient list")
     (tmp_path / "text.npy").write_text("patient list")
     (tmp_path / "zero.tif").touch()
-    (tmp_path / "scan.dcm").write_text("x")
+    (tmp_path / "scan.xyz").write_text("x")
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.save(tmp_path / "flat.npy", np.zeros(100))
     np.save(tmp_path / "cut.npy", np.zeros((20, 30)))
@@ -412,13 +412,13 @@ def test_what_is_not_there_or_no_image_is_one_sentence(tmp_path):
         "text.png": "not an image",
         "text.npy": "not an .npy file",
         "zero.tif": "is empty",
-        "scan.dcm": "not of a format",
+        "scan.xyz": "not of a format",
         "objects.npy": "object arrays",
         "cut.npy": "cut short",
         "cut.jpg": "cannot be read",
         "cut.png": "cannot be read",
         "flat.npy": "needs its axes named",
-        "": "is a folder",
+        "": "cannot be read",  # a folder, whose pictures would be slices
     }
     for name, says in expected.items():
         with pytest.raises(InputError, match=says) as caught:

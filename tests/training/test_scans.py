@@ -275,3 +275,16 @@ def test_the_pixel_size_of_a_training_is_that_of_its_lr_images(tmp_path, sizes, 
     assert (data.pixel_range is None) == (span is None)
     for found, wanted in zip(data.pixel_range or (), span or (), strict=True):
         assert found == pytest.approx(wanted)
+
+
+def test_files_of_instruments_are_scans(tmp_path):
+    from oct_files import b_scans, write_vol, write_zeiss
+
+    scans = b_scans(2)
+    write_vol(tmp_path / "a.vol", scans)
+    write_zeiss(tmp_path / "b_48x2.img", (scans * 255).astype(np.uint8))
+    (tmp_path / "export.xml").write_text("<HEDX/>")  # lists pictures that are scans themselves
+    found = [path.name for volume in find_volumes(tmp_path) for path in volume.files]
+    assert sorted(found) == ["a.vol", "b_48x2.img"]
+    planes = decode(tmp_path / "a.vol").planes
+    np.testing.assert_array_equal([planes[i,] for i in range(2)], scans)

@@ -1,6 +1,6 @@
 """What napari calls to read and to write image files, and the bundled samples.
 
-TIFF and OME-Zarr with axes, spacing, units and origin; what one of the two hooks writes, the other
+Files with axes, spacing, units and origin; what one of the two hooks writes, the other
 restores. The samples are named as in the catalogue of `sample_data`, one function each; the
 manifest points at them.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,24 @@ import numpy as np
 import psutil
 
 from napari_srgan._gui.tags import PLACING, saved_metadata, spacing_tag
+from napari_srgan.engine.record import input_label
 from napari_srgan.errors import InputError
+from napari_srgan.image.acquisition import Acquisition
 from napari_srgan.image.axes import axes_from_labels, checked_dtype
 from napari_srgan.image.stack import Stack
+from napari_srgan.io.appearance import KEY as APPEARANCE
 from napari_srgan.io.appearance import Channel, appearance_of, channel_colours
+from napari_srgan.io.formats.dicom import dicom_files
 from napari_srgan.io.formats.image_file import ImageFile
-from napari_srgan.io.formats.tiff import count_images, open_tiff
-from napari_srgan.io.formats.zarr import count_zarr_images, open_zarr
-from napari_srgan.io.formats.zarr_array import ZarrArray
-from napari_srgan.io.open import check_file, image_name, is_zarr
+from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES
+from napari_srgan.io.open import (
+    READABLE_SUFFIXES,
+    format_of,
+    image_name,
+    is_zarr,
+    name_of,
+    open_images,
+)
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink
 from napari_srgan.synthetic.samples import sample_path
@@ -33,8 +43,13 @@ from napari_srgan.synthetic.samples import sample_path
 MOST_CHANNELS = 16
 """Images of more are spectra, and stay one layer."""
 
+LAYER_SUFFIXES = tuple(s for s in READABLE_SUFFIXES if s not in (*PICTURE_SUFFIXES, ".npy", ".xml"))
+"""Files of which napari.yaml says that they become layers here; napari itself reads pictures."""
+
 LayerData = tuple[Any, dict[str, Any], str]
 
+_GAMMA = 0.25
+"""By which OCT that is linear in intensity is shown: otherwise nearly all of it is black."""
 SHARE_OF_MEMORY = 0.25
 """Images beyond this share of the free memory stay in their file and are read as they are shown."""
 
@@ -45,13 +60,22 @@ _SIDE = 1024
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | None:
-    """Return a reader if every path is a TIFF file or a Zarr folder, else None (as npe2 asks)."""
+    """Return a reader if every path is one that the manifest names, else None (as npe2 asks)."""
     paths = _paths(path)
-    if paths and all(
-        is_zarr(p) if p.is_dir() else p.suffix.lower() in (".tif", ".tiff") for p in paths
-    ):
-        return read
-    return None
+    return read if paths and all(map(_is_ours, paths)) else None
+
+
+def _is_ours(path: Path) -> bool:
+    """Leave other folders than of Zarr and DICOM, and other lists than HEYEX's, to others."""
+    if path.is_dir():
+        return is_zarr(path) or bool(dicom_files(path))
+    if path.suffix.lower() == ".xml":
+        try:
+            format_of(path)
+        except InputError:
+            return False
+        return True
+    return path.name.lower().endswith(LAYER_SUFFIXES)
 
 
 def read(path: str | Sequence[str]) -> list[LayerData]:
@@ -66,13 +90,16 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
 
 
 def _read_all(path: Path) -> list[LayerData]:
-    check_file(path)
-    name, zarr = image_name(path), path.is_dir()
-    count, opened = (count_zarr_images, open_zarr) if zarr else (count_images, open_tiff)
-    if (number := count(path)) == 1:
-        return layers_of(opened(path), name)
-    images = ((i, opened(path, series=i)) for i in range(number))
-    return [layer for i, image in images for layer in layers_of(image, f"{name} {i}")]
+    name = image_name(input_label(name_of(path)))
+    made: list[LayerData] = []
+    for part, image in open_images(path):
+        layers = layers_of(image, f"{name} {part}".strip())
+        taken = Acquisition.of(image.metadata)
+        if made and taken is not None and taken.modality == "enface":
+            for _, meta, _ in layers:  # it lies elsewhere than the B-scans, and would cover them
+                meta["visible"] = False
+        made += layers
+    return made
 
 
 def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
@@ -102,47 +129,56 @@ def layers_of(image: ImageFile | Stack, name: str) -> list[LayerData]:
     for key, sizes in fitting.items():
         if key in extra and np.size(extra[key]) in sizes:
             meta[key] = np.asarray(extra[key])
+    if (taken := Acquisition.of(metadata)) is not None and taken.linear:
+        meta["gamma"] = _GAMMA
     if isinstance(image, ImageFile) and image.done is not None:
         meta["name"] += " (unfinished: {} of {} slices)".format(*image.done)
     data = shown_data(image.data, image.axes)
     count = image.data.shape[image.axes.index("C")] if "C" in plain else 1
     one = not isinstance(image, ImageFile) or image.own or meta["rgb"]
-    shown = appearance_of(metadata)
-    limits = list(zip(shown.ranges[::2], shown.ranges[1::2], strict=True))
-    if not isinstance(image.data, ZarrArray) or len(limits) != count or meta["rgb"]:
-        limits = []  # of TIFF napari looks at the pixels
+    channels = appearance_of(metadata).channels(count)
     if 1 < count <= MOST_CHANNELS and not one:
-        return _split(data, meta, plain.index("C"), shown.channels(count), limits)
-    if limits:
-        meta["contrast_limits"] = min(low for low, _ in limits), max(high for _, high in limits)
+        return _split(data, meta, plain.index("C"), channels)
+    if not meta["rgb"]:
+        limits = [channel.limits for channel in channels]
+        if None not in limits:
+            meta["contrast_limits"] = min(lo for lo, _ in limits), max(hi for _, hi in limits)
+        if count == 1:
+            meta |= _coloured(channels[0])
     return [(data, meta | {"multiscale": isinstance(data, list)}, "image")]
 
 
 def _split(
-    data: Any,
-    meta: Mapping[str, Any],
-    axis: int,
-    channels: Sequence[Channel],
-    limits: Sequence[tuple[float, float]],
+    data: Any, meta: Mapping[str, Any], axis: int, channels: Sequence[Channel]
 ) -> list[LayerData]:
-    """Make a layer of each channel, with its name and colour, that blends with the others."""
+    """Make a layer of each channel, shown as the file says, that blends with the others."""
     chosen = channel_colours(channels)
     along = ("scale", "translate", "units", "axis_labels")
     made: list[LayerData] = []
     for number, channel in enumerate(channels):
         own = {**meta, "metadata": dict(meta["metadata"])}
         own |= {key: (*meta[key][:axis], *meta[key][axis + 1 :]) for key in along}
+        if alone := appearance_of(own["metadata"]).channel(number):
+            own["metadata"][APPEARANCE] = alone
         own["name"] = f"{meta['name']} {channel.name or f'channel {number}'}"
-        own["colormap"] = chosen[number]
+        own |= {"colormap": chosen[number], **_coloured(channel, by_table=True)}
         own["blending"] = "additive" if number else "translucent_no_depth"
+        if channel.limits:
+            own["contrast_limits"] = channel.limits
         key = (slice(None),) * axis + (number,)
-        if isinstance(data, list):
-            own["multiscale"] = True
-        if limits:
-            own["contrast_limits"] = limits[number]
-        part = [level[key] for level in data] if isinstance(data, list) else data[key]
-        made.append((part, own, "image"))
+        own["multiscale"] = isinstance(data, list)
+        one = [level[key] for level in data] if own["multiscale"] else data[key]
+        made.append((one, own, "image"))
     return made
+
+
+def _coloured(channel: Channel, by_table: bool = False) -> dict[str, Any]:
+    """Say in which colours a layer is shown, if a file does; perhaps only where by a table."""
+    if channel.table is not None:
+        from napari.utils import Colormap
+
+        return {"colormap": Colormap(channel.table / 255, name="lookup table of the file")}
+    return {} if by_table or channel.colour is None else {"colormap": channel.colour}
 
 
 def shown_data(data: Any, axes: str) -> Any:
@@ -260,6 +296,8 @@ def _window(meta: Mapping[str, Any], channels: int) -> tuple[tuple[float, float]
 def _metadata(meta: Mapping[str, Any], ndim: int) -> dict[str, Any]:
     """The layer's metadata, with what the format has no place for beside it."""
     kept = saved_metadata(meta.get("metadata") or {})
+    if not meta.get("rgb"):
+        kept[APPEARANCE] = replace(appearance_of(kept), **_shown(meta))
     extra = {}
     plain = {"rotate": np.eye(ndim), "shear": np.zeros(0), "affine": np.eye(ndim + 1)}
     for key, usual in plain.items():
@@ -268,6 +306,19 @@ def _metadata(meta: Mapping[str, Any], ndim: int) -> dict[str, Any]:
         if not trivial:
             extra[key] = value.tolist()
     return {**kept, PLACING: extra} if extra else kept
+
+
+def _shown(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """How a layer is shown, as other programs say it: a range, and a table where not in gray."""
+    said: dict[str, Any] = {}
+    if meta.get("contrast_limits") is not None:
+        said["ranges"] = tuple(float(v) for v in meta["contrast_limits"])
+    colours = meta.get("colormap")
+    if isinstance(colours, Mapping) and {"colors", "controls"} <= set(colours):
+        at, given = np.linspace(0, 1, 256), np.asarray(colours["colors"], float)
+        table = [np.interp(at, colours["controls"], given[:, k]) * 255 for k in range(3)]
+        said["tables"] = (np.rint(table).astype(np.uint8),)
+    return said
 
 
 # --- samples ----------------------------------------------------------------------------------

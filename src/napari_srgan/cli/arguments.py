@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_srgan.errors import InputError
+from napari_srgan.io.natural import natural
 from napari_srgan.options import declared
-from napari_srgan.tasks.names import natural
 
 EXIT_OK, EXIT_INPUT = 0, 2
 _MAY_BEGIN_NEGATIVE = ("--intensity", "--slices", "--roi")
@@ -136,6 +136,27 @@ def expanded(paths: Iterable[str | Path]) -> list[str]:
             found += matches
         else:
             raise InputError(f"No file matches {path}; check the folder and the pattern.")
+    return found
+
+
+def each_of(paths: Iterable[str]) -> list[str]:
+    """Put the images of a folder in its place, in natural order; other paths stay.
+
+    Raises
+    ------
+    InputError
+        If a folder holds no images.
+    """
+    from napari_srgan.tasks.batch import files_in
+
+    found: list[str] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            found.append(str(path))
+        elif files := files_in(path):
+            found += map(str, files)
+        else:
+            raise InputError(f"The folder {path} holds no images.")
     return found
 
 

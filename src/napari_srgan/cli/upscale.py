@@ -15,6 +15,7 @@ from napari_srgan.cli.arguments import (
     add_options,
     add_preset,
     chosen,
+    each_of,
     expanded,
     preset_values,
 )
@@ -39,9 +40,10 @@ def add(commands: Any) -> None:
         usage="napari-srgan upscale INPUT OUTPUT [options]\n"
         "       napari-srgan upscale INPUT... --out-dir DIR [options]\n"
         "       napari-srgan upscale --watch FOLDER --out-dir DIR [options]",
-        description="Super-resolve one file, or many files into a folder. Input: TIFF, BigTIFF, "
-        "OME-TIFF, ImageJ TIFF, OME-Zarr, PNG, JPEG, .npy. Output: .tif, .ome.tif, .zarr, .npy, "
-        ".png (one plane).",
+        description="Super-resolve one file, a folder of slices, or many files into a folder. "
+        "Input: TIFF of all flavours, OME-Zarr, PNG, JPEG, .npy, NIfTI, DICOM, and OCT files of "
+        "Heidelberg, Zeiss, Topcon, Optovue, Bioptigen and Thorlabs. Output: .tif, .ome.tif, "
+        ".zarr, .nii, .npy, .png (one plane).",
     )
     parser.add_argument(
         "paths", nargs="*", metavar="PATH", help="INPUT OUTPUT, or with --out-dir only inputs"
@@ -52,6 +54,11 @@ def add(commands: Any) -> None:
         metavar="DIR",
         help="write <name>_<model>_<scale>.tif for every input, with series and region before the "
         "ending where it is not the whole, and summary.csv",
+    )
+    parser.add_argument(
+        "--each",
+        action="store_true",
+        help="with --out-dir: the images of a folder one by one, and not as slices of one stack",
     )
     parser.add_argument(
         "--skip-existing",
@@ -107,6 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
             "--prepare, --slice-of, --finish, --workers and --scheduler take one input and one "
             "output, without --out-dir and --view."
         )
+    if arguments.each and arguments.out_dir is None:
+        raise InputError("--each makes a result of each image, which need --out-dir DIR.")
     if arguments.trust_mask and options != options.unresized():
         raise InputError(
             "A trust mask is of the model's own result: leave --trust-mask out, or what makes the "
@@ -181,6 +190,8 @@ def _many(
         steps = watch(watched, arguments.pattern, order, sentence)
     else:
         sources = expanded(arguments.paths)
+        if arguments.each:
+            sources = each_of(sources)
         if options.anonymise:
             hide(names_of(sources, options.anonymise))
         told = _Told(arguments.json, options.anonymise, mask=mask)

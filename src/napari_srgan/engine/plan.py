@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_srgan.engine import record
 from napari_srgan.engine.devices import free_memory, native_16_bits, resolve_device
@@ -22,6 +22,7 @@ from napari_srgan.engine.restore import PlanePlan
 from napari_srgan.engine.tiles import Tile, auto_tile, plan_tiles
 from napari_srgan.errors import InputError
 from napari_srgan.image import geometry
+from napari_srgan.image.acquisition import without_names
 from napari_srgan.image.geometry import Factor, Scale
 from napari_srgan.image.intensity import Intensity, check_modes, looks_linear, measure
 from napari_srgan.image.invalid import SCANNED, refuse_invalid
@@ -468,9 +469,8 @@ def _output(
     label = record.input_label(stack.name, options.anonymise)
     # Where the name had to be hidden, the rest of the metadata may hold it as well.
     hidden = options.anonymise or label != re.split(r"[\\/]", stack.name)[-1]
-    metadata: dict[str, Any] = {}
-    if not hidden:
-        metadata = {k: v for k, v in stack.metadata.items() if k != record.KEY}
+    metadata = {k: v for k, v in stack.metadata.items() if k != record.KEY and not hidden}
+    metadata |= without_names(stack.metadata, region.get("Z"))
     return OutputSpec(
         shape=tuple(lengths[axis] for axis in stack.axes),
         axes=stack.axes,

@@ -42,7 +42,7 @@ RESEARCH_USE = (
 # The files of OCT and DICOM devices are named by the device, often after the patient. The suffix
 # also counts inside a name, because converted files ("NAME.fds.tif") and layers keep it there.
 _VENDOR_SUFFIX = re.compile(
-    r"\.(fds|fda|e2e|img|oct|dcm|dicom|vol|sdb|edb|pdb)(?![a-z0-9])", re.IGNORECASE
+    r"\.(fds|fda|e2e|img|oct|dcm|dicom|vol|sdb|edb|pdb|xml)(?![a-z0-9])", re.IGNORECASE
 )
 _LABEL = re.compile(r"scan-[0-9a-f]{12}")
 

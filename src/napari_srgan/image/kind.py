@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_srgan.image.acquisition import Acquisition
 from napari_srgan.image.intensity import values_look_linear
 from napari_srgan.image.memory import recall, remembered
 from napari_srgan.image.stack import Stack
@@ -116,16 +117,21 @@ class Recognised:
     alike : float or None
         Of RGB that holds gray: how far the three samples of a pixel are apart at most, in units of
         the data, to count as one gray value; None for colours, and where there is one sample.
+    linear : bool or None
+        Whether the data are linear in intensity, where their file says so.
     """
 
     kind: Kind
     reason: str
     figures: Figures | None = None
     alike: float | None = None
+    linear: bool | None = None
 
     @property
     def is_linear(self) -> bool:
         """Whether the data are linear in intensity, nearly all of them dark."""
+        if self.linear is not None:
+            return self.linear
         return self.figures is not None and self.figures.linear >= 0.5
 
 
@@ -168,6 +174,21 @@ def gray_if_gray(stack: Stack) -> Stack:
 
 
 def _recognised(stack: Stack) -> Recognised:
+    """Tell it from the pixels; of what its file calls B-scans, only which kind of OCT it is."""
+    found = _from_pixels(stack)
+    taken = Acquisition.of(stack.metadata)
+    if taken is None or taken.modality != "oct":
+        return found
+    found = replace(found, linear=taken.linear)
+    if found.kind in ("raw-oct", "oct"):
+        return found
+    single = bool(taken.frames) and max(taken.frames) == 1
+    how = " of single frames" if single else ""
+    reason = f"its file holds B-scans{how}"
+    return replace(found, kind="raw-oct" if single else "oct", reason=reason)
+
+
+def _from_pixels(stack: Stack) -> Recognised:
     if min(stack.height, stack.width) < _LEAST:
         size = f"{stack.height} x {stack.width} px"
         return Recognised("photograph", f"it is too small to tell more ({size})")

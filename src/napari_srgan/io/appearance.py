@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -29,14 +29,28 @@ _CALIBRATION = ("cf", "c0", "c1", "c2", "c3", "c4", "vunit")
 
 _LONGEST = 80  # letters of a channel's name
 _WHITE = -1  # OME's colour where none was chosen
+_ROUNDING = 1.5  # of 255
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Channel:
-    """How a channel is shown: by its name, or "", and in a colour "#rrggbb", or None."""
+    """How a channel is shown; what is not said is "" or None.
+
+    Attributes
+    ----------
+    name : str
+    colour : str or None
+        "#rrggbb" of its brightest values; None for gray as well.
+    limits : (float, float) or None
+        Values between which it is shown.
+    table : ndarray, shape (256, 3), uint8, or None
+        Lookup table, where it is not the straight way from black to the colour.
+    """
 
     name: str = ""
     colour: str | None = None
+    limits: tuple[float, float] | None = None
+    table: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,12 +88,31 @@ class Appearance:
         return any(self.__dict__.values())
 
     def channels(self, count: int) -> tuple[Channel, ...]:
-        """Give name and colour of so many channels; what is missing stays empty."""
+        """Give of so many channels how each is shown; what is missing stays empty."""
+        tables = self.tables if len(self.tables) == count else ()
         chosen = [None if c is None else f"#{(c & 0xFFFFFFFF) >> 8:06x}" for c in self.colours]
-        chosen = chosen or [_brightest(table) for table in self.tables]
-        names = [_shown(name) for name in self.names]
-        names, chosen = names + [""] * count, chosen + [None] * count
-        return tuple(map(Channel, names[:count], chosen[:count]))
+        chosen = chosen or [_brightest(table) for table in tables]
+        limits = self.ranges if len(self.ranges) == 2 * count else ()
+        return tuple(
+            Channel(
+                _shown(self.names[i]) if i < len(self.names) else "",
+                chosen[i] if i < len(chosen) else None,
+                _limits(*limits[2 * i : 2 * i + 2]) if limits else None,
+                np.ascontiguousarray(tables[i].T) if tables and _is_bent(tables[i]) else None,
+            )
+            for i in range(count)
+        )
+
+    def channel(self, number: int) -> Appearance:
+        """Return what is said of one channel alone."""
+        return replace(
+            self,
+            names=self.names[number : number + 1],
+            colours=self.colours[number : number + 1],
+            labels=(),
+            ranges=self.ranges[2 * number : 2 * number + 2],
+            tables=self.tables[number : number + 1],
+        )
 
     def imagej(self, spec: OutputSpec) -> dict[str, Any]:
         """Say it as tifffile takes it for ImageJ, as far as it fits an output."""
@@ -94,6 +127,8 @@ class Appearance:
         if "S" not in sizes:
             if len(self.ranges) == 2 * channels:
                 said["Ranges"] = self.ranges
+                if channels == 1:  # where ImageJ looks for that of a single one
+                    said["min"], said["max"] = self.ranges
             if len(self.tables) == channels:
                 said["LUTs"] = list(self.tables)
         return said
@@ -143,10 +178,11 @@ def read_appearance(
     found: dict[str, Any] = {"icc": profile if isinstance(profile, bytes) else b""}
     if series.kind == "imagej":
         said = tif.imagej_metadata or {}
+        single = (said["min"], said["max"]) if {"min", "max"} <= set(said) else ()
         found |= {
-            "labels": tuple(map(str, said.get("Labels") or ())),
-            "ranges": tuple(map(float, said.get("Ranges") or ())),
-            "tables": tuple(t for t in said.get("LUTs") or () if np.shape(t) == (3, 256)),
+            "labels": tuple(map(str, listed(said.get("Labels")))),
+            "ranges": tuple(map(float, said.get("Ranges") or single)),
+            "tables": tuple(t for t in listed(said.get("LUTs")) if np.shape(t) == (3, 256)),
             "calibration": {k: said[k] for k in _CALIBRATION if k in said},
         }
     elif tif.ome_metadata:
@@ -160,6 +196,11 @@ def read_appearance(
     return Appearance(**found)
 
 
+def listed(value: Any) -> list[Any]:
+    """Give back the list that tifffile makes a lone item of."""
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
 def _tag(element: ElementTree.Element) -> str:
     return element.tag.rpartition("}")[2]
 
@@ -168,6 +209,16 @@ def _number(text: str | None) -> int | None:
     if text is None or not re.fullmatch(r"\s*-?\d{1,11}\s*", text) or int(text) == _WHITE:
         return None
     return int(text)
+
+
+def _limits(low: float, high: float) -> tuple[float, float] | None:
+    return (low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
+
+
+def _is_bent(table: npt.NDArray[np.uint8]) -> bool:
+    """Whether a lookup table is another way than the straight one from black to its last colour."""
+    straight = np.arange(256) / 255 * np.asarray(table, float)[:, -1:]
+    return bool(np.abs(straight - table).max() > _ROUNDING)
 
 
 def _brightest(table: npt.NDArray[np.uint8]) -> str | None:

@@ -82,6 +82,8 @@ def read_calibration(
     """Read what a TIFF file states about one of its series, or about a position of one."""
     if series.kind == "ome" and tif.ome_metadata:
         return _from_ome(tif.ome_metadata, tif.series.index(series))
+    if series.kind == "lsm":
+        return _from_lsm(tif.lsm_metadata or {})
     notes: Mapping[str, Any] = {}
     if series.kind == "imagej":
         notes = tif.imagej_metadata or {}
@@ -102,6 +104,16 @@ def _from_summary(summary: Mapping[str, Any]) -> Calibration:
     step = _number(summary.get("z-step_um"))
     found.set("Z", None if step is None else abs(step), "micrometer")
     found.set("T", summary.get("Interval_ms"), "millisecond")
+    return found
+
+
+def _from_lsm(said: Mapping[str, Any]) -> Calibration:
+    """Read the voxel size of a Zeiss LSM, in metres, and its interval in seconds."""
+    found = Calibration()
+    for axis in "XYZ":
+        size = _number(said.get(f"VoxelSize{axis}"))
+        found.set(axis, None if size is None else size * 1e6, "micrometer")
+    found.set("T", said.get("TimeIntervall"), "second")
     return found
 
 

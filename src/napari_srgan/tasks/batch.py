@@ -18,10 +18,11 @@ from typing import Any
 
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.io.atomic import whole_file
+from napari_srgan.io.natural import natural
 from napari_srgan.io.open import READABLE_SUFFIXES
 from napari_srgan.io.tables import add_row, encoded
 from napari_srgan.options import FileOptions, PartOptions, RestoreOptions
-from napari_srgan.tasks.names import names_of, natural, without_names
+from napari_srgan.tasks.names import names_of, without_names
 from napari_srgan.tasks.restore import AS_USUAL, FileOutcome, restore_files
 from napari_srgan.tasks.steps import Progress
 

@@ -17,11 +17,13 @@ from napari_srgan import __version__
 
 _PACKAGES = (
     "torch", "torchvision", "numpy", "scikit-image", "tifffile", "napari", "npe2", "magicgui",
-    "PyQt6", "PySide6", "vispy", "openvino", "lightning-fabric",
+    "PyQt6", "PySide6", "vispy", "openvino", "lightning-fabric", "pydicom", "nibabel",
 )  # fmt: skip
 _EXTRAS = {
     "napari": "the window: pip install 'napari-srgan[gui]'",
     "lightning-fabric": "training: pip install 'napari-srgan[train]'",
+    "pydicom": "DICOM: pip install 'napari-srgan[oct]'",
+    "nibabel": "NIfTI: pip install 'napari-srgan[medical]'",
     "openvino": "the backend openvino, on trial: pip install 'napari-srgan[cpu]'",
 }
 _PATIENCE = 60  # seconds; the first import of Qt and napari from a cold disk takes long

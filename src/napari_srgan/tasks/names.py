@@ -1,17 +1,10 @@
-"""Names of files: their order, and those that are not to be said, as they may be a patient's."""
+"""Names of files that are not to be said, as they may be a patient's."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-_DIGITS = re.compile(r"(\d+)")
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Give what puts names in natural order: 2 before 10."""
-    return [(int(part or 0), "") if part.isdigit() else (0, part) for part in _DIGITS.split(name)]
 
 
 def names_of(paths: Iterable[str | Path], anonymise: bool = True) -> dict[str, str]:
@@ -25,14 +18,15 @@ def names_of(paths: Iterable[str | Path], anonymise: bool = True) -> dict[str, s
         As of `record.input_label`: without it only names that may be a patient's get one.
     """
     from napari_srgan.engine.record import input_label
-    from napari_srgan.io.open import input_files
+    from napari_srgan.io.open import input_files, name_of
 
     found: dict[str, str] = {}
     for path in paths:
         files = input_files(Path(path))
         spelt = [str(path), *map(str, files), *(str(f.absolute()) for f in files)]
         spelt += [file.name for file in files]
-        labels = {name: input_label(name, anonymise) for name in spelt}
+        hidden = anonymise or name_of(Path(path)) != Path(path).name
+        labels = {name: input_label(name, hidden) for name in spelt}
         found |= {n: label for n, label in labels.items() if not n.endswith(label)}
     return found
 

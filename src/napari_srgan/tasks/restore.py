@@ -25,7 +25,7 @@ from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
 from napari_srgan.io.journal import Place
-from napari_srgan.io.open import Spared, file_number, image_name, open_stack, spare_inputs
+from napari_srgan.io.open import Spared, file_number, image_name, name_of, open_stack, spare_inputs
 from napari_srgan.io.sinks import FileSink, MemorySink, Sink, check_output
 from napari_srgan.io.sinks.growth import GrowingSink, Growth
 from napari_srgan.io.sinks.memory import size_text
@@ -360,7 +360,7 @@ def restore_files(
     planned = yield from _targets(sources, folder, options, part, overwrite, skip)
     made = set[tuple[int, int] | None]()
     for source, target in zip(sources, planned, strict=True):
-        label = input_label(source, options.anonymise)
+        label = input_label(name_of(Path(source)), options.anonymise)
         if isinstance(target, _Left):
             yield FileOutcome(source, label, left=target.why)
             continue
@@ -430,7 +430,7 @@ def target_name(source: str, stack: Stack, options: RestoreOptions, part: PartOp
     recognise(stack)
     region = check_region(stack, region_of(stack, part))
     ahead = preflight(stack, options)
-    label = input_label(source, options.anonymise)
+    label = input_label(name_of(Path(source)), options.anonymise)
     ome = Path(source).name.lower().endswith((".ome.tif", ".ome.tiff"))
     held = part_text(stack, region, part.series)
     ending = ".ome.tif" if ome else ".tif"

@@ -25,7 +25,7 @@ from napari_srgan.image.intensity import Intensity
 from napari_srgan.image.kind import recognise
 from napari_srgan.image.stack import Region, Stack, check_region
 from napari_srgan.io.atomic import THERE_FOR_COMMANDS
-from napari_srgan.io.open import image_name, open_stack, spare_inputs
+from napari_srgan.io.open import image_name, name_of, open_stack, spare_inputs
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks import FileSink, check_output, check_outputs_in, check_room, made_folder
 from napari_srgan.models.card import Card
@@ -545,7 +545,7 @@ def write_trust_maps(
         if choice.kind in calibrations_of(load_model(choice.model.path).sha256):
             fitting = (*fitting, "trusted")
         options = replace(options, maps=fitting)
-    label = input_label(str(source), restore.anonymise)
+    label = input_label(name_of(source), restore.anonymise)
     kinds = options.maps or ()
     region = preflight(stack, restore).region
     part_said = part_text(stack, region, part.series)

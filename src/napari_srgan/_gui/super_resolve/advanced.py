@@ -13,7 +13,9 @@ from napari_srgan._gui.parts.issue_report import IssueReport
 from napari_srgan._gui.parts.widgets import DropDown, Form, row
 from napari_srgan.options import RestoreOptions
 
-FILTERS = "TIFF (*.tif *.tiff);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NumPy (*.npy)"
+FILTERS = (
+    "TIFF (*.tif *.tiff);;OME-TIFF (*.ome.tif);;OME-Zarr (*.zarr);;NIfTI (*.nii);;NumPy (*.npy)"
+)
 
 
 class Advanced(QWidget):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_srgan.image.stack import LazyArray, SpacingSource
+from napari_srgan.image.stack import LazyArray, SpacingSource, Stack
 from napari_srgan.image.units import PIXEL
 from napari_srgan.io.calibration import Calibration
 
@@ -34,6 +34,19 @@ class ImageFile:
     metadata: dict[str, Any] = field(default_factory=dict)
     own: bool = False
     done: tuple[int, int] | None = None
+
+    def stack(self, name: str) -> Stack:
+        """Return it as a stack; InputError if it cannot be upscaled."""
+        return Stack(
+            self.data,
+            self.axes,
+            name,
+            scale=self.scale,
+            translate=self.translate,
+            units=self.units,
+            spacing_source=self.spacing_source,
+            metadata=self.metadata,
+        )
 
 
 def placed_image(

@@ -168,7 +168,9 @@ class FileArray:
         raise NotImplementedError
 
 
-def check_series(name: str, series: int | None, count: int, default: int = 0) -> int:
+def check_series(
+    name: str, series: int | None, count: int, default: int = 0, names: Sequence[str] = ()
+) -> int:
     """Choose one of the images of a file; which of several is said where none was asked for.
 
     Parameters
@@ -181,22 +183,25 @@ def check_series(name: str, series: int | None, count: int, default: int = 0) ->
         How many images there are.
     default : int
         The one that is taken where none was asked for.
+    names : sequence of str
+        What the images are called, where they have names.
 
     Raises
     ------
     InputError
         If there is no such image.
     """
+    known = f" ({', '.join(f'{i}: {n}' for i, n in enumerate(names))})" if any(names) else ""
     if series is None:
         if count > 1:
             warnings.warn(
-                f"{name} holds {count} images, of which number {default} is opened (counted from"
-                " 0); --series N opens another.",
+                f"{name} holds {count} images{known}, of which number {default} is opened (counted"
+                " from 0); --series N opens another.",
                 stacklevel=2,
             )
         return default
     if not 0 <= series < count:
-        there = f"number 0 to {count - 1}" if count > 1 else "one image, number 0"
+        there = f"number 0 to {count - 1}{known}" if count > 1 else "one image, number 0"
         raise InputError(f"{name} has no image number {series}; it holds {there}.")
     return series
 

@@ -22,7 +22,6 @@ import tifffile
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import canonical
-from napari_srgan.image.stack import Stack
 from napari_srgan.io.appearance import KEY as APPEARANCE
 from napari_srgan.io.appearance import read_appearance
 from napari_srgan.io.calibration import read_calibration
@@ -44,25 +43,12 @@ TIFF_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 _DESCRIBED = ("is_ome", "is_imagej", "is_shaped", "is_mmstack", "is_ndtiff", "is_micromanager")
 """Kinds of files that tifffile makes series of by a text in them."""
 
+_ORIENTATION, _TURNED = 274, range(2, 9)
+
 _OF_MICROMANAGER = ("mmstack", "ndtiff", "micromanager")
 
 _CUT_SHORT = ("invalid page offset", "invalid offset to page", "corrupted", "failed to reshape")
 """What tifffile logs, in one version or another, where the chain of pages ends too early."""
-
-
-def read_tiff(path: Path, axes: str | None = None, series: int | None = None) -> Stack:
-    """Open a TIFF file as a stack, see `open_tiff`; InputError if it cannot be upscaled."""
-    found = open_tiff(path, axes, series)
-    return Stack(
-        found.data,
-        found.axes,
-        path.name,
-        scale=found.scale,
-        translate=found.translate,
-        units=found.units,
-        spacing_source=found.spacing_source,
-        metadata=found.metadata,
-    )
 
 
 def open_tiff(path: Path, axes: str | None = None, series: int | None = None) -> ImageFile:
@@ -196,6 +182,12 @@ def _stored(
     if key.dtype is None:
         raise InputError(f"{name} has a pixel type that is not supported; convert it first.")
     check_decodable(key, name)
+    if key.tags.valueof(_ORIENTATION) in _TURNED:
+        warnings.warn(
+            f"{name}: its orientation tag says that the image is to be turned or mirrored, which is"
+            " not done.",
+            stacklevel=2,
+        )
     letters, shape, page_ndim = _stored_axes(series, name)
     layout = PageLayout.of(key)
     sources, pages = _located(series, layout, math.prod(shape[: len(shape) - page_ndim]), sources)
@@ -242,6 +234,8 @@ def _images(tif: tifffile.TiffFile) -> list[tuple[tifffile.TiffPageSeries, int |
     """List the images of a file: each series, and each position of a series that has several."""
     images: list[tuple[tifffile.TiffPageSeries, int | None]] = []
     for series in tif.series:
+        if series.kind.startswith("lsm") and series.keyframe.is_reduced:
+            continue  # thumbnails of the planes
         axis = _position_axis(series.axes) if series.kind in _OF_MICROMANAGER else ""
         if axis:
             images += [(series, i) for i in range(series.shape[series.axes.index(axis)])]

@@ -75,16 +75,7 @@ def read_zarr(
     found = open_zarr(path, axes, series, level)
     if found.done is not None:
         warnings.warn(f"{path.name} {unfinished_text(found.done)}.", stacklevel=2)
-    return Stack(
-        found.data,
-        found.axes,
-        path.name,
-        scale=found.scale,
-        translate=found.translate,
-        units=found.units,
-        spacing_source=found.spacing_source,
-        metadata=found.metadata,
-    )
+    return found.stack(path.name)
 
 
 def unfinished_text(done: tuple[int, int]) -> str:

@@ -31,6 +31,7 @@ from napari_srgan.io.journal import Found, Journal, Origin, Place, Unfinished, u
 from napari_srgan.io.notes import notes_for
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks.memory import plane_view, size_text
+from napari_srgan.io.sinks.nifti import NiftiContent
 from napari_srgan.io.sinks.npy import NpyContent
 from napari_srgan.io.sinks.png import PngContent
 from napari_srgan.io.sinks.tiff import TiffContent
@@ -96,6 +97,7 @@ ZARR = ".zarr"
 _KINDS: dict[str, type[Content]] = {
     **dict.fromkeys(TIFF_SUFFIXES, TiffContent),
     ".npy": NpyContent,
+    ".nii": NiftiContent,
     ".png": PngContent,
     ZARR: ZarrContent,
 }

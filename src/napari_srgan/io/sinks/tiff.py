@@ -13,7 +13,7 @@ import tifffile
 from napari_srgan.errors import InputError
 from napari_srgan.image.axes import canonical
 from napari_srgan.image.units import PIXEL, convert, is_length, is_time, ome_symbol
-from napari_srgan.io.appearance import appearance_of
+from napari_srgan.io.appearance import appearance_of, listed
 from napari_srgan.io.notes import KEY, NAMESPACE, notice, to_info, to_text
 from napari_srgan.io.output import OutputSpec
 from napari_srgan.io.sinks.levels import level_sizes
@@ -180,7 +180,10 @@ def rewrite_notes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     with tifffile.TiffFile(path, mode="r+") as tif:
         tags = tif.pages.first.tags
         if tif.is_imagej:
-            said = {k: v for k, v in (tif.imagej_metadata or {}).items() if k in _BESIDE_INFO}
+            known = tif.imagej_metadata or {}
+            said = {
+                k: v if k == "Ranges" else listed(v) for k, v in known.items() if k in _BESIDE_INFO
+            }
             said["Info"] = to_info(new)
             encoded = tifffile.tifffile.imagej_metadata_tag(said, tif.byteorder)
             for code, dtype, _, value, _ in encoded:
