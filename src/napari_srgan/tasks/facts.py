@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_srgan.errors import InputError
+from napari_srgan.io.atomic import whole_file
 from napari_srgan.models.catalogue import WEIGHTS, load_model
 from napari_srgan.models.file import Model
 from napari_srgan.trust.calibration import Calibration, calibrations_of
@@ -147,7 +148,8 @@ def keep_measured(found: Mapping[str, tuple[str, Measured]]) -> None:
         values = {"seconds": one.seconds, "on": one.on, "lpips": dict(one.lpips)}
         known[name] = {"sha256": sha256, **values}
     text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
-    MEASURED.write_text(text, encoding="utf-8")
+    with whole_file(MEASURED) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 @cache
