@@ -357,7 +357,9 @@ def test_all_that_is_written_goes_through_the_one_writer():
         "io/inline.py": "into memory",
         "report/curves.py": "into memory",
         "training/pictures.py": "into memory",
+        "training/tune.py": "into memory",
         "training/loop.py": "a checkpoint",
+        "_gui/train/process.py": "what the command says, line by line",
     }
     root = Path(__file__).parents[2]
     for path in [*(root / "src").rglob("*.py"), *(root / "training").rglob("*.py")]:
