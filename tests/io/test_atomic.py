@@ -358,6 +358,7 @@ def test_all_that_is_written_goes_through_the_one_writer():
         "report/curves.py": "into memory",
         "training/pictures.py": "into memory",
         "training/tune.py": "into memory",
+        "training/comparison.py": "into memory",
         "training/loop.py": "a checkpoint",
         "_gui/train/process.py": "what the command says, line by line",
     }
