@@ -188,6 +188,86 @@ def test_polarity_and_colours():
         open_stack("palette.dcm")
 
 
+PLANE = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [0.5, 0.75]}
+
+
+def write_series(folder, values, positions, modality="PT", **elements):
+    """Write slices of one value each; an element that is a list has one entry a slice."""
+    Path(folder).mkdir()
+    for i, (value, z) in enumerate(zip(values, positions, strict=True)):
+        own = {k: v[i] if isinstance(v, list) else v for k, v in elements.items()}
+        place = {"ImagePositionPatient": [0, 0, z], "InstanceNumber": i + 1} | PLANE
+        made = dataset(np.full((20, 24), value, np.uint16), modality, **place | own)
+        save(made, f"{folder}/{i}.dcm")
+
+
+def test_slices_of_meanings_of_their_own_are_read_in_what_they_mean():
+    write_series(
+        "pet", (120, 60, 40), (0, 2, 1), RescaleSlope=[1, 2, 3.5], RescaleIntercept=[0, 5, 0]
+    )
+    stack = open_stack("pet")
+    assert (stack.dtype, appearance_of(stack.metadata).calibration) == (np.float32, None)
+    np.testing.assert_array_equal(stack.data[:, 3, 4], [120, 140, 125])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(stack)).data[1:, 0, 0], [140, 125])
+
+
+def test_frames_of_meanings_of_their_own_are_read_in_what_they_mean():
+    frames = voxels((3, 20, 24), "uint8")
+    made = dataset(frames, "MR")
+    made.PerFrameFunctionalGroupsSequence = [
+        group(PixelValueTransformationSequence={"RescaleSlope": i + 1, "RescaleIntercept": -i})
+        for i in range(3)
+    ]
+    save(made, "own.dcm")
+    stack = open_stack("own.dcm")
+    assert (stack.dtype, appearance_of(stack.metadata).calibration) == (np.float32, None)
+    for i in range(3):
+        np.testing.assert_array_equal(stack.data[i], frames[i] * float(i + 1) - i)
+    for one in made.PerFrameFunctionalGroupsSequence:
+        one.PixelValueTransformationSequence[0].RescaleSlope = 2
+        one.PixelValueTransformationSequence[0].RescaleIntercept = 7
+    save(made, "same.dcm")
+    stack = open_stack("same.dcm")
+    meant = appearance_of(stack.metadata).calibration
+    assert (stack.dtype, meant["c0"], meant["c1"]) == (np.uint8, 7, 2)
+
+
+def test_values_that_are_inverted_mean_what_they_did():
+    frame = voxels((20, 24), "uint8")
+    save(dataset(frame, "CR", "MONOCHROME1", RescaleSlope=2, RescaleIntercept=-10), "a.dcm")
+    stack = open_stack("a.dcm")
+    meant = appearance_of(stack.metadata).calibration
+    read = stack.data[:].astype(float)
+    np.testing.assert_array_equal(meant["c0"] + meant["c1"] * read, 2.0 * frame - 10)
+
+
+@pytest.mark.parametrize("numbers", [(1, 2, 3, 4, 5, 6), (1, 3, 5, 2, 4, 6)])
+def test_phases_at_the_same_positions_are_not_mixed(numbers):
+    write_series("ph", range(6), [0, 1, 2] * 2, "MR", InstanceNumber=list(numbers))
+    with pytest.warns(UserWarning, match="lie at one position") as warned:
+        stack = open_stack("ph")
+    assert not any("evenly" in str(w.message) for w in warned)
+    np.testing.assert_array_equal(stack.data[:, 0, 0], range(6))
+    assert stack.units == ("pixel", "micrometer", "micrometer")
+
+
+@pytest.mark.parametrize("stated", [b"0,5\\0,5", b"0.5    ", b"Roent\\n"])
+def test_a_pixel_spacing_that_is_none_keeps_no_pixels_out(stated):
+    frame = voxels((20, 24), "uint8")
+    save(dataset(frame, "MR", PixelSpacing=[0.5, 0.5]), "a.dcm")
+    data = Path("a.dcm").read_bytes()
+    Path("a.dcm").write_bytes(data.replace(b"0.5\\0.5", stated))
+    if b"," in stated:
+        stack = open_stack("a.dcm")
+        assert stack.scale == (500.0, 500.0)
+    else:
+        with pytest.warns(UserWarning, match="pixel spacing in a way that is no number") as warned:
+            stack = open_stack("a.dcm")
+        assert "Roent" not in str(warned[0].message)
+        assert stack.spacing_source == "unknown"
+    np.testing.assert_array_equal(stack.data[:], frame)
+
+
 def test_damage_is_a_sentence_that_names_nobody():
     save(opt(voxels((3, 20, 24))), "a.dcm")
     whole = Path("a.dcm").read_bytes()

@@ -6,14 +6,13 @@ Of the hundreds of elements only those are read that say what the pixels are and
 from __future__ import annotations
 
 import logging
-import math
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,15 @@ from napari_srgan.errors import InputError
 from napari_srgan.image.acquisition import Acquisition, Laterality, Line, Modality
 from napari_srgan.io.appearance import Appearance
 from napari_srgan.io.extras import imported
-from napari_srgan.io.formats.oct_image import MICROMETRES, OctImage, damage_of, numbered
+from napari_srgan.io.formats.oct_image import (
+    MICROMETRES,
+    OctImage,
+    array_of,
+    damage_of,
+    number_of,
+    numbered,
+    warn_unread,
+)
 from napari_srgan.io.formats.plane_files import PlaneFiles
 from napari_srgan.io.formats.source import FileArray, Source
 
@@ -32,6 +39,7 @@ _EYES: dict[str, Laterality] = {"R": "OD", "L": "OS"}
 _SHOWN = ("MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _EVEN = 0.02
 """By how much of their distance slices may be off, and still lie evenly."""
+_SAME = 1e-5  # mm; slices that are less apart lie at one position
 _DEFERRED = 2**16  # bytes; longer elements are none of those that are read
 
 
@@ -75,11 +83,31 @@ def dicom_files(folder: Path) -> list[Path]:
     return found
 
 
+class _Meaning(NamedTuple):
+    """What values stand for: a straight line, by default for themselves."""
+
+    intercept: float = 0.0
+    slope: float = 1.0
+
+    def of(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return self.intercept + self.slope * values.astype(np.float64)
+
+
+class _Order(NamedTuple):
+    """In which order slices lie, None if it is not known; their distance, 0 where it varies."""
+
+    order: list[int] | None = None
+    step: float = 0.0
+    repeats: bool = False
+    """Whether several lie at one position."""
+
+
 class _Frames(FileArray):
     """The frames of a file, decoded when they are asked for.
 
-    `order` is that in which they follow each other, if it is not that of the file; `dtype` is
-    known where another slice of the series was decoded.
+    `order` is that in which they follow each other, if it is not that of the file; `stored` is
+    their dtype, known where another slice of the series was decoded. With `meanings`, one a frame
+    in that order, values are those that are meant.
     """
 
     def __init__(
@@ -87,7 +115,8 @@ class _Frames(FileArray):
         source: Source,
         header: Any,
         order: Sequence[int] | None = None,
-        dtype: np.dtype[Any] | None = None,
+        stored: np.dtype[Any] | None = None,
+        meanings: Sequence[_Meaning] | None = None,
     ) -> None:
         count = int(header.get("NumberOfFrames") or 1)
         rows, columns, samples = (
@@ -95,14 +124,12 @@ class _Frames(FileArray):
         )
         self._frame_shape = (rows, columns) if samples == 1 else (rows, columns, samples)
         self._order = range(count) if order is None else order
-        self._white: int | None = None
-        """What a stored value and its meaning add up to, where 0 is white."""
-        if header.get("PhotometricInterpretation") == "MONOCHROME1":
-            signed = int(header.get("PixelRepresentation") or 0)
-            self._white = -1 if signed else 2 ** int(header.BitsStored) - 1
-        kind = self._decoded(source, 0).dtype if dtype is None else dtype
+        self._white = _white(header)
+        self._meanings = meanings
+        self._stored = self._decoded(source, 0).dtype if stored is None else stored
         shape = self._frame_shape if count == 1 else (count, *self._frame_shape)
-        super().__init__([source], shape, kind, partial(_array_of, number=0))
+        dtype = self._stored if meanings is None else np.float32
+        super().__init__([source], shape, dtype, partial(array_of, reader=read_dicom, number=0))
 
     def _read(self, ranges: list[range]) -> npt.NDArray[Any]:
         inner = ranges[-len(self._frame_shape) :]
@@ -110,9 +137,10 @@ class _Frames(FileArray):
         out = np.empty([len(frames), *map(len, inner)], self.dtype)
         for into, i in zip(out, frames, strict=True):
             frame = self._decoded(self.sources[0], self._order[i])
-            if frame.dtype != self.dtype:
+            if frame.dtype != self._stored:
                 raise InputError(f"{self.name} has other values than the slices before it.")
-            into[...] = frame[np.ix_(*inner)]
+            part = frame[np.ix_(*inner)]
+            into[...] = part if self._meanings is None else self._meanings[i].of(part)
         return out if len(inner) < len(ranges) else out[0]
 
     def _decoded(self, source: Source, index: int) -> npt.NDArray[Any]:
@@ -160,11 +188,13 @@ def _single(path: Path) -> OctImage:
     _check_shown(path, header)
     with damage_of(path, "DICOM"):
         frames = [_frame(header, i) for i in range(int(header.get("NumberOfFrames") or 1))]
-        order, step = _in_order([frame.get("position") for frame in frames], frames[0])
-    data = _Frames(Source.of(path), header, order)
-    if order is not None:
-        frames = [frames[i] for i in order]
-    return _image(path, header, data, frames, step)
+        places = _in_order(frames)
+        if places.order is not None:
+            frames = [frames[i] for i in places.order]
+        meanings = _meanings([header] * len(frames), frames)
+    own = meanings if len(set(meanings)) > 1 else None
+    data = _Frames(Source.of(path), header, places.order, meanings=own)
+    return _image(path, header, data, frames, places, meanings)
 
 
 def _stacked(folder: Path, slices: list[tuple[Path, Any]], number: int) -> OctImage:
@@ -174,17 +204,22 @@ def _stacked(folder: Path, slices: list[tuple[Path, Any]], number: int) -> OctIm
     for path, header in slices:
         _check_shown(path, header)
     with damage_of(folder, "DICOM"):
+        slices = sorted(slices, key=lambda s: number_of(_stated(s[1], "InstanceNumber")) or 0)
         frames = [_frame(header, 0) for _, header in slices]
-        order, step = _in_order([frame.get("position") for frame in frames], frames[0])
-        if order is None:
-            order = sorted(
-                range(len(slices)), key=lambda i: int(slices[i][1].get("InstanceNumber") or 0)
-            )
-    slices, frames = [slices[i] for i in order], [frames[i] for i in order]
+        places = _in_order(frames)
+        if places.order is not None:
+            slices = [slices[i] for i in places.order]
+            frames = [frames[i] for i in places.order]
+        meanings = _meanings([header for _, header in slices], frames)
     kind = _Frames(Source.of(slices[0][0]), slices[0][1]).dtype
-    arrays = [(path, _Frames(Source.of(path), header, None, kind)) for path, header in slices]
-    data = PlaneFiles(Source.of(folder), arrays, partial(_array_of, number=number), number)
-    return _image(folder, slices[0][1], data, frames, step)
+    own = len(set(meanings)) > 1
+    arrays = [
+        (path, _Frames(Source.of(path), header, None, kind, [meaning] if own else None))
+        for (path, header), meaning in zip(slices, meanings, strict=True)
+    ]
+    reopen = partial(array_of, reader=read_dicom, number=number)
+    data = PlaneFiles(Source.of(folder), arrays, reopen, number)
+    return _image(folder, slices[0][1], data, frames, places, meanings)
 
 
 def _check_shown(path: Path, header: Any) -> None:
@@ -193,8 +228,20 @@ def _check_shown(path: Path, header: Any) -> None:
         raise InputError(f"{path.name} has {meaning} colours; convert it to RGB or gray first.")
 
 
+def _stated(place: Any, name: str) -> Any:
+    """Return what an element holds, as text where it is not what its kind should be."""
+    try:
+        return place.get(name)
+    except Exception:
+        with quiet():
+            return place.get_item(name).value.decode("ascii", "replace").split("\\")
+
+
 def _frame(header: Any, index: int) -> dict[str, Any]:
-    """Gather where a frame lies: from its own group, from the shared one, from the top."""
+    """Gather what is said of a frame: in its own group, in the shared one, at the top.
+
+    Under "unread" are the words for what is there, but not as numbers.
+    """
     found: dict[str, Any] = {}
     own = header.get("PerFrameFunctionalGroupsSequence") or []
     shared = header.get("SharedFunctionalGroupsSequence") or []
@@ -204,16 +251,24 @@ def _frame(header: Any, index: int) -> dict[str, Any]:
         for name in _GROUPS:
             places += list(group.get(name) or [])[:1]
     for place in places:
-        for key, name in _ELEMENTS.items():
-            if (value := place.get(name)) not in (None, ""):
+        for key, (name, _, _) in _ELEMENTS.items():
+            if (value := _stated(place, name)) not in (None, ""):
                 found[key] = value
-    if "line" in found:
-        row0, column0, row1, column1 = map(float, found["line"])
-        found["line"] = (column0, row0, column1, row1)
-    for key in ("spacing", "position", "orientation"):
+        found["eye"] = place.get("FrameLaterality") or found.get("eye")
+    unread = []
+    for key, (_, count, words) in _ELEMENTS.items():
         if key in found:
-            found[key] = [float(v) for v in found[key]]
-    return found
+            value = found.pop(key)
+            several = isinstance(value, Sequence) and not isinstance(value, str)
+            numbers = [number_of(v) for v in (value if several else [value])]
+            if len(numbers) != count or None in numbers:
+                unread.append(words)
+            else:
+                found[key] = numbers if count > 1 else numbers[0]
+    if "line" in found:
+        row0, column0, row1, column1 = found["line"]
+        found["line"] = (column0, row0, column1, row1)
+    return found | {"unread": unread}
 
 
 _GROUPS = (
@@ -222,40 +277,79 @@ _GROUPS = (
     "PlaneOrientationSequence",
     "OphthalmicFrameLocationSequence",
     "FrameAnatomySequence",
+    "PixelValueTransformationSequence",
 )
+_MEANING = "the meaning of its values"
 _ELEMENTS = {
-    "spacing": "PixelSpacing",
-    "step": "SpacingBetweenSlices",
-    "thickness": "SliceThickness",
-    "position": "ImagePositionPatient",
-    "orientation": "ImageOrientationPatient",
-    "line": "ReferenceCoordinates",
-    "eye": "FrameLaterality",
+    "spacing": ("PixelSpacing", 2, "its pixel spacing"),
+    "step": ("SpacingBetweenSlices", 1, "the distance of its slices"),
+    "thickness": ("SliceThickness", 1, "the thickness of its slices"),
+    "position": ("ImagePositionPatient", 3, "the position of its slices"),
+    "orientation": ("ImageOrientationPatient", 6, "the orientation of its slices"),
+    "line": ("ReferenceCoordinates", 4, "the lines of its B-scans"),
+    "slope": ("RescaleSlope", 1, _MEANING),
+    "intercept": ("RescaleIntercept", 1, _MEANING),
 }
+"""The name of each element, how many numbers it holds, and words for it."""
 
 
-def _in_order(
-    positions: Sequence[list[float] | None], first: dict[str, Any]
-) -> tuple[list[int] | None, float]:
-    """Order slices along the normal of their planes; give their distance, 0 where it varies.
+def _in_order(frames: Sequence[dict[str, Any]]) -> _Order:
+    """Order slices along the normal of their planes.
 
+    Of those at one position the first of each come first, then the second ones: phases, echoes.
     Without a position for each there is no order to find.
     """
-    known = [p for p in positions if p is not None and len(p) == 3]
-    axes = first.get("orientation") or []
-    if len(known) < 2 or len(known) < len(positions) or len(axes) != 6:
-        return None, 0.0
-    normal = np.cross(axes[:3], axes[3:])
-    along = np.asarray(known) @ normal
-    order = [int(i) for i in np.argsort(along, kind="stable")]
+    positions = [frame["position"] for frame in frames if "position" in frame]
+    axes = frames[0].get("orientation")
+    if len(positions) < 2 or len(positions) < len(frames) or axes is None:
+        return _Order()
+    along = np.asarray(positions) @ np.cross(axes[:3], axes[3:])
+    order = np.argsort(along, kind="stable")
     steps = np.diff(along[order])
+    if (steps < _SAME).any():
+        place = np.empty(len(order), int)
+        place[order] = np.concatenate([[0], np.cumsum(steps >= _SAME)])
+        seen: Counter[int] = Counter()
+        turn = []
+        for at in place:
+            turn.append(seen[at])
+            seen[at] += 1
+        return _Order([int(i) for i in np.lexsort((place, np.array(turn)))], repeats=True)
     step = float(np.median(steps))
-    even = step > 0 and float(np.abs(steps - step).max()) <= _EVEN * step
-    return order, step if even else 0.0
+    even = float(np.abs(steps - step).max()) <= _EVEN * step
+    return _Order([int(i) for i in order], step if even else 0.0)
+
+
+def _white(header: Any) -> int | None:
+    """Say what a stored value and the one that is read add up to, where 0 is white."""
+    if header.get("PhotometricInterpretation") != "MONOCHROME1":
+        return None
+    return -1 if int(header.get("PixelRepresentation") or 0) else 2 ** int(header.BitsStored) - 1
+
+
+def _meanings(headers: Sequence[Any], frames: Sequence[dict[str, Any]]) -> list[_Meaning]:
+    """Say of each frame what the values that are read stand for.
+
+    They stand for themselves where nothing else is said, or of one of them in no number.
+    """
+    stated = [_Meaning(f.get("intercept", 0.0), f.get("slope") or 1.0) for f in frames]
+    unread = any(_MEANING in frame["unread"] for frame in frames)
+    if unread or set(stated) == {_Meaning()}:
+        return [_Meaning()] * len(frames)
+    whites = [_white(header) for header in headers]
+    return [
+        m if white is None else _Meaning(m.intercept + m.slope * white, -m.slope)
+        for m, white in zip(stated, whites, strict=True)
+    ]
 
 
 def _image(
-    path: Path, header: Any, data: FileArray, frames: Sequence[dict[str, Any]], step: float
+    path: Path,
+    header: Any,
+    data: FileArray,
+    frames: Sequence[dict[str, Any]],
+    places: _Order,
+    meanings: Sequence[_Meaning],
 ) -> OctImage:
     first = frames[0]
     plain = len(data.shape) - (int(header.get("SamplesPerPixel") or 1) > 1)
@@ -265,16 +359,22 @@ def _image(
         if "spacing" in first:
             rows, columns = first["spacing"]
             spacing = {"Y": rows * MICROMETRES, "X": columns * MICROMETRES}
-        if plain == 3 and step:
-            spacing["Z"] = step * MICROMETRES
+        if plain == 3 and places.step:
+            spacing["Z"] = places.step * MICROMETRES
         elif plain == 3 and all("position" not in frame for frame in frames):
             stated = first.get("step", first.get("thickness"))
             assumed = "" if "step" in first or stated is None else "Z"
-            spacing["Z"] = float(stated or 0) * MICROMETRES
+            spacing["Z"] = (stated or 0.0) * MICROMETRES
         lines = [frame["line"] for frame in frames if "line" in frame]
         eye = header.get("ImageLaterality") or header.get("Laterality") or first.get("eye")
-        calibration = _calibration(header)
-    if plain == 3 and "Z" not in spacing:
+    warn_unread(path, list(dict.fromkeys(words for frame in frames for words in frame["unread"])))
+    if places.repeats:
+        warnings.warn(
+            f"{path.name}: several of its slices lie at one position, as those of phases or echoes"
+            " do; they follow each other phase by phase, and their distance counts as unknown.",
+            stacklevel=2,
+        )
+    elif plain == 3 and "Z" not in spacing:
         warnings.warn(
             f"{path.name}: its slices do not lie evenly, so their distance counts as unknown.",
             stacklevel=2,
@@ -291,19 +391,13 @@ def _image(
             lines=cast("tuple[Line, ...]", tuple(lines)) if len(lines) == len(frames) else (),
             lines_unit="pixel",
         ),
-        appearance=Appearance(calibration=calibration),
+        appearance=Appearance(calibration=_calibration(header, meanings)),
     )
 
 
-def _calibration(header: Any) -> dict[str, Any] | None:
-    """Say what values mean, as ImageJ does: a straight line."""
-    slope = float(header.get("RescaleSlope") or 1)
-    intercept = float(header.get("RescaleIntercept") or 0)
-    if (slope, intercept) == (1, 0) or not (math.isfinite(slope) and math.isfinite(intercept)):
+def _calibration(header: Any, meanings: Sequence[_Meaning]) -> dict[str, Any] | None:
+    """Say what values mean, as ImageJ does: a straight line, if it is one for all of them."""
+    if len(set(meanings)) > 1 or meanings[0] == _Meaning():
         return None
     unit = "HU" if header.get("Modality") == "CT" else "gray value"
-    return {"cf": 0, "c0": intercept, "c1": slope, "vunit": unit}
-
-
-def _array_of(path: Path, number: int) -> FileArray:
-    return cast("FileArray", read_dicom(path)[number].data)
+    return {"cf": 0, "c0": meanings[0].intercept, "c1": meanings[0].slope, "vunit": unit}

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.acquisition import Acquisition, Laterality, Line, Pattern
-from napari_srgan.io.formats.oct_image import MICROMETRES, OctImage, damage_of, numbered
+from napari_srgan.io.formats.oct_image import MICROMETRES, OctImage, array_of, damage_of, numbered
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, decode
 from napari_srgan.io.formats.plane_files import PlaneFiles
 from napari_srgan.io.formats.source import FileArray, Source
@@ -82,7 +82,9 @@ def _scan(
     data = opened[0][0]
     if len(images) > 1:
         planes = [(file, array) for file, (array, _) in zip(files, opened, strict=True)]
-        data = PlaneFiles(source, planes, partial(_array_of, number=number), number)
+        data = PlaneFiles(
+            source, planes, partial(array_of, reader=read_heyex, number=number), number
+        )
     along = _PATTERNS.get(str(series.findtext("Type")).strip().lower())
     lines = [_line(image) for image in images]
     known = tuple(line for line in lines if line is not None)
@@ -165,7 +167,3 @@ def _distance(lines: tuple[Line, ...]) -> float:
     )
     parallel = math.hypot(step[0] - step[2], step[1] - step[3]) <= _EVEN * length
     return length if parallel and out_of_line <= max(_EVEN * length, _ROUNDING) else 0.0
-
-
-def _array_of(path: Path, number: int) -> FileArray:
-    return cast("FileArray", read_heyex(path)[number].data)

@@ -7,6 +7,8 @@ kept: such files hold names and dates of birth.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -124,6 +126,35 @@ def numbered(images: Sequence[OctImage]) -> list[OctImage]:
     ]
 
 
+def number_of(said: object) -> float | None:
+    """Read a number that a file states, with a decimal point or comma; None for anything else."""
+    try:
+        value = float(str(said).replace(",", "."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def spacing_of(path: Path, said: Mapping[str, str | None]) -> dict[str, float]:
+    """Read pixel distances by axis; of those that are no numbers it is said that they are unknown.
+
+    Empty ones and None are not stated.
+    """
+    found = {axis: number_of(text) for axis, text in said.items() if text and text.strip()}
+    warn_unread(path, [f"the pixel size along {a}" for a, value in found.items() if value is None])
+    return {axis: value for axis, value in found.items() if value is not None}
+
+
+def warn_unread(path: Path, what: Sequence[str]) -> None:
+    """Say what a file states in a way that is not read, and not how: that may name a patient."""
+    if what:
+        warnings.warn(
+            f"{path.name} states {' and '.join(what)} in a way that is no number; it counts as"
+            " unknown.",
+            stacklevel=3,
+        )
+
+
 @contextmanager
 def damage_of(path: Path, kind: str) -> Iterator[None]:
     """Say in one sentence that a file is damaged, whatever error that led to.
@@ -200,7 +231,7 @@ class StoredPlanes(FileArray):
             [source],
             shape,
             self._stored if dtype is None else dtype,
-            partial(_image_of, reader=reader, number=number),
+            partial(array_of, reader=reader, number=number),
             number,
         )
 
@@ -228,5 +259,6 @@ class StoredPlanes(FileArray):
         return out if self.ndim == 3 else out[0]
 
 
-def _image_of(path: Path, reader: Reader, number: int) -> Any:
+def array_of(path: Path, reader: Reader, number: int) -> Any:
+    """Return the array of one of a file's images, for another process."""
     return reader(path)[number].data

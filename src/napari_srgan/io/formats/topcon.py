@@ -6,7 +6,7 @@ import io
 import struct
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,13 @@ from PIL import Image, Jpeg2KImagePlugin, JpegImagePlugin
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.acquisition import Acquisition, Laterality, Pattern
-from napari_srgan.io.formats.oct_image import MICROMETRES, OctImage, StoredPlanes, damage_of
+from napari_srgan.io.formats.oct_image import (
+    MICROMETRES,
+    OctImage,
+    StoredPlanes,
+    array_of,
+    damage_of,
+)
 from napari_srgan.io.formats.source import FileArray, Source, check_memory
 
 SIGNATURE = b"FOCT"
@@ -191,7 +197,8 @@ class _PackedPlanes(FileArray):
         self._places, self._plane = places, plane
         first = _decoded(source, *places[0], plane)
         shape = plane if len(places) == 1 else (len(places), *plane)
-        super().__init__([source], shape, first.dtype, partial(_array_of, number=number), number)
+        reopen = partial(array_of, reader=read_topcon, number=number)
+        super().__init__([source], shape, first.dtype, reopen, number)
 
     def _read(self, ranges: list[range]) -> npt.NDArray[Any]:
         planes = ranges[0] if self.ndim == 3 else range(1)
@@ -216,7 +223,3 @@ def _decoded(source: Source, at: int, length: int, size: tuple[int, int]) -> npt
         if image.size != size[::-1]:
             raise ValueError("an image is of another size")
         return np.asarray(image)
-
-
-def _array_of(path: Path, number: int) -> FileArray:
-    return cast("FileArray", read_topcon(path)[number].data)
