@@ -2,9 +2,11 @@
 
 import json
 import pickle
+import re
 import shutil
 import struct
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -331,6 +333,13 @@ def test_topcon_scans_are_read(name):
     assert open_stack("star.fds").units == ("pixel", "micrometer", "micrometer")
 
 
+def test_topcon_scans_of_a_pattern_that_is_not_known_have_no_distance():
+    Path("a.fda").write_bytes(topcon(topcon_parts(words_of(b_scans()), mode=9)))
+    stack = open_stack("a.fda")
+    assert (taken(stack).pattern, stack.units) == (None, ("pixel", "micrometer", "micrometer"))
+    assert taken(stack).spacing["Z"] == "unknown"
+
+
 def test_topcon_packed_scans_and_fundus():
     scans = bytes_of(b_scans(2))
     parts = topcon_parts(scans)
@@ -360,6 +369,52 @@ def packed_as(kind, image):
     file = io.BytesIO()
     Image.fromarray(image).save(file, kind)
     return file.getvalue()
+
+
+# --- numbers as some write them --------------------------------------------------------------
+
+
+def thorlabs_with(depth, scans):
+    """Write a Thorlabs file whose depth is stated as it is given here."""
+    write_thorlabs("whole.oct", scans)
+    with zipfile.ZipFile("whole.oct") as whole, zipfile.ZipFile("a.oct", "w") as made:
+        for name in whole.namelist():
+            data = whole.read(name)
+            if name == "Header.xml":
+                data = re.sub(rb'RangeZ="[^"]*"', f'RangeZ="{depth}"'.encode(), data)
+            made.writestr(name, data)
+    return Path("a.oct")
+
+
+def test_a_decimal_comma_is_read():
+    scans = b_scans()
+    assert open_stack(thorlabs_with("0,08", scans)).scale == pytest.approx((20.0, 2.0, 10.0))
+    path, _ = write_heyex(".", bytes_of(scans))
+    path.write_text(path.read_text().replace("0.003872", "0,003872").replace("<Y>0.", "<Y>0,"))
+    assert open_stack(path).scale == pytest.approx((120.0, 3.872, 11.8))
+    write_optovue("b.OCT", [scans], depth_mm="2,5")
+    assert open_stack("b.OCT").scale[1] == pytest.approx(2500 / 40)
+
+
+def test_what_is_no_number_keeps_no_pixels_out_and_is_not_quoted():
+    scans = bytes_of(b_scans())
+    with pytest.warns(UserWarning, match="the pixel size along Y in a way") as warned:
+        stack = open_stack(thorlabs_with("Roentgen", scans))
+    np.testing.assert_array_equal(stack.data[:], scans)
+    assert stack.units == ("micrometer", "pixel", "micrometer")
+    path, _ = write_heyex(".", scans)
+    whole = path.read_text()
+    path.write_text(whole.replace("<ScaleX>0.0118<", "<ScaleX>Roentgen<"))
+    with pytest.warns(UserWarning, match="the pixel size along X in a way") as also:
+        assert open_stack(path).units == ("micrometer", "micrometer", "pixel")
+    assert not any("Roentgen" in str(w.message) for w in [*warned, *also])
+    path.write_text(whole.replace("<Y>0.120</Y>", "<Y></Y>"))
+    with pytest.warns(UserWarning, match="where some of its B-scans lie"):
+        assert open_stack(path).units == ("pixel", "micrometer", "micrometer")
+    path.write_text(whole.replace("<NumAve>9<", "<NumAve>n/a<"))
+    stack = open_stack(path)
+    assert taken(stack).frames == ()
+    np.testing.assert_array_equal(stack.data[:], scans)
 
 
 # --- all of them --------------------------------------------------------------------------------

@@ -11,7 +11,16 @@ from xml.etree import ElementTree
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.acquisition import Acquisition, Laterality, Line, Pattern
-from napari_srgan.io.formats.oct_image import MICROMETRES, OctImage, array_of, damage_of, numbered
+from napari_srgan.io.formats.oct_image import (
+    MICROMETRES,
+    OctImage,
+    array_of,
+    damage_of,
+    number_of,
+    numbered,
+    spacing_of,
+    warn_unread,
+)
 from napari_srgan.io.formats.pictures import PICTURE_SUFFIXES, decode
 from napari_srgan.io.formats.plane_files import PlaneFiles
 from napari_srgan.io.formats.source import FileArray, Source
@@ -88,8 +97,11 @@ def _scan(
     along = _PATTERNS.get(str(series.findtext("Type")).strip().lower())
     lines = [_line(image) for image in images]
     known = tuple(line for line in lines if line is not None)
-    frames = [image.findtext(f"{_CONTEXT}/NumAve") for image in images]
-    spacing = _spacing(images[0])
+    if 0 < len(known) < len(images):
+        warn_unread(path, ["where some of its B-scans lie"])
+    averaged = [number_of(_text(image, "NumAve")) for image in images]
+    frames = tuple(int(n) for n in averaged if n is not None)
+    spacing = _spacing(path, images[0])
     if along in (None, "volume") and len(known) == len(images):
         spacing["Z"] = _distance(known) * MICROMETRES
     return OctImage(
@@ -101,7 +113,7 @@ def _scan(
             laterality=_eye(series, images[0]),
             pattern=along,
             lines=known if len(known) == len(images) else (),
-            frames=tuple(map(int, cast("list[str]", frames))) if all(frames) else (),
+            frames=frames if len(frames) == len(images) else (),
         ),
     )
 
@@ -109,7 +121,8 @@ def _scan(
 def _fundus(path: Path, series: ElementTree.Element, image: ElementTree.Element) -> OctImage:
     array, axes = _opened(_picture(path, image))
     taken = Acquisition(modality="enface", laterality=_eye(series, image))
-    return OctImage(name="SLO", data=array, axes=axes, spacing=_spacing(image), acquisition=taken)
+    spacing = _spacing(path, image)
+    return OctImage(name="SLO", data=array, axes=axes, spacing=spacing, acquisition=taken)
 
 
 def _picture(path: Path, image: ElementTree.Element) -> Path:
@@ -136,21 +149,20 @@ def _eye(series: ElementTree.Element, image: ElementTree.Element) -> Laterality 
     return _EYES.get(str(said).strip())
 
 
-def _spacing(image: ElementTree.Element) -> dict[str, float]:
-    said = {axis: _number(image, f"Scale{axis}") for axis in "YX"}
-    return {axis: value * MICROMETRES for axis, value in said.items() if value is not None}
+def _spacing(path: Path, image: ElementTree.Element) -> dict[str, float]:
+    said = spacing_of(path, {axis: _text(image, f"Scale{axis}") for axis in "YX"})
+    return {axis: value * MICROMETRES for axis, value in said.items()}
 
 
 def _line(image: ElementTree.Element) -> Line | None:
     x0, y0, x1, y1 = (
-        _number(image, f"{end}/Coord/{axis}") for end in ("Start", "End") for axis in "XY"
+        number_of(_text(image, f"{end}/Coord/{axis}")) for end in ("Start", "End") for axis in "XY"
     )
     return None if x0 is None or y0 is None or x1 is None or y1 is None else (x0, y0, x1, y1)
 
 
-def _number(image: ElementTree.Element, name: str) -> float | None:
-    text = image.findtext(f"{_CONTEXT}/{name}")
-    return None if text is None else float(text)
+def _text(image: ElementTree.Element, name: str) -> str | None:
+    return image.findtext(f"{_CONTEXT}/{name}")
 
 
 def _distance(lines: tuple[Line, ...]) -> float:

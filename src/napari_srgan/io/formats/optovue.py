@@ -13,12 +13,13 @@ from napari_srgan.io.formats.oct_image import (
     OctImage,
     StoredPlanes,
     damage_of,
+    number_of,
     numbered,
 )
 from napari_srgan.io.formats.source import Source
 
 _LARGEST_TEXT = 2**22  # bytes
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
 
 
 @dataclass
@@ -127,25 +128,25 @@ def _read(path: Path) -> _Protocol:
             step = blocks.setdefault(block[1], _Step())
             continue
         key, _, value = line.partition("=") if "=" in line else line.rpartition(" ")
-        key, number = key.strip().lower(), _NUMBER.search(value)
+        key, stated = key.strip().lower(), _NUMBER.search(value)
         if key == "eye scanned":
             found.eye = "OD" if "OD" in value else "OS" if "OS" in value else None
-        elif number is None:
+        elif stated is None or (number := number_of(stated[0])) is None:
             continue
         elif key.endswith("window height"):
-            found.height = int(float(number[0]))
+            found.height = int(number)
         elif key == "scan depth":
-            found.depth = float(number[0])
+            found.depth = number
         elif key.endswith("scan length"):
             if step.count:  # a list without headings
                 step = _Step()
-            step.length = int(float(number[0]))
+            step.length = int(number)
             if not any(step is known for known in found.steps):
                 found.steps.append(step)
         elif key.endswith("scan usage"):
-            step.count = int(float(number[0]))
+            step.count = int(number)
         elif key.endswith("scan size1"):
-            step.size = float(number[0])
+            step.size = number
         elif key.endswith("scan interval1"):
-            step.interval = float(number[0])
+            step.interval = number
     return found

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_srgan.errors import InputError
 from napari_srgan.image.acquisition import Acquisition
-from napari_srgan.io.formats.oct_image import MICROMETRES, OctImage, damage_of
+from napari_srgan.io.formats.oct_image import MICROMETRES, OctImage, damage_of, spacing_of
 from napari_srgan.io.formats.source import Source, check_memory
 
 _HEADER, _INTENSITY = "header.xml", "intensity.data"
@@ -63,10 +63,9 @@ def read_thorlabs(path: Path) -> list[OctImage]:
         stored = np.frombuffer(archive.read(parts[_INTENSITY]), "<f4").reshape(shape)
     data = np.ascontiguousarray(stored.transpose(0, 2, 1)).astype(np.float32, copy=False)
     axes = "ZYX" if len(data) > 1 else "YX"
-    steps = {
-        ours: float(said[0].get(f"Range{theirs}") or 0) / sizes[theirs] * MICROMETRES
-        for ours, theirs in (("Z", "Y"), ("Y", "Z"), ("X", "X"))
-    }
+    names = {"Z": "Y", "Y": "Z", "X": "X"}
+    ranges = spacing_of(path, {ours: said[0].get(f"Range{names[ours]}") for ours in names})
+    steps = {a: value / sizes[names[a]] * MICROMETRES for a, value in ranges.items()}
     return [
         OctImage(
             name="OCT",

@@ -118,7 +118,7 @@ def _scan(
             source, offsets, (height, width), "<u2", read_topcon, number, flat=count == 1
         )
     pattern = _PATTERNS.get(mode)
-    spacing = _spacing(file, parts, width, count if pattern in (None, "volume") else 1)
+    spacing = _spacing(file, parts, width, count if pattern == "volume" else 1)
     return OctImage(
         name="OCT, motion corrected" if b"MOT_COMP" in name else "OCT",
         data=data,
