@@ -209,6 +209,31 @@ def test_memory_that_is_not_there_is_one_sentence():
         )
 
 
+@pytest.mark.parametrize(
+    "units",
+    [
+        ("pixel", "micrometer", "pixel"),  # .E2E: lines are in degrees
+        ("pixel", "pixel", "micrometer"),
+        ("micrometer", "pixel", "pixel"),
+        ("pixel", "micrometer", "micrometer"),
+    ],
+)
+def test_imagej_is_told_the_unit_of_each_axis(tmp_path, units):
+    array = pixels((3, 20, 30))
+    scale = tuple(
+        1.0 if u == "pixel" and a == "Z" else 0.75 for a, u in zip("ZYX", units, strict=True)
+    )
+    none = (0.0,) * 3
+    put(FileSink(tmp_path / "a.tif"), array, "ZYX", units=units, scale=scale, translate=none)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        said = tif.imagej_metadata
+    spelled = tuple("um" if u == "micrometer" else u for u in units)
+    told = tuple(said.get(key, said["unit"]) for key in ("zunit", "yunit", "unit"))
+    assert told == spelled
+    stack = open_stack(tmp_path / "a.tif")
+    assert (stack.scale, stack.units) == (pytest.approx(scale), units)
+
+
 def test_png_keeps_values_and_notes(tmp_path):
     for name, axes, shape, dtype in [
         ("gray.png", "ZYX", (1, 20, 30), "uint16"),

@@ -207,10 +207,13 @@ def _imagej(
     if dict(zip(axes, shape, strict=True))["C"] > 1:
         said["mode"] = "composite"
     if unit != PIXEL or abs(scale["X"]) != 1 or abs(scale["Y"]) != 1:
-        said["unit"] = _ASCII_UNITS.get(unit, unit if is_length(unit) else PIXEL)
-    depth = convert(abs(scale["Z"]), units["Z"], unit) if "Z" in scale else None
-    if depth is not None:
-        said["spacing"] = depth
+        said["unit"] = _imagej_unit(unit)
+    own = {a for a in "YZ" if a in scale and convert(1.0, units[a], unit) is None}
+    for a in own:  # one is known and the other is not: neither is to have the other's unit
+        said[f"{a.lower()}unit"] = _imagej_unit(units[a])
+        said.setdefault("unit", PIXEL)
+    if "Z" in scale and ("Z" not in own or is_length(units["Z"])):
+        said["spacing"] = convert(abs(scale["Z"]), units["Z"], unit) or abs(scale["Z"])
         said.setdefault("unit", PIXEL)
     if "T" in scale and is_time(units["T"]):
         said["finterval"] = convert(abs(scale["T"]), units["T"], "second")
@@ -219,6 +222,10 @@ def _imagej(
             said[f"{a.lower()}origin"] = -translate[a] / abs(scale[a])
     shared = {a: convert(abs(scale[a]), units[a], unit) or abs(scale[a]) for a in "XY"}
     return {"resolution": (1 / shared["X"], 1 / shared["Y"]), "metadata": said}
+
+
+def _imagej_unit(unit: str) -> str:
+    return _ASCII_UNITS.get(unit, unit if is_length(unit) else PIXEL)
 
 
 def _ome(
