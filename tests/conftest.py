@@ -134,6 +134,16 @@ def no_presets(monkeypatch):
     monkeypatch.setenv("NAPARI_SRGAN_PRESETS", os.path.join(_settings.name, f"{number}.json"))  # noqa: PTH118
 
 
+@pytest.fixture(autouse=True)
+def shown_as_at_first():
+    """Leave no test with what another one chose in the panel: napari keeps it for the session."""
+    yield
+    if panel := sys.modules.get("napari_srgan._gui.super_resolve.panel"):
+        for name in ("side_by_side", "before_after"):
+            if not panel.wanted(name):
+                panel.remember(name, True)
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
     """Make a folder of small models with random weights: they make noise, in the right place."""

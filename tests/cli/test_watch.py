@@ -66,6 +66,8 @@ def test_watching_tells_a_line_a_file_and_ends_by_ctrl_c(scans, tmp_path):
     child = subprocess.Popen(
         [sys.executable, "-m", "napari_srgan.cli", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # Whoever runs the tests in the background may have it ignored, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     try:
         wait_for(child, tmp_path / "out" / "b_tiny-gray_4x.tif")
