@@ -208,6 +208,28 @@ def test_what_cannot_be_calibrated_is_refused_in_a_sentence(place, capsys, more,
     assert not (place / "models" / NAME).exists()
 
 
+@pytest.mark.parametrize(
+    ("more", "uses"),
+    [
+        (["--score", "detail", "--check", "hr"], "both to calibrate and to check"),
+        (["--choose-on", "hr/3.tif"], "both to choose the score and to calibrate"),
+        (["--choose-on", "new", "--check", "new/10[34].tif"], "to choose the score and to check"),
+        (["--score", "detail", "--check", "copies"], "(the same as "),
+    ],
+)
+def test_an_image_is_used_for_one_thing_only(place, capsys, more, uses):
+    write(place / "copies", [3])
+    assert calibrated(*more) == 2
+    said = capsys.readouterr().err
+    assert uses in said and ".tif" in said
+    assert not (place / "models" / NAME).exists()
+
+
+def test_the_images_that_the_score_is_chosen_on_may_be_named_by_a_pattern(place, capsys):
+    assert calibrated("--choose-on", "new/10[0-3].tif", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 16
+
+
 def test_a_damaged_file_of_calibrations_is_named_and_left(place, capsys):
     path = place / "models" / NAME
     path.write_text('[{"model": 3}]')
