@@ -167,6 +167,43 @@ def test_an_image_unlike_those_of_the_calibration_is_named_so(place, capsys):
     assert "not like those" in legend
 
 
+@pytest.mark.parametrize(
+    ("score", "usual", "other", "named"),
+    [
+        (
+            "invention",
+            ["--fidelity", "srresnet-gray"],
+            ["--fidelity", "srfast-gray"],
+            "srfast-gray",
+        ),
+        ("spread", ["--symmetries", "lateral"], ["--symmetries", "all"], "'all'"),
+        ("detail", ["--fidelity", "srfast-gray"], ["--transform", "log"], "without a transform"),
+    ],
+)
+def test_a_score_that_is_made_otherwise_than_in_the_calibration_has_no_guarantee(
+    place, capsys, score, usual, other, named
+):
+    assert calibrated("--score", score, "--tolerance", "100") == 0
+    (kept,) = read_calibrations(place / "models" / NAME)
+    tifffile.imwrite("low.tif", shrunk(scene(51)))
+    for more, holds in ((usual, True), (other, False)):
+        command = ["trust", "low.tif", "--out", "maps", *PHOTO, "--maps", "trusted", "--overwrite"]
+        assert main([*command, *more]) == 0
+        legend = open_stack(f"maps/low_{MODEL}_trusted.tif").metadata["trust_map"]["legend"]
+        assert (legend == kept.sentence) == holds, legend
+        assert (named in legend and "does not hold" in legend) != holds
+
+
+def test_the_mask_of_a_back_projected_result_has_no_guarantee(place, capsys):
+    assert calibrated("--score", "detail") == 0
+    tifffile.imwrite("low.tif", shrunk(scene(51)))
+    command = ["upscale", "low.tif", "high.tif", *PHOTO, "--trust-mask", "--back-project"]
+    capsys.readouterr()
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "not back-projected" in told and "In images like" not in told
+
+
 def test_a_model_without_a_calibration_says_how_to_make_one_before_any_work(place, capsys):
     tifffile.imwrite("low.tif", shrunk(scene(1)))
     command = ["upscale", "low.tif", "high.tif", *PHOTO, "--trust-mask"]
@@ -206,6 +243,28 @@ def test_what_cannot_be_calibrated_is_refused_in_a_sentence(place, capsys, more,
     assert calibrated(*more) == 2
     assert said in capsys.readouterr().err
     assert not (place / "models" / NAME).exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "uses"),
+    [
+        (["--score", "detail", "--check", "hr"], "both to calibrate and to check"),
+        (["--choose-on", "hr/3.tif"], "both to choose the score and to calibrate"),
+        (["--choose-on", "new", "--check", "new/10[34].tif"], "to choose the score and to check"),
+        (["--score", "detail", "--check", "copies"], "(the same as "),
+    ],
+)
+def test_an_image_is_used_for_one_thing_only(place, capsys, more, uses):
+    write(place / "copies", [3])
+    assert calibrated(*more) == 2
+    said = capsys.readouterr().err
+    assert uses in said and ".tif" in said
+    assert not (place / "models" / NAME).exists()
+
+
+def test_the_images_that_the_score_is_chosen_on_may_be_named_by_a_pattern(place, capsys):
+    assert calibrated("--choose-on", "new/10[0-3].tif", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 16
 
 
 def test_a_damaged_file_of_calibrations_is_named_and_left(place, capsys):

@@ -64,7 +64,10 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate, check, and print what came of it."""
     options = chosen(arguments, CalibrateOptions)
-    paths, checked = ([Path(p) for p in expanded(a)] for a in (arguments.paths, arguments.check))
+    paths, choose_on, checked = (
+        [Path(path) for path in expanded(given)]
+        for given in (arguments.paths, arguments.choose_on, arguments.check)
+    )
     if options.model == "auto":
         raise InputError("Name the model that is to be calibrated with --model.")
     if not paths and not checked:
@@ -75,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     quiet = arguments.json
     if paths:
-        steps = calibrate(paths, options, arguments.choose_on)
+        steps = calibrate(paths, options, choose_on, checked)
         found = follow(steps, "calibrating", "tile", quiet=quiet)
         place = arguments.keep or user_folder() / NAME
         keep_calibrations(place, [found.calibration])

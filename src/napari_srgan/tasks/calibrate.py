@@ -6,6 +6,7 @@ the images and the threshold on the others, so that the guarantee stands whichev
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -135,7 +136,10 @@ class Unit:
 
 
 def calibrate(
-    paths: Sequence[Path], options: CalibrateOptions, choose_on: Sequence[Path] = ()
+    paths: Sequence[Path],
+    options: CalibrateOptions,
+    choose_on: Sequence[Path] = (),
+    check_on: Sequence[Path] = (),
 ) -> Work[Calibrated]:
     """Choose the score and the threshold by which pixels of a model's results are trusted.
 
@@ -146,6 +150,8 @@ def calibrate(
     options : CalibrateOptions
     choose_on : sequence of Path
         Other images to choose the score on; without, a quarter of the images.
+    check_on : sequence of Path
+        What `check` is to get afterwards, so that none of it is used here.
 
     Yields
     ------
@@ -159,8 +165,8 @@ def calibrate(
     Raises
     ------
     InputError
-        If the images are too few for alpha, do not fit the model or cannot be read, the model has
-        no degradation of its own, or nothing can be trusted.
+        If the images are too few for alpha, do not fit the model or cannot be read, one of them is
+        to be used twice, the model has no degradation of its own, or nothing can be trusted.
     """
     info = find_model(options.model)
     names = _scores_of(info) if options.score == "auto" else (options.score,)
@@ -173,6 +179,8 @@ def calibrate(
         chooses = [units[i] for i in sorted(order[: -(-len(units) // 4)])]
         units = [unit for unit in units if unit not in chooses]
     _refuse_few(len(units), options.alpha, bool(chooses) and not choose_on)
+    checks = units_of(check_on, options.by_folder)
+    _refuse_twice({"choose the score": chooses, "calibrate": units, "check": checks})
     kinds: Counter[str] = Counter()
     counted = _tallied(info, chooses, names, options, Counter())
     by_score = yield from stage("choosing the score", counted)
@@ -295,6 +303,29 @@ def _refuse_few(count: int, alpha: float, quarter: bool) -> None:
         f"{count} images are too few for alpha {alpha:g}, which needs {least}{apart}: {instead}add "
         "images."
     )
+
+
+def _refuse_twice(uses: Mapping[str, Sequence[Unit]]) -> None:
+    """Refuse an image, or a copy of it, that is to be used for two things."""
+    seen: dict[str, tuple[str, Path]] = {}
+    for use, units in uses.items():
+        for path in (path for unit in units for path in unit.paths):
+            former, same = seen.setdefault(_content(path), (use, path))
+            if former != use:
+                copy = "" if same.resolve() == path.resolve() else f" (the same as {same})"
+                raise InputError(
+                    f"{path}{copy} would be used both to {former} and to {use}, so nothing would "
+                    "be shown by it; leave it out of one of them."
+                )
+
+
+def _content(path: Path) -> str:
+    """Tell a file by its bytes, and what is no file by where it is."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # a Zarr folder; what is not there at all is told when it is read
+        return str(path.resolve())
 
 
 def _tallied(

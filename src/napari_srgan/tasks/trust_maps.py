@@ -236,7 +236,7 @@ class TrustMaps:
                 kind=kind,
                 title=kind,
                 unit="1: trusted",
-                legend=" ".join(filter(None, (self.calibration.sentence, self._doubt()))),
+                legend=self._doubt() or self.calibration.sentence,
                 scale=self.card.scale,
                 models=(name,),
             )
@@ -356,14 +356,31 @@ class TrustMaps:
 
     def _doubt(self) -> str:
         """Say why the guarantee does not hold for these images; "" if nothing speaks against it."""
+        made = self._made_otherwise()
+        if made:
+            return f"The guarantee of the trust mask does not hold here: it was calibrated {made}."
+        return "" if self._seen is None else self.calibration.unlike(self._seen)
+
+    def _made_otherwise(self) -> str:
+        """Say what `calibrate` does otherwise than was done here; "" if nothing that matters."""
+        options = self.request.options
         if self.intensity.transform != "none":
             return (
-                "Those were restored without a transform, so the guarantee does not hold for this "
-                f"image, which was restored after {self.intensity.transform}."
+                f"without a transform, and this image is restored after {self.intensity.transform}"
             )
-        if self._plan.options.back_project:
-            return "Their results were not back-projected, as this one is."
-        return "" if self._seen is None else self.calibration.unlike(self._seen)
+        if self.request.restore.back_project:
+            return "on results that were not back-projected, as this one is"
+        if self.calibration.score == "spread" and self._members != mirrored.symmetries(self.card):
+            return f"by the usual mirror images, and this spread is by '{options.symmetries}'"
+        if self.calibration.score == "invention" and options.fidelity is not None:
+            assert self._fidelity is not None
+            here = load_model(self._fidelity_path).sha256
+            usual = has_invention(self.card) and fidelity_model(self.card)
+            if not usual or load_model(usual.path).sha256 != here:
+                return (
+                    f"by the usual fidelity model, and this invention is by {self._fidelity.name}"
+                )
+        return ""
 
     def _high(self, index: tuple[int, ...]) -> Generator[Progress, None, NDArray[Any]]:
         """Read a plane of the result, or make it."""
