@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -263,12 +263,11 @@ def _concluded(optuna: Any, study: Study, asked: Request, finished: bool) -> Tun
     best = study.best_trial
     runs = [RunFolder(p) for p in sorted((folder / _TRIALS).iterdir()) if p.is_dir()]
     recipe = RunFolder(folder / _TRIALS / f"{best.number + 1:04d}").recipe
-    found = {name: getattr(recipe, name) for name in best.params}
     lines = [
         f"# The best of {len(study.trials)} trials: {measure} {study.best_value:+.3f} over bicubic."
     ]
     # TOML writes the values of a recipe as JSON does.
-    lines += [f"{key} = {json.dumps(value)}" for key, value in (asked.by_hand | found).items()]
+    lines += [f"{key} = {json.dumps(value)}" for key, value in _chosen(recipe, asked, best.params)]
     replace_file(folder / BEST, ("\n".join(lines) + "\n").encode(), "the recipe")
     replace_file(folder / PICTURE, _picture(optuna, study, measure), "the picture")
     rows = table_rows(compared(runs, measure)[0], measure)
@@ -276,12 +275,25 @@ def _concluded(optuna: Any, study: Study, asked: Request, finished: bool) -> Tun
         {
             "event": "tuned",
             "text": f"\n{table(rows)}\n\nThe best recipe, of trial {best.number + 1}, is "
-            f"{folder / BEST}; a longer training by it: --recipe {folder / BEST}",
+            f"{folder / BEST}; a training by it, longer than the short trials: --recipe "
+            f"{folder / BEST} --pretrain-steps N",
             "recipe": str(folder / BEST),
             "score": study.best_value,
         }
     )
     return Tuned(folder, recipe, study.best_value, len(study.trials), finished)
+
+
+def _chosen(
+    recipe: Recipe, asked: Request, searched: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Yield what was searched or set, and all else that is not as by default or by the scans."""
+    default = Recipe()
+    for name, value in recipe.to_dict().items():
+        if name == "channels" and not asked.recipe.channels:
+            continue
+        if name in searched or name in asked.by_hand or value != getattr(default, name):
+            yield name, value
 
 
 def _picture(optuna: Any, study: Study, measure: str) -> bytes:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -10,7 +11,9 @@ from small_scans import TINY, write_scans
 
 from napari_srgan.errors import InputError
 from training import loop
+from training.presets import read_recipe
 from training.recipe import Recipe
+from training.runs import RunFolder
 from training.space import Choices, Range, names, read_space
 from training.train_oct import main
 
@@ -57,6 +60,19 @@ def test_it_finds_the_better_half_of_a_planted_space(scans, tmp_path, capsys):
     assert by_start['"interpolate"'] > by_start['"torch"']
     assert (out / "tuning.png").read_bytes()[:4] == b"\x89PNG"
     assert {p.name for p in (out / "trials").iterdir()} == {f"000{i}" for i in range(1, 5)}
+
+
+def test_the_best_recipe_is_whole_without_the_preset_of_the_trials(scans, tmp_path, capsys):
+    out = tmp_path / "tuning"
+    few = ["--pretrain-steps", "4", "--adversarial-steps", "0", "--validate-every", "4"]
+    small = ["--blocks", "1", "--features", "4", "--crop", "32", "--batch", "4"]
+    command = ["--data", scans, "--out", out, "--preset", "quick", "--tune", 1, *small, *few]
+    assert main([str(a) for a in (*command, "--space", "rates")]) == 0
+    assert "--pretrain-steps N" in capsys.readouterr().out
+    best = read_recipe(out / "best.toml")
+    trained = RunFolder(out / "trials" / "0001").recipe
+    assert best["warmup"] == 50, "the preset's"
+    assert Recipe(**best) == replace(trained, channels=0)
 
 
 def test_a_tuning_that_was_killed_goes_on_and_another_one_is_refused(
