@@ -141,10 +141,11 @@ class Journal:
             if then.get(name) != now.get(name)
         ]
         if other:
+            # What other jobs have made is nothing for one of them to throw away.
+            instead = "" if self.shared else ", or overwrite it with --overwrite"
             raise InputError(
                 f"The unfinished {self._output.name} was not made from the same ("
-                f"{'; '.join(other)}); go on with what it was made from, or overwrite it with "
-                "--overwrite."
+                f"{'; '.join(other)}); go on with what it was made from{instead}."
             )
 
     def mark(self, planes: Mapping[Place, Found]) -> None:
