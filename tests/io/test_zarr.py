@@ -483,6 +483,16 @@ def test_a_lost_and_a_damaged_chunk_are_one_sentence(tmp_path, version):
     np.testing.assert_array_equal(open_stack(path).data[0], array[0])
 
 
+@pytest.mark.parametrize("given", ["a.zarr", "./a.zarr", "../here/a.zarr"])
+def test_a_lost_chunk_of_a_store_by_a_relative_path_is_one_sentence(tmp_path, monkeypatch, given):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    put(Path(given), pixels((3, 52, 30)), "ZYX")
+    chunk_of(Path(given)).unlink()
+    with pytest.raises(InputError, match=r"^a\.zarr: the chunk 0/2/0/0 is missing, so a part"):
+        np.asarray(open_stack(given).data)
+
+
 def claim(path, **changes):
     metadata = path / "s0" / ".zarray"
     metadata.write_text(json.dumps(json.loads(metadata.read_text()) | changes))

@@ -1,6 +1,7 @@
 """Several jobs fill one store: together they give what one run gives, byte by byte."""
 
 import errno
+import json
 import os
 from datetime import datetime
 from itertools import zip_longest
@@ -106,6 +107,10 @@ def test_what_is_missing_is_named_and_nothing_is_put_in_place(tmp_path, capsys):
         (["--slice-of", "1/2", "--ome-zarr", "0.5"], "(OME-Zarr: 0.4 then, 0.5 now)"),
         (["--slices", "90:", "--resume"], "None of the slices 90: is among those"),
         (["--slice-of", "1/2", "--overwrite"], "--overwrite has no meaning for one share"),
+        (["--slice-of", "1/2", "--roi", "0:9,0:9"], "leave --roi out of the jobs that share it"),
+        (["--slices", "1:2", "--resume", "--roi", "0:9,0:9"], "leave --roi out of the jobs"),
+        (["--finish", "--roi", "0:9,0:9"], "and --slices and --roi out of --finish"),
+        (["--finish", "--slices", "1:2"], "and --slices and --roi out of --finish"),
         (["--resume"], "was prepared for several jobs; --slices or --slice-of says"),
         (["--slice-of", "1/2", "--finish"], "give one of them at a time"),
         (["--slice-of", "1/2", "--out-dir", "o"], "take one input and one output, without"),
@@ -126,7 +131,8 @@ def test_shares_that_do_not_fit_are_refused_in_a_sentence(tmp_path, capsys, type
 def test_a_store_of_another_model_is_refused_by_name(tmp_path, capsys):
     assert run("a.zarr", "--prepare") == 0
     assert run("a.zarr", "--slice-of", "1/2", model="other") == 2
-    assert "(model: gray " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "(model: gray " in said and "--overwrite" not in said
 
 
 def test_jobs_of_other_arithmetic_are_refused_by_the_first(tmp_path, capsys):
@@ -146,6 +152,31 @@ def test_what_was_not_prepared_is_said_so(capsys, typed):
     assert run("a.zarr") == 0
     assert run("a.zarr", "--slice-of", "1/2") == 2
     assert "a.zarr is there and whole" in capsys.readouterr().err
+
+
+def test_a_share_says_how_far_the_store_is_and_what_comes_next(capsys):
+    assert run("a.zarr", "--prepare") == 0
+    capsys.readouterr()
+    assert run("a.zarr", "--slice-of", "1/2") == 0
+    said = capsys.readouterr().out
+    assert said == "a.zarr: 7 of 14 slices are done; when all are, --finish puts it in place.\n"
+    assert run("a.zarr", "--slice-of", "2/2", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["slices_done"] == said["slices"] == 14
+    assert run("a.zarr", "--slices", "0:1", "--resume") == 0
+    assert "14 of 14 slices are done; now --finish puts it" in capsys.readouterr().out
+
+
+def test_slices_of_a_store_that_is_whole_or_was_not_prepared(capsys):
+    late = ["--slices", "1:3", "--resume"]
+    assert run("a.zarr", *late) == 0
+    said = capsys.readouterr().err
+    assert "not prepared for several jobs, so it will hold these slices only; for several" in said
+    assert open_stack("a.zarr").shape == (2, 2, 96, 128)
+    assert run("a.zarr", *late) == 2
+    said = capsys.readouterr().err
+    assert "a.zarr is there and whole; no share of it is missing" in said
+    assert run("a.zarr", *late, "--overwrite") == 0
 
 
 def test_only_a_zarr_output_is_prepared(capsys):

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from datetime import datetime
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_srgan.engine import record
 from napari_srgan.engine.progress import drain
 from napari_srgan.errors import InputError, OutputExists
 from napari_srgan.image.stack import Stack
+from napari_srgan.io import atomic
 from napari_srgan.io.journal import Journal, unfinished
 from napari_srgan.io.open import open_stack
 from napari_srgan.io.sinks import file as sink_file
@@ -291,3 +293,61 @@ def test_without_locks_what_may_be_anothers_is_not_removed(tmp_path, model, monk
     monkeypatch.setattr("napari_srgan.io.lock.FileLock._try", lambda self: True)
     drain(restore(stack(), options(model), path, overwrite=True))
     assert path.exists() and other.exists()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_while_a_store_is_replaced_brings_no_old_pixels_back(
+    tmp_path, model, monkeypatch, when
+):
+    path, seen = tmp_path / "out" / "a.zarr", tmp_path / "seen"
+    path.parent.mkdir()
+    new = drain(restore(stack(), options(model), tmp_path / "new.zarr")).result.data[:]
+    old = drain(restore(stack(1), options(model), path)).result.data[:]
+    exchange = atomic._exchange
+
+    def killed(*names):
+        if when == "after" and not exchange(*names):
+            pytest.skip("no two names change places here")
+        shutil.copytree(path.parent, seen)  # what a kill would leave
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as then, pytest.raises(KeyboardInterrupt):
+        then.setattr(atomic, "_exchange", killed)
+        drain(restore(stack(), options(model), path, overwrite=True, files=RESUME))
+    left = seen / "a.zarr"
+    there = old if when == "before" else new
+    np.testing.assert_array_equal(open_stack(left).data[:], there)
+    drain(restore(stack(), options(model), left, overwrite=True, files=RESUME))
+    np.testing.assert_array_equal(open_stack(left).data[:], new)
+    assert names(seen) == ["a.zarr"]
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.zarr"])
+def test_a_removal_that_was_stopped_leaves_nothing_to_go_on_with(
+    tmp_path, model, monkeypatch, name
+):
+    path = tmp_path / name
+    stop(restore(stack(), options(model), path, files=RESUME), 4)
+    left, _ = unfinished(path)
+    remove = "rmtree" if left.is_dir() else "unlink"
+    real = getattr(shutil if left.is_dir() else os, remove)
+
+    def killed(what, **more):
+        if str(what) == str(left):
+            raise KeyboardInterrupt
+        real(what, **more)
+
+    with monkeypatch.context() as then, pytest.raises(KeyboardInterrupt):
+        then.setattr(atomic.shutil if left.is_dir() else os, remove, killed)
+        atomic.remove_leftover(left)
+    assert left.exists() and unfinished(path) is None
+    drain(restore(stack(), options(model), path, files=RESUME))
+    assert names(tmp_path) == [name]
+
+
+def test_what_has_half_a_journal_is_removed(tmp_path, model):
+    path = tmp_path / "a.zarr"
+    stop(restore(stack(), options(model), path, files=RESUME), 3)
+    (unfinished(path)[1].folder / "run.json").unlink()
+    drain(restore(stack(), options(model), path))
+    assert names(tmp_path) == ["a.zarr"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -101,7 +102,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Restore the files and print what came of each."""
     from napari_srgan.tasks.restore import FileSummary, restore_file
-    from napari_srgan.tasks.share import is_share, share_file
+    from napari_srgan.tasks.share import is_share, note_of_slices, share_file
     from napari_srgan.tasks.trust_maps import check_calibrated
 
     options = chosen(arguments, RestoreOptions, preset_values(arguments))
@@ -138,7 +139,8 @@ def run(arguments: argparse.Namespace) -> int:
         hide(names_of(arguments.paths[:1]))
     source, target = (Path(path) for path in arguments.paths)
     how: dict[str, Any] = {"overwrite": arguments.overwrite, "files": files}
-    if step != ShareOptions() or is_share(target, part, files):
+    slices = step == ShareOptions() and is_share(target, part, files, arguments.overwrite)
+    if step != ShareOptions() or slices:
         if arguments.trust_mask:
             raise InputError(
                 "A trust mask is made of a whole result: leave --trust-mask out of the jobs that "
@@ -148,10 +150,14 @@ def run(arguments: argparse.Namespace) -> int:
         made = follow(shared, source.name, "tile", quiet=arguments.json)
         if not isinstance(made, FileSummary):
             return _tell_prepared(made, target, arguments.json)
+        if slices or step.slice_of:
+            return _tell_share(made.to_dict(), target, arguments.json)
         summary = made
     else:
         if arguments.trust_mask:
             check_calibrated(source, options, part, target, arguments.overwrite)
+        if note := note_of_slices(target, part, files):
+            say(note)
         steps = restore_file(source, target, options, part, **how)
         summary = follow(steps, source.name, "tile", quiet=arguments.json)
     _tell(summary.to_dict(), arguments.json)
@@ -305,6 +311,21 @@ def _tell_prepared(plan: Plan, target: Path, as_json: bool) -> int:
             f"{target} is prepared: {count} slices, {nbytes / 1e9:.3g} GB without compression; "
             "fill it with --slice-of K/N, then --finish."
         )
+    return EXIT_OK
+
+
+def _tell_share(summary: Mapping[str, Any], target: Path, as_json: bool) -> int:
+    """Print how far a store is that several jobs fill, after one of them."""
+    from napari_srgan.io.journal import planes_done
+
+    sizes = zip(summary["axes"], summary["shape"], strict=True)
+    count = math.prod(size for axis, size in sizes if axis not in "YXS")
+    done = planes_done(target)
+    if as_json:
+        tell(json.dumps({**summary, "slices": count, "slices_done": done}))
+    else:
+        when = "now" if done == count else "when all are,"
+        tell(f"{target}: {done} of {count} slices are done; {when} --finish puts it in place.")
     return EXIT_OK
 
 

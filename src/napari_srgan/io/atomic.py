@@ -28,9 +28,11 @@ PARTIAL = ".partial"
 """How the names of unfinished files end, after the target's `short_name` and 8 characters."""
 JOURNAL = ".journal"
 """How the folder beside such a file ends that a later run can go on by; see `io.journal`."""
+RUN = "run.json"
+"""The file in that folder without which it is no journal: written last, removed first."""
 
 _REPLACED = ".replaced"
-"""How the name of a folder ends, for a moment, that a new one takes the place of."""
+"""How the names of folders end while one takes the place of another: no run goes on with them."""
 
 _TAKES_NO_FILE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -227,12 +229,17 @@ class WholeFolder(WholeFile):
         raise FileExistsError(self.target)
 
     def _replace(self) -> None:
-        if _exchange(self.path, self.target):
+        partial, aside = self.path, self.path.with_suffix(_REPLACED)
+        # First, for by its old name a run would go on with what is there after the exchange.
+        partial.rename(aside)
+        self.path = aside
+        if _exchange(aside, self.target):
             return  # what was there is at `path` now, and goes with it
-        aside = self.path.with_suffix(_REPLACED)
+        aside.rename(partial)
+        self.path = partial
         self.target.rename(aside)
         try:
-            self.path.rename(self.target)
+            partial.rename(self.target)
         except BaseException:
             aside.rename(self.target)
             raise
@@ -398,7 +405,7 @@ def _remove_leftovers(target: Path) -> None:
         else:
             aside.rename(target)
     for path in leftovers(target):
-        if not path.with_suffix(JOURNAL).is_dir():
+        if not (path.with_suffix(JOURNAL) / RUN).is_file():
             remove_leftover(path)
     for journal in leftovers(target, JOURNAL):
         if not journal.with_suffix(PARTIAL).exists():
@@ -408,8 +415,14 @@ def _remove_leftovers(target: Path) -> None:
 def remove_leftover(path: Path) -> None:
     """Remove an unfinished file or folder with its journal; harmless at any time."""
     with suppress(OSError):
+        remove_journal(path.with_suffix(JOURNAL))  # first, for it says which pixels are there
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-    shutil.rmtree(path.with_suffix(JOURNAL), ignore_errors=True)
+
+
+def remove_journal(folder: Path) -> None:
+    """Remove the folder of a journal; OSError if it counts still."""
+    (folder / RUN).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)

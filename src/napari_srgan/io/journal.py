@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,9 +20,9 @@ from typing import Any
 
 from napari_srgan.errors import InputError
 from napari_srgan.io import schema
-from napari_srgan.io.atomic import JOURNAL, leftovers, rename_to_new
+from napari_srgan.io.atomic import JOURNAL, RUN, leftovers, remove_journal, rename_to_new
 
-_RUN, _MACHINE = "run.json", "machine.json"
+_MACHINE = "machine.json"
 _MARK = ".done"
 
 Place = tuple[int, ...]
@@ -98,7 +97,7 @@ class Journal:
         if not shared:
             self._write(_MACHINE, origin.machine)
         said = {"settings": origin.settings, "settled": origin.settled, "shared": shared}
-        self._write(_RUN, said)
+        self._write(RUN, said)
 
     @property
     def origin(self) -> Origin:
@@ -142,10 +141,11 @@ class Journal:
             if then.get(name) != now.get(name)
         ]
         if other:
+            # What other jobs have made is nothing for one of them to throw away.
+            instead = "" if self.shared else ", or overwrite it with --overwrite"
             raise InputError(
                 f"The unfinished {self._output.name} was not made from the same ("
-                f"{'; '.join(other)}); go on with what it was made from, or overwrite it with "
-                "--overwrite."
+                f"{'; '.join(other)}); go on with what it was made from{instead}."
             )
 
     def mark(self, planes: Mapping[Place, Found]) -> None:
@@ -170,17 +170,16 @@ class Journal:
     def remove(self) -> None:
         """Remove it; harmless at any time."""
         with suppress(OSError):
-            (self.folder / _RUN).unlink()  # first: what is left without it is no journal
-        shutil.rmtree(self.folder, ignore_errors=True)
+            remove_journal(self.folder)
 
     def _run(self) -> dict[str, Any]:
         try:
-            run = schema.from_json((self.folder / _RUN).read_bytes())
+            run = schema.from_json((self.folder / RUN).read_bytes())
             return schema.fields_of(run, _READERS, ("settings", "settled"))
         except (OSError, ValueError) as error:
             raise InputError(
                 f"The unfinished {self._output.name} does not say what it was made from "
-                f"({self.folder / _RUN} is damaged or missing); start anew with --overwrite."
+                f"({self.folder / RUN} is damaged or missing); start anew with --overwrite."
             ) from error
 
     def _machine(self) -> Mapping[str, str]:
@@ -221,7 +220,7 @@ def unfinished(target: Path) -> tuple[Path, Journal] | None:
     """Find the unfinished file of a target that a run can go on with, and its journal."""
     for path in leftovers(target):
         journal = Journal(path.with_suffix(JOURNAL), target)
-        if (journal.folder / _RUN).is_file():
+        if (journal.folder / RUN).is_file():
             return path, journal
     return None
 

@@ -56,6 +56,12 @@ def share_file(
     whole = step.prepare or step.finish or step.workers or step.scheduler
     if overwrite and not whole:
         raise InputError("--overwrite has no meaning for one share of an output; leave it out.")
+    begins = step.prepare or step.workers or step.scheduler
+    if not begins and (part.roi is not None or (step.finish and part.slices is not None)):
+        raise InputError(
+            "--prepare says which part of the image is restored: leave --roi out of the jobs that "
+            "share it, and --slices and --roi out of --finish."
+        )
     if whole:
         check_output(target, overwrite, THERE_FOR_COMMANDS)
     stack = open_stack(source, axes=part.axes, series=part.series, level=part.level)
@@ -82,9 +88,27 @@ def share_file(
     return summed_up(made, target, time.perf_counter() - started)
 
 
-def is_share(target: Path, part: PartOptions, files: FileOptions) -> bool:
-    """Whether slices that are to be gone on with are a share of a store that was prepared."""
-    if not files.resume or part.slices is None:
+def is_share(target: Path, part: PartOptions, files: FileOptions, overwrite: bool = False) -> bool:
+    """Whether slices that are to be gone on with are a share of a store that was prepared.
+
+    Of one that is whole and not to be replaced they are too, so that `share_file` says so.
+    """
+    if not _may_be_share(target, part, files):
         return False
-    found = unfinished(target) if target.parent.is_dir() else None
-    return found is not None and found[1].shared
+    found = unfinished(target)
+    return target.exists() and not overwrite if found is None else found[1].shared
+
+
+def note_of_slices(target: Path, part: PartOptions, files: FileOptions) -> str:
+    """Say what becomes of slices that might have been meant as a share; "" where all is clear."""
+    if not _may_be_share(target, part, files) or unfinished(target) is not None:
+        return ""
+    return (
+        f"{target} is not prepared for several jobs, so it will hold these slices only; for several"
+        " jobs --prepare comes first."
+    )
+
+
+def _may_be_share(target: Path, part: PartOptions, files: FileOptions) -> bool:
+    asked = files.resume and part.slices is not None
+    return asked and target.suffix.lower() == ".zarr" and target.parent.is_dir()

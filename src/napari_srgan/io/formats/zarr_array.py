@@ -170,7 +170,7 @@ class ZarrArray(FileArray):
         variant: Hashable = None,
     ) -> None:
         self.layout = read_layout(store, folder)
-        self.folder, self._complete = folder, complete
+        self._store, self.folder, self._complete = store, folder, complete
         self._transposed = tuple(transposed or range(len(self.layout.shape)))
         metadata = next(folder / n for n in METADATA[:2] if (folder / n).is_file())
         shape = [self.layout.shape[i] for i in self._transposed]
@@ -264,7 +264,7 @@ class ZarrArray(FileArray):
             return stream.read(min(length, most + 1))
 
     def _shown(self, file: Path) -> str:
-        return f"{self.name}: the chunk {file.relative_to(self.sources[0].path).as_posix()}"
+        return f"{self.name}: the chunk {file.relative_to(self._store).as_posix()}"
 
 
 def _touched(wanted: range, side: int) -> int:
