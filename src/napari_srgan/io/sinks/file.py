@@ -326,7 +326,8 @@ class FileSink:
             self._file.path, self._former, self._file.keep = path, journal, True
             return len(journal.planes()) * plane_bytes
         if not self._overwrite:
-            done = f"{len(journal.planes())} planes done"
+            count = len(journal.planes())
+            done = f"{count} plane{'s' * (count != 1)} done"
             raise OutputExists(
                 f"{self.path} is prepared for several jobs, with {done}; --slice-of fills it, "
                 "--overwrite starts anew."
