@@ -61,11 +61,11 @@ class Overlay(Part):
         self.slider.setAccessibleName("Opacity of the map")
         self.slider.setToolTip("Fade the map in over the image")
         self.keep = button("Keep", "Let the map stay, as a layer of its own")
-        self._into_view = timer(self, 50, lambda: bring_into_view(self))
+        self._into_view = timer(self, 50, self._come_into_view)
         laid = row(QLabel("Fade in"), self.slider, self.keep, stretch=0)
         laid.setStretch(1, 1)
         column(self, laid)
-        self.slider.valueChanged.connect(lambda _value: self._fade())
+        self.slider.valueChanged.connect(self._fade)
         self.keep.clicked.connect(self.let_stay)
         connections.connect(viewer.layers.events.removed, self._on_removed)
         connections.connect(viewer.canvas.grid.events.enabled, self.place)
@@ -121,7 +121,11 @@ class Overlay(Part):
         self.layer.colormap = self._opaque if grid else see_through(self._opaque)
         self._fade()
 
-    def _fade(self) -> None:
+    def _come_into_view(self) -> None:
+        # A method, which Qt lets go with the widget: a lambda that it still called ended napari.
+        bring_into_view(self)
+
+    def _fade(self, _value: int = 0) -> None:
         if self.layer is not None:
             grid = self._viewer.canvas.grid.enabled
             self.layer.opacity = 1.0 if grid else self.slider.value() / 100
