@@ -246,7 +246,10 @@ class WholeFolder(WholeFile):
         shutil.rmtree(aside, ignore_errors=True)
 
     def _remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        if self.path.is_symlink():  # what was exchanged was a link to a folder
+            super()._remove()
+        else:
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ The planes of a worker that is lost are given to another one.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
@@ -161,7 +162,7 @@ def _client(distributed: Any, workers: int, scheduler: str, undo: ExitStack) -> 
         )
         undo.enter_context(cluster)
         client = undo.enter_context(distributed.Client(cluster))
-        return client, max(1, (os.cpu_count() or 1) // workers)
+        return client, max(1, _cores() // workers)
     try:
         return undo.enter_context(distributed.Client(scheduler, timeout=10)), 0
     except (OSError, ValueError, TimeoutError) as error:
@@ -169,6 +170,13 @@ def _client(distributed: Any, workers: int, scheduler: str, undo: ExitStack) -> 
             f"No dask scheduler answers at {scheduler} ({error}); check the address, as "
             "tcp://host:8786."
         ) from error
+
+
+def _cores() -> int:
+    """Count the cores that this process may use, which a job's share of a machine limits."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _distributed() -> Any:

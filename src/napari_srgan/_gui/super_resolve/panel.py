@@ -231,7 +231,7 @@ class SuperResolve(Panel):
     def _connect(self) -> None:
         self._loading_soon.setSingleShot(True)
         self._loading_soon.setInterval(100)
-        self._loading_soon.timeout.connect(lambda: self._loading.start(load_torch))
+        self._loading_soon.timeout.connect(self._load_torch)
         self._loading.ended.connect(self._on_devices)
         self._timing.ended.connect(self._on_speed)
         followed = (self.layer.changed, self.choices.changed, self.advanced.changed)
@@ -431,6 +431,9 @@ class SuperResolve(Panel):
         self.first_look.end()
         self.growing.end()
         self.refresh()
+
+    def _load_torch(self) -> None:
+        self._loading.start(load_torch)
 
     def _on_kind(self) -> None:
         wanted, self._wanted = self._wanted, None
